@@ -1,0 +1,96 @@
+"""Which library an object is an array of, and what kind of numbers it holds; answers are kept by type."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import array_api_compat
+import numpy
+
+Kind = Literal["real floating", "integral", "bool", "complex floating", "other"]
+
+_library_of_type: dict[type, str | None] = {}
+_kind_of_dtype: dict[Any, Kind] = {}
+_halves: dict[Any, bool] = {}
+
+
+def library_of(value: Any) -> str | None:
+    """The name of the library that `value` is an array of: "numpy", "torch", ...; None for no array."""
+    try:
+        return _library_of_type[type(value)]
+    except KeyError:
+        return _library_of_type.setdefault(type(value), _find_library(value))
+
+
+def _find_library(value: Any) -> str | None:
+    # `*` is another operation for a matrix, and a mask would be lost on the way.
+    if isinstance(value, numpy.matrix | numpy.ma.MaskedArray):
+        return None
+    if not array_api_compat.is_array_api_obj(value):
+        return None
+    namespace: str = array_api_compat.array_namespace(value).__name__
+    return namespace.removeprefix("array_api_compat.").split(".")[0]
+
+
+def kind_of(array: Any) -> Kind:
+    """The kind of the array's dtype, in the words of the array API standard."""
+    dtype = array.dtype
+    try:
+        return _kind_of_dtype[dtype]
+    except KeyError:
+        return _kind_of_dtype.setdefault(dtype, _find_kind(array))
+
+
+def _find_kind(array: Any) -> Kind:
+    namespace = array_api_compat.array_namespace(array)
+    kinds: tuple[Kind, ...] = ("real floating", "integral", "bool", "complex floating")
+    for kind in kinds:
+        if namespace.isdtype(array.dtype, kind):
+            return kind
+    return "other"
+
+
+def is_real_array(value: Any) -> bool:
+    """Whether `value` is an array of real floating-point numbers."""
+    return library_of(value) is not None and kind_of(value) == "real floating"
+
+
+def is_half(array: Any) -> bool:
+    """Whether the array holds float16 or bfloat16, in which sums would lose their small terms."""
+    dtype = array.dtype
+    try:
+        return _halves[dtype]
+    except KeyError:
+        half = kind_of(array) == "real floating" and (
+            array_api_compat.array_namespace(array).finfo(dtype).bits < 32
+        )
+        return _halves.setdefault(dtype, half)
+
+
+def device_of(array: Any) -> Any:
+    """The device that holds the array, or None where a library does not say (inside a trace)."""
+    try:
+        return array_api_compat.device(array)
+    except AttributeError:
+        return None
+
+
+def can_be_read(array: Any, *, at_any_price: bool) -> bool:
+    """Whether the values of `array` can be looked at; `at_any_price`, also by waiting for a device."""
+    library = library_of(array)
+    if library == "numpy":
+        return True
+    if library == "jax" and _is_traced(array):
+        return False
+    if at_any_price:
+        return True
+    if library == "cupy" or array_api_compat.is_lazy_array(array):
+        return False
+    return library != "torch" or array.device.type == "cpu"
+
+
+def _is_traced(array: Any) -> bool:
+    """Whether a JAX array stands for values that are not there yet, as inside `jax.jit`."""
+    import jax
+
+    return isinstance(array, jax.core.Tracer)

@@ -1,0 +1,66 @@
+"""What can run a kernel here: which backends are installed, which are usable, and why not where not."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+import numpy
+
+OLDEST_NUMPY = (2, 0)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run kernels."""
+
+    name: str
+    usable: bool
+    runs: str  # the arrays it takes, and how it runs a kernel on them
+    version: str | None = None  # of the library that it stands on; None where that is not installed
+    why_not: str = ""  # what is missing and what to do about it; empty where usable
+
+    def __str__(self) -> str:
+        library = f"{self.name} {self.version}" if self.version else self.name
+        return f"{library}: {self.runs if self.usable else 'not usable: ' + self.why_not}"
+
+
+def backends() -> dict[str, Backend]:
+    """What is installed and usable on this machine, by name; `print` an entry to read it.
+
+    returns: {"numpy": Backend, "numba": Backend, "cupy": Backend}; each with `usable`, `version`, what it
+             `runs`, and `why_not` where it is not usable. Looking for CuPy imports it if it is installed.
+    """
+    return {backend.name: backend for backend in (_numpy(), _numba(), _cupy())}
+
+
+def _numpy() -> Backend:
+    runs = "NumPy arrays, operation by operation"
+    version = tuple(int(part) for part in numpy.__version__.split(".")[:2])
+    why_not = ""
+    if version < OLDEST_NUMPY:
+        oldest = ".".join(map(str, OLDEST_NUMPY))
+        why_not = f"NumPy {numpy.__version__} is older than {oldest}; pip install 'numpy>={oldest}'"
+    return Backend("numpy", not why_not, runs, numpy.__version__, why_not)
+
+
+def _numba() -> Backend:
+    why_not = "this version of onepass has no compiler yet; NumPy arrays run on the numpy backend"
+    return Backend("numba", False, "NumPy arrays, compiled for the CPU", None, why_not)
+
+
+def _cupy() -> Backend:
+    runs = "CuPy arrays, operation by operation"
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError:
+        why_not = "CuPy is not installed; pip install 'onepass[cuda12]' or 'onepass[cuda13]'"
+        return Backend("cupy", False, runs, None, why_not)
+    except Exception as error:  # a broken CUDA installation raises what it likes
+        return Backend("cupy", False, runs, None, f"CuPy does not import: {error}")
+    try:
+        devices = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # no driver, or one that is older than the toolkit
+        return Backend("cupy", False, runs, cupy.__version__, f"CuPy finds no CUDA driver: {error}")
+    why_not = "" if devices else "CuPy finds no GPU"
+    return Backend("cupy", bool(devices), runs, cupy.__version__, why_not)

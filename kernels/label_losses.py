@@ -1,0 +1,257 @@
+"""Losses of class labels: negative log-likelihood, softmax cross-entropy, multiclass hinge.
+
+`labels` is (N,) of any integer dtype, or (N, K) real probabilities ("soft labels") where a loss says so.
+`_with_grad` returns the loss and its gradient; for reduction="none" the gradient of each row's own loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .activations import log_softmax, shifted_exponentials
+from .arrays import Array, Scalar, namespace, weighted
+from .reductions import Reduction, reduce, rows_first, share
+from .targets import LabelTarget, class_target, label_target
+
+
+def nll_loss(
+    log_probs: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: Scalar = 0.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Negative log-likelihood of `labels` under the log-probabilities of a model.
+
+    loss_i = -sum_k t_ik log p_ik,  t_ik = class_weight_k * ((1 - label_smoothing) y_ik + label_smoothing / K)
+
+    where y_i is the one-hot or soft label: -class_weight[label] * log p_i,label without smoothing.
+
+    log_probs:       (N, K) real, in nats, as `log_softmax` returns them
+    labels:          (N,) integer, 0 <= label < K; or (N, K) real probabilities
+    class_weight:    (K,) real, or None for 1
+    ignore_index:    the label of rows that do not count, or None; for integer labels only
+    label_smoothing: 0 <= s <= 1, the part of the target that is spread evenly over the classes
+    reduction:       "mean" divides by the sum of class_weight[label] over the rows that count for integer
+                     labels, and by N for soft ones; "sum"; "none"
+    returns:         scalar, or (N,) with reduction="none"; in nats
+    raises:          TypeError for dtypes, ValueError for shapes, options and labels outside [0, K)
+    source:          `torch.nn.functional.nll_loss`; smoothing and soft labels as in its `cross_entropy`
+    """
+    xp = namespace(log_probs)
+    target = class_target(xp, log_probs, labels, class_weight, ignore_index, label_smoothing)
+    # 0.0 - x, here and below, because -x would make -0.0 of a loss or gradient of nothing.
+    return reduce(xp, 0.0 - target.cost(xp, log_probs), target.total, reduction)
+
+
+def nll_loss_with_grad(
+    log_probs: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: Scalar = 0.0,
+    reduction: Reduction = "mean",
+) -> tuple[Array, Array]:
+    """`nll_loss` and its gradient with respect to `log_probs`, (N, K): d loss_i / d log p_ik = -t_ik.
+
+    Arguments, errors and source as for `nll_loss`.
+    """
+    xp = namespace(log_probs)
+    target = class_target(xp, log_probs, labels, class_weight, ignore_index, label_smoothing)
+    loss = reduce(xp, 0.0 - target.cost(xp, log_probs), target.total, reduction)
+    return loss, 0.0 - target.share(xp, log_probs, reduction)
+
+
+def nll_loss_backward(
+    grad_out: Array | Scalar,
+    log_probs: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: Scalar = 0.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Vector-Jacobian product of `nll_loss`: the gradient with respect to `log_probs`, (N, K).
+
+    grad_out: scalar, or (N,) with reduction="none"; the rest as for `nll_loss`.
+    """
+    _, grad_log_probs = nll_loss_with_grad(
+        log_probs,
+        labels,
+        class_weight=class_weight,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )
+    return rows_first(grad_out, reduction) * grad_log_probs
+
+
+def softmax_cross_entropy(
+    logits: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: Scalar = 0.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Negative log-likelihood of `labels` under softmax(`logits`).
+
+    loss_i = log sum_k exp(logits_ik) - logits_i,label_i
+
+    and in general sum_k t_ik (log sum_j exp(logits_ij) - logits_ik), with the target t of `nll_loss`.
+
+    logits:          (N, K) real
+    labels:          (N,) integer, 0 <= label < K; or (N, K) real probabilities
+    class_weight:    (K,) real, or None for 1
+    ignore_index:    the label of rows that do not count, or None; for integer labels only
+    label_smoothing: 0 <= s <= 1, the part of the target that is spread evenly over the classes
+    reduction:       "mean" divides by the sum of class_weight[label] over the rows that count for integer
+                     labels, and by N for soft ones; "sum"; "none"
+    returns:         scalar, or (N,) with reduction="none"; in nats
+    raises:          TypeError for dtypes, ValueError for shapes, options and labels outside [0, K)
+    source:          CS231n, "Minimal Neural Network Case Study"; `torch.nn.functional.cross_entropy`
+    """
+    return nll_loss(
+        log_softmax(logits),
+        labels,
+        class_weight=class_weight,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )
+
+
+def softmax_cross_entropy_with_grad(
+    logits: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: Scalar = 0.0,
+    reduction: Reduction = "mean",
+) -> tuple[Array, Array]:
+    """`softmax_cross_entropy` and its gradient with respect to `logits`, (N, K).
+
+    d loss_i / d logits_ik = p_ik sum_j t_ij - t_ik,  p = softmax(logits): p - y for a plain label.
+
+    Arguments, errors and source as for `softmax_cross_entropy`.
+    """
+    xp = namespace(logits)
+    target = class_target(xp, logits, labels, class_weight, ignore_index, label_smoothing)
+    shifted, exponentials, total = shifted_exponentials(logits)
+    loss = reduce(xp, 0.0 - target.cost(xp, shifted - xp.log(total)), target.total, reduction)
+    return loss, target.residual(xp, exponentials / total, reduction)
+
+
+def softmax_cross_entropy_backward(
+    grad_out: Array | Scalar,
+    logits: Array,
+    labels: Array,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: Scalar = 0.0,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Vector-Jacobian product of `softmax_cross_entropy`: the gradient with respect to `logits`, (N, K).
+
+    grad_out: scalar, or (N,) with reduction="none"; the rest as for `softmax_cross_entropy`.
+    """
+    _, grad_logits = softmax_cross_entropy_with_grad(
+        logits,
+        labels,
+        class_weight=class_weight,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )
+    return rows_first(grad_out, reduction) * grad_logits
+
+
+def multiclass_hinge(
+    scores: Array,
+    labels: Array,
+    margin: Scalar = 1.0,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Multiclass hinge loss (support vector machine, Weston and Watkins).
+
+    loss_i = class_weight[label_i] * sum_{k != label_i} max(0, scores_ik - scores_i,label_i + margin)
+
+    scores:       (N, K) real
+    labels:       (N,) integer, 0 <= label < K
+    margin:       how far the label's score must lead
+    class_weight: (K,) real, or None for 1
+    ignore_index: the label of rows that do not count, or None
+    reduction:    "mean" divides by the number of rows that count (not by their weights); "sum"; "none"
+    returns:      scalar, or (N,) with reduction="none"; in units of the scores
+    raises:       TypeError for dtypes, ValueError for shapes, options and labels outside [0, K)
+    source:       E6930, Lecture 1, "Loss Function"; K times `torch.nn.functional.multi_margin_loss`
+    """
+    xp = namespace(scores)
+    target = label_target(xp, scores, labels, None, ignore_index).reweighted(xp, class_weight)
+    violations = _margin_violations(xp, scores, target, margin)
+    return reduce(xp, weighted(xp, target.weight[:, 0], xp.sum(violations, axis=-1)), target.total, reduction)
+
+
+def multiclass_hinge_with_grad(
+    scores: Array,
+    labels: Array,
+    margin: Scalar = 1.0,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+) -> tuple[Array, Array]:
+    """`multiclass_hinge` and its gradient with respect to `scores`, (N, K).
+
+    Each class inside the margin pushes its own score down by 1 and the label's score up by 1. At the kink,
+    where the lead is the margin exactly, the gradient is 0.
+
+    Arguments, errors and source as for `multiclass_hinge`.
+    """
+    xp = namespace(scores)
+    target = label_target(xp, scores, labels, None, ignore_index).reweighted(xp, class_weight)
+    violations = _margin_violations(xp, scores, target, margin)
+    losses = weighted(xp, target.weight[:, 0], xp.sum(violations, axis=-1))
+    inside = xp.astype(violations > 0, scores.dtype)
+    direction = xp.where(target.one_hot(), -xp.sum(inside, axis=-1, keepdims=True), inside)
+    # Comparisons lose a NaN; the row's loss has kept it.
+    factor = xp.where(
+        xp.isnan(losses)[:, None], float("nan"), share(xp, target.weight, target.total, reduction)
+    )
+    return reduce(xp, losses, target.total, reduction), weighted(xp, factor, direction)
+
+
+def multiclass_hinge_backward(
+    grad_out: Array | Scalar,
+    scores: Array,
+    labels: Array,
+    margin: Scalar = 1.0,
+    *,
+    class_weight: Array | None = None,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Vector-Jacobian product of `multiclass_hinge`: the gradient with respect to `scores`, (N, K).
+
+    grad_out: scalar, or (N,) with reduction="none"; the rest as for `multiclass_hinge`.
+    """
+    _, grad_scores = multiclass_hinge_with_grad(
+        scores, labels, margin, class_weight=class_weight, ignore_index=ignore_index, reduction=reduction
+    )
+    return rows_first(grad_out, reduction) * grad_scores
+
+
+def _margin_violations(xp: Any, scores: Array, target: LabelTarget, margin: Scalar) -> Array:
+    """max(0, scores_ik - scores_i,label + margin), (N, K), and 0 at the label itself."""
+    lead = scores - xp.take_along_axis(scores, target.label, axis=-1)
+    return xp.where(target.one_hot(), 0.0, xp.maximum(lead + margin, 0.0))

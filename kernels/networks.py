@@ -1,0 +1,143 @@
+"""Whole models: the softmax classifier and the multi-layer network, their loss and all its gradients.
+
+`params` is a list of layers (weight, bias): weight (D, K), bias (K,) or (1, K) or None. Gradients have its
+structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from .activations import relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
+from .arrays import Array, Scalar, Tree, is_zero
+from .elementwise_losses import (
+    binary_cross_entropy_with_logits_with_grad,
+    half_squared_error_with_grad,
+    mean_squared_error_with_grad,
+)
+from .label_losses import multiclass_hinge_with_grad, softmax_cross_entropy_with_grad
+from .linear import linear, linear_parameters_backward
+from .penalties import l2_penalty, l2_penalty_backward
+from .trees import rebuild
+
+Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"]
+Loss: TypeAlias = Literal[
+    "softmax_cross_entropy",
+    "multiclass_hinge",
+    "binary_cross_entropy_with_logits",
+    "mean_squared_error",
+    "half_squared_error",
+]
+
+
+class ActivationPair(NamedTuple):
+    """An activation, and its backward, which takes the gradient and the activation's result."""
+
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array], Array]
+
+
+ACTIVATIONS: dict[str, ActivationPair] = {
+    "relu": ActivationPair(relu, relu_backward),
+    "sigmoid": ActivationPair(sigmoid, sigmoid_backward),
+    "tanh": ActivationPair(tanh, tanh_backward),
+}
+
+# name -> function of (scores, labels) that returns the mean loss and its gradient
+LOSSES: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "softmax_cross_entropy": softmax_cross_entropy_with_grad,
+    "multiclass_hinge": multiclass_hinge_with_grad,
+    "binary_cross_entropy_with_logits": binary_cross_entropy_with_logits_with_grad,
+    "mean_squared_error": mean_squared_error_with_grad,
+    "half_squared_error": half_squared_error_with_grad,
+}
+
+
+def softmax_classifier_loss_and_grads(
+    params: Tree, x: Array, labels: Array, *, l2: Scalar = 0.0
+) -> tuple[Array, Tree]:
+    """Loss and gradients of a linear classifier under softmax cross-entropy.
+
+    L = mean_i cross_entropy(x_i W + b, label_i) + l2 / 2 * sum W^2
+
+    params:  [(weight (D, K), bias (K,) or (1, K) or None)], real
+    x:       (N, D) real
+    labels:  (N,) integer, 0 <= label < K; or (N, K) real probabilities
+    l2:      strength of the penalty on the weight; the bias is free
+    returns: loss, a scalar in nats; gradients in the structure of `params`
+    raises:  TypeError for dtypes, ValueError for structure, shapes and labels outside [0, K)
+    source:  CS231n, "Minimal Neural Network Case Study", "Training a Softmax Classifier"
+    """
+    return mlp_loss_and_grads(params, x, labels, l2=l2)
+
+
+def mlp_forward(params: Tree, x: Array, *, activation: Activation = "relu") -> Array:
+    """Scores of a multi-layer network: linear layers with an activation between each two.
+
+    params:     [(weight, bias), ...], real; each layer's rows are as many as the columns of the one before
+    x:          (N, D) real
+    activation: "relu", "sigmoid" or "tanh", of the hidden layers; the last layer has none
+    returns:    (N, K), K the columns of the last weight
+    raises:     TypeError for dtypes, ValueError for structure, shapes and an unknown activation
+    source:     CS231n, "Minimal Neural Network Case Study", "Training a Neural Network"
+    """
+    return _layers(params, x, activation)[1]
+
+
+def mlp_loss_and_grads(
+    params: Tree,
+    x: Array,
+    labels: Array,
+    *,
+    activation: Activation = "relu",
+    loss: Loss = "softmax_cross_entropy",
+    l2: Scalar = 0.0,
+) -> tuple[Array, Tree]:
+    """Loss and gradients of a multi-layer network of any depth, by back-propagation.
+
+    L = mean loss(scores, labels) + l2 / 2 * sum over the layers of sum W^2
+
+    params:     [(weight, bias), ...], real; each layer's rows are as many as the columns of the one before
+    x:          (N, D) real
+    labels:     what the loss takes: (N,) integer labels or (N, K) real probabilities for
+                "softmax_cross_entropy", (N,) integer labels for "multiclass_hinge", and (N, K) real
+                targets for the others
+    activation: "relu", "sigmoid" or "tanh", of the hidden layers
+    loss:       "softmax_cross_entropy", "multiclass_hinge", "binary_cross_entropy_with_logits",
+                "mean_squared_error" or "half_squared_error", with reduction="mean"
+    l2:         strength of the penalty on the weights; biases are free
+    returns:    loss, a scalar; gradients in the structure of `params`
+    raises:     TypeError for dtypes, ValueError for structure, shapes, labels and unknown names
+    source:     CS231n, "Minimal Neural Network Case Study", "Training a Neural Network"
+    """
+    inputs, scores = _layers(params, x, activation)
+    value, grad = LOSSES[loss](scores, labels)
+    backward = ACTIVATIONS[activation].backward
+    grads: list[Any] = []
+    for layer in reversed(range(len(params))):
+        weight, bias = params[layer]
+        grad_weight, grad_bias = linear_parameters_backward(grad, inputs[layer])
+        if not is_zero(l2):
+            value = value + l2_penalty(weight, l2)
+            grad_weight = grad_weight + l2_penalty_backward(1.0, weight, l2)
+        grads.append(rebuild(params[layer], (grad_weight, _bias_grad(grad_bias, bias))))
+        if layer > 0:  # nothing is below the first layer but the data
+            grad = backward(grad @ weight.T, inputs[layer])
+    return value, rebuild(params, reversed(grads))
+
+
+def _layers(params: Sequence[Any], x: Array, activation: Activation) -> tuple[list[Array], Array]:
+    """The input of every layer, and the scores that the last one gives."""
+    inputs = [x]
+    for weight, bias in params[:-1]:
+        inputs.append(ACTIVATIONS[activation].forward(linear(inputs[-1], weight, bias)))
+    weight, bias = params[-1]
+    return inputs, linear(inputs[-1], weight, bias)
+
+
+def _bias_grad(grad_bias: Array, bias: Array | None) -> Array | None:
+    """(K,) in the shape of the bias: (K,), (1, K), or none at all."""
+    if bias is None or bias.ndim == 1:
+        return None if bias is None else grad_bias
+    return grad_bias[None, :]

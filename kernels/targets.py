@@ -1,0 +1,127 @@
+"""What labels ask of the classes: one class a row, or a weight on every class.
+
+The losses of labels are linear in their target t: loss_i = sum_k t_ik cost_ik. A target of one class a row is
+kept as an index and a weight, so that only one cost a row is ever read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from array_api_compat import device
+
+from .arrays import Array, Scalar, is_zero, weighted
+from .reductions import Reduction, share
+
+
+@dataclass(frozen=True)
+class LabelTarget:
+    """One class a row."""
+
+    classes: Array  # (K,) integer, 0 to K - 1
+    label: Array  # (N, 1) integer in [0, K), also where the label given is outside
+    weight: Array  # (N, 1) real: 0 where the label is ignored, NaN where it is outside and not ignored
+    total: Array | int  # the sum of the weights, which "mean" divides by
+    uniform: bool  # whether no weight is 0, so that nothing has to be guarded against 0 * inf
+
+    def one_hot(self) -> Array:
+        """(N, K) bool, true at each row's label."""
+        return self.classes == self.label
+
+    def _times(self, xp: Any, weight: Array, values: Array) -> Array:
+        return weight * values if self.uniform else weighted(xp, weight, values)
+
+    def _row_share(self, xp: Any, reduction: Reduction) -> Array:
+        return share(xp, self.weight, self.total, reduction, no_zeros=self.uniform)
+
+    def cost(self, xp: Any, costs: Array) -> Array:
+        """sum_k t_ik cost_ik, (N,)."""
+        return self._times(xp, self.weight, xp.take_along_axis(costs, self.label, axis=-1))[:, 0]
+
+    def share(self, xp: Any, costs: Array, reduction: Reduction) -> Array:
+        """The gradient of the reduced loss with respect to `costs`, (N, K)."""
+        return xp.where(self.one_hot(), self._row_share(xp, reduction), 0.0)
+
+    def residual(self, xp: Any, probs: Array, reduction: Reduction) -> Array:
+        """sum_j t_ij p_ik - t_ik, (N, K), with each row's share in the reduced loss: (p - y) * share."""
+        y = xp.astype(self.one_hot(), probs.dtype)
+        return self._times(xp, self._row_share(xp, reduction), probs - y)
+
+    def reweighted(self, xp: Any, class_weight: Array | None) -> LabelTarget:
+        """The same labels with their classes' weights, which leave the total as it is."""
+        if class_weight is None:
+            return self
+        return replace(
+            self, uniform=False, weight=self.weight * xp.take(class_weight, self.label[:, 0])[:, None]
+        )
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """A weight on every class of every row."""
+
+    weight: Array  # (N, K) real
+    total: Array | int  # what "mean" divides by
+
+    def cost(self, xp: Any, costs: Array) -> Array:
+        """sum_k t_ik cost_ik, (N,)."""
+        return xp.sum(weighted(xp, self.weight, costs), axis=-1)
+
+    def share(self, xp: Any, costs: Array, reduction: Reduction) -> Array:
+        """The gradient of the reduced loss with respect to `costs`, (N, K)."""
+        return share(xp, self.weight, self.total, reduction)
+
+    def residual(self, xp: Any, probs: Array, reduction: Reduction) -> Array:
+        """sum_j t_ij p_ik - t_ik, (N, K), with each row's share in the reduced loss."""
+        target = share(xp, self.weight, self.total, reduction)
+        return weighted(xp, xp.sum(target, axis=-1, keepdims=True), probs) - target
+
+
+def label_target(
+    xp: Any, scores: Array, labels: Array, class_weight: Array | None, ignore_index: int | None
+) -> LabelTarget:
+    """The target of (N,) integer labels for (N, K) `scores`."""
+    classes = xp.arange(scores.shape[-1], device=device(scores))
+    # The library's own index type holds every label, those of small unsigned types and -1 alike.
+    given = xp.astype(labels, classes.dtype)[:, None]
+    label = given % scores.shape[-1]
+    known = given == label
+    weight = xp.astype(known, scores.dtype)
+    if class_weight is not None:
+        weight = weight * xp.take(class_weight, label[:, 0])[:, None]
+    if ignore_index is not None:
+        ignored = given == ignore_index
+        weight, known = xp.where(ignored, 0.0, weight), known | ignored
+    uniform = ignore_index is None and class_weight is None
+    total = scores.shape[0] if uniform else xp.sum(weight)
+    return LabelTarget(classes, label, xp.where(known, weight, float("nan")), total, uniform)
+
+
+def class_target(
+    xp: Any,
+    scores: Array,
+    labels: Array,
+    class_weight: Array | None,
+    ignore_index: int | None,
+    label_smoothing: Scalar,
+) -> LabelTarget | ClassTarget:
+    """The target of integer or soft labels for (N, K) `scores`.
+
+    t_ik = class_weight_k * ((1 - s) y_ik + s / K), where s is `label_smoothing` and y_i the one-hot or
+    soft label. The total is PyTorch's: the weights of the labels for integer labels, N for soft ones.
+    """
+    probabilities, total = labels, scores.shape[0]
+    if labels.ndim == 1:
+        target = label_target(xp, scores, labels, class_weight, ignore_index)
+        if is_zero(label_smoothing):
+            return target
+        row = label_target(xp, scores, labels, None, ignore_index)
+        probabilities = xp.astype(row.one_hot(), scores.dtype)
+        total = target.total
+    weight = (1 - label_smoothing) * probabilities + label_smoothing / scores.shape[-1]
+    if class_weight is not None:
+        weight = class_weight * weight
+    if labels.ndim == 1:
+        weight = row.weight * weight
+    return ClassTarget(weight, total)

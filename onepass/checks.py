@@ -1,0 +1,342 @@
+"""What each family of kernels requires. A check takes the kernel's name, then what the kernel takes.
+
+It raises before anything is computed. Values are looked at only where that costs no wait for a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import Any, TypeAlias
+
+import numpy
+
+from .backends.libraries import is_real_array
+from .backends.trees import leaves, named_leaves
+from .kernels.networks import ACTIVATIONS, LOSSES
+from .requirements import (
+    describe,
+    require_grad_out,
+    require_labels,
+    require_labels_in_range,
+    require_option,
+    require_real,
+    require_rows,
+    require_scalar,
+    require_shape,
+)
+
+Check: TypeAlias = Callable[..., None]
+
+REDUCTIONS = ("mean", "sum", "none")
+LABEL_LOSSES = ("softmax_cross_entropy", "multiclass_hinge")
+
+
+def linear(name: str, x: Any, weight: Any, bias: Any = None) -> None:
+    require_rows(name, "x", x, "(N, D)")
+    _linear_parameters(name, "weight", weight, "bias", bias, x.shape[1], f"the columns of x {tuple(x.shape)}")
+
+
+def linear_backward(name: str, grad_out: Any, x: Any, weight: Any) -> None:
+    linear(name, x, weight)
+    shape = (x.shape[0], weight.shape[1])
+    require_grad_out(name, grad_out, shape, f"the shape of x {tuple(x.shape)} @ weight {tuple(weight.shape)}")
+
+
+def _linear_parameters(
+    name: str, weight_name: str, weight: Any, bias_name: str, bias: Any, rows: int, why: str
+) -> None:
+    require_rows(name, weight_name, weight, "(D, K)")
+    columns = weight.shape[1]
+    require_shape(name, weight_name, weight, (rows, columns), f"as many rows as {why}")
+    if bias is None:
+        return
+    require_real(name, bias_name, bias)
+    if tuple(bias.shape) not in ((columns,), (1, columns)):
+        raise ValueError(
+            f"{name}: {bias_name} has shape {tuple(bias.shape)}; expected ({columns},) or (1, {columns}), "
+            f"the columns of {weight_name} {tuple(weight.shape)}."
+        )
+
+
+def activation(name: str, x: Any) -> None:
+    require_real(name, "x", x)
+
+
+def activation_backward(name: str, grad_out: Any, out: Any) -> None:
+    require_real(name, "out", out)
+    require_real(name, "grad_out", grad_out)
+    require_shape(name, "grad_out", grad_out, out.shape, "the shape of out")
+
+
+def activation_over_axis(name: str, x: Any, *, axis: int = -1) -> None:
+    require_real(name, "x", x)
+    _require_axis(name, "x", x, axis)
+
+
+def activation_over_axis_backward(name: str, grad_out: Any, out: Any, *, axis: int = -1) -> None:
+    activation_backward(name, grad_out, out)
+    _require_axis(name, "out", out, axis)
+
+
+def _require_axis(name: str, argument: str, value: Any, axis: int) -> None:
+    if not isinstance(axis, int) or not -value.ndim <= axis < value.ndim:
+        raise ValueError(
+            f"{name}: axis is {describe(axis)}; expected an integer in [{-value.ndim}, {value.ndim}), "
+            f"a dimension of {argument} {tuple(value.shape)}."
+        )
+    if value.shape[axis] == 0:
+        raise ValueError(f"{name}: {argument} has shape {tuple(value.shape)}; expected at least one class.")
+
+
+def label_loss(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
+    """The checks of a loss of `labels` whose first argument is called `argument`: its form, its values."""
+
+    def check(
+        name: str,
+        scores: Any,
+        labels: Any,
+        *,
+        class_weight: Any = None,
+        ignore_index: Any = None,
+        label_smoothing: Any = 0.0,
+        reduction: Any = "mean",
+    ) -> None:
+        require_rows(name, argument, scores, "(N, K)")
+        shape = tuple(scores.shape)
+        if shape[1] == 0:
+            raise ValueError(f"{name}: {argument} has shape {shape}; expected at least one class.")
+        require_labels(name, labels, argument, shape, ignore_index=ignore_index, soft=soft)
+        if class_weight is not None:
+            require_real(name, "class_weight", class_weight)
+            require_shape(name, "class_weight", class_weight, shape[1:], f"the classes of {argument} {shape}")
+        require_scalar(name, "label_smoothing", label_smoothing)
+        if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing <= 1:
+            raise ValueError(f"{name}: label_smoothing is {label_smoothing}; expected a number in [0, 1].")
+        require_option(name, "reduction", reduction, REDUCTIONS)
+
+    def check_values(
+        name: str, scores: Any, labels: Any, *_: Any, ignore_index: Any = None, **__: Any
+    ) -> None:
+        if labels.ndim == 1:
+            require_labels_in_range(name, labels, argument, tuple(scores.shape), ignore_index)
+
+    return check, check_values
+
+
+def label_loss_backward(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
+    """The same for the loss's backward."""
+    form, values = label_loss(argument, soft=soft)
+
+    def check(name: str, grad_out: Any, scores: Any, labels: Any, **options: Any) -> None:
+        form(name, scores, labels, **options)
+        rows = scores.shape[:1] if options.get("reduction") == "none" else ()
+        require_grad_out(name, grad_out, rows, f"the rows of {argument} {tuple(scores.shape)}")
+
+    def check_values(name: str, grad_out: Any, *args: Any, **options: Any) -> None:
+        values(name, *args, **options)
+
+    return check, check_values
+
+
+def _with_margin(checks: tuple[Check, Check], position: int) -> tuple[Check, Check]:
+    """The checks of a loss of labels that takes a margin at `position`."""
+    form, values = checks
+
+    def check(name: str, *args: Any, margin: Any = 1.0, **options: Any) -> None:
+        form(name, *args[:position], **options)
+        require_scalar(name, "margin", args[position] if len(args) > position else margin)
+
+    return check, values
+
+
+hinge = _with_margin(label_loss("scores", soft=False), 2)
+hinge_backward = _with_margin(label_loss_backward("scores", soft=False), 3)
+
+
+def elementwise_loss(argument: str) -> Check:
+    """The check of a loss of elementwise `targets`, whose first argument is called `argument`."""
+
+    def check(
+        name: str,
+        predictions: Any,
+        targets: Any,
+        *,
+        weight: Any = None,
+        pos_weight: Any = None,
+        reduction: Any = "mean",
+    ) -> None:
+        require_real(name, argument, predictions)
+        require_real(name, "targets", targets)
+        require_shape(name, "targets", targets, predictions.shape, f"the shape of {argument}")
+        for option, value in (("weight", weight), ("pos_weight", pos_weight)):
+            if value is not None:
+                require_real(name, option, value)
+                _require_broadcast(name, option, value, argument, predictions)
+        require_option(name, "reduction", reduction, REDUCTIONS)
+
+    return check
+
+
+def elementwise_loss_backward(argument: str) -> Check:
+    forward = elementwise_loss(argument)
+
+    def check(name: str, grad_out: Any, predictions: Any, targets: Any, **options: Any) -> None:
+        forward(name, predictions, targets, **options)
+        shape = predictions.shape if options.get("reduction") == "none" else ()
+        require_grad_out(name, grad_out, shape, f"the shape of {argument}")
+
+    return check
+
+
+def _require_broadcast(name: str, option: str, value: Any, argument: str, target: Any) -> None:
+    shape = tuple(target.shape)
+    try:
+        fits = numpy.broadcast_shapes(tuple(value.shape), shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{name}: {option} has shape {tuple(value.shape)}; expected one that broadcasts to {shape}, "
+            f"the shape of {argument}."
+        )
+
+
+def penalty(name: str, weight: Any, strength: Any) -> None:
+    require_real(name, "weight", weight)
+    require_scalar(name, "strength", strength)
+
+
+def penalty_backward(name: str, grad_out: Any, weight: Any, strength: Any) -> None:
+    penalty(name, weight, strength)
+    require_scalar(name, "grad_out", grad_out)
+
+
+def optimizer_init(name: str, params: Any, **scalars: Any) -> None:
+    if not all(_fits(leaf, leaf) for leaf in leaves(params)):
+        for path, leaf in named_leaves(params, "params"):
+            if leaf is not None:
+                require_real(name, path, leaf)
+    for argument, value in scalars.items():
+        require_scalar(name, argument, value)
+
+
+def stateless_step(name: str, params: Any, grads: Any, lr: Any, weight_decay: Any = 0.0) -> None:
+    optimizer_init(name, params)
+    _require_like_params(name, "grads", grads, params)
+    _require_settings(name, {"lr": lr, "weight_decay": weight_decay})
+
+
+def stateful_step(init: str, *trees: str, counts: bool = False) -> Check:
+    """The check of an optimiser whose state comes from `init` and holds `trees` like the parameters."""
+    keys = {"step", *trees} if counts else {*trees}
+
+    def check(
+        name: str, params: Any, grads: Any, state: Any, *settings: Any, nesterov: bool = False, **named: Any
+    ) -> None:
+        optimizer_init(name, params)
+        _require_like_params(name, "grads", grads, params)
+        if not isinstance(state, dict) or state.keys() != keys:
+            got = f"a dict of {sorted(state)}" if isinstance(state, dict) else describe(state)
+            raise ValueError(
+                f"{name}: state is {got}; expected a dict of {sorted(keys)}. Begin with {init}(params), "
+                f"then hand on the state that {name} returns."
+            )
+        for tree in trees:
+            _require_like_params(name, f"state[{tree!r}]", state[tree], params)
+        # lr, and the momentum of `momentum_step`, may come by position.
+        _require_settings(name, {**dict(zip(("lr", "momentum"), settings, strict=False)), **named})
+
+    return check
+
+
+def _require_like_params(name: str, argument: str, tree: Any, params: Any) -> None:
+    """A tree of real arrays with the structure and shapes of `params`."""
+    if all(_fits(leaf, param) for leaf, param in zip_longest(leaves(tree), leaves(params))):
+        return
+    # Something differs, or a dict is in another order: find out by name.
+    expected = dict(named_leaves(params, argument))
+    got = dict(named_leaves(tree, argument))
+    for path in [*expected, *got]:
+        if path not in got or path not in expected:
+            missing = "is missing" if path not in got else "is not among the parameters"
+            raise ValueError(f"{name}: {path} {missing}; expected the structure of params.")
+        if expected[path] is None and got[path] is None:
+            continue
+        require_real(name, path, got[path])
+        require_shape(name, path, got[path], expected[path].shape, "the shape of its parameter")
+
+
+def _fits(leaf: Any, param: Any) -> bool:
+    if leaf is None or param is None:
+        return leaf is param
+    return is_real_array(leaf) and tuple(leaf.shape) == tuple(param.shape)
+
+
+def _require_settings(name: str, settings: dict[str, Any]) -> None:
+    """Numbers, and pairs of numbers, that are not negative."""
+    for argument, setting in settings.items():
+        values = setting if isinstance(setting, tuple | list) else (setting,)
+        for value in values:
+            require_scalar(name, argument, value)
+            if isinstance(value, int | float) and value < 0:
+                raise ValueError(f"{name}: {argument} is {setting}; expected no negative number.")
+
+
+def network(name: str, params: Any, x: Any, *, activation: Any = "relu") -> None:
+    require_rows(name, "x", x, "(N, D)")
+    require_option(name, "activation", activation, tuple(ACTIVATIONS))
+    if not isinstance(params, list | tuple) or len(params) == 0:
+        raise TypeError(f"{name}: params is {describe(params)}; expected a list of layers (weight, bias).")
+    columns, why = x.shape[1], f"the columns of x {tuple(x.shape)}"
+    for index, layer in enumerate(params):
+        if not isinstance(layer, list | tuple) or len(layer) != 2:
+            raise TypeError(
+                f"{name}: params[{index}] is {describe(layer)}; expected a layer (weight, bias). "
+                "One layer alone is [(weight, bias)]."
+            )
+        weight_name = f"params[{index}][0]"
+        _linear_parameters(name, weight_name, layer[0], f"params[{index}][1]", layer[1], columns, why)
+        columns, why = layer[0].shape[1], f"the columns of {weight_name} {tuple(layer[0].shape)}"
+
+
+def _classifier_loss(name: str, params: Any, x: Any, labels: Any, *, l2: Any = 0.0) -> None:
+    _network_loss(name, params, x, labels, l2=l2)
+    if len(params) != 1:
+        raise ValueError(f"{name}: params has {len(params)} layers; expected one, [(weight, bias)].")
+
+
+def _network_loss(
+    name: str,
+    params: Any,
+    x: Any,
+    labels: Any,
+    *,
+    activation: Any = "relu",
+    loss: Any = "softmax_cross_entropy",
+    l2: Any = 0.0,
+) -> None:
+    network(name, params, x, activation=activation)
+    shape = (x.shape[0], params[-1][0].shape[1])
+    require_option(name, "loss", loss, tuple(LOSSES))
+    require_scalar(name, "l2", l2)
+    if shape[1] == 0:
+        raise ValueError(
+            f"{name}: the scores of the network have shape {shape}; expected at least one column."
+        )
+    if loss in LABEL_LOSSES:
+        soft = loss == "softmax_cross_entropy"
+        require_labels(name, labels, "the network's scores", shape, ignore_index=None, soft=soft)
+        return
+    require_real(name, "labels", labels)
+    require_shape(name, "labels", labels, shape, f"the shape of the network's scores, for {loss!r}")
+
+
+def _network_values(name: str, params: Any, x: Any, labels: Any, **options: Any) -> None:
+    if options.get("loss", "softmax_cross_entropy") in LABEL_LOSSES and labels.ndim == 1:
+        shape = (x.shape[0], params[-1][0].shape[1])
+        require_labels_in_range(name, labels, "the network's scores", shape, None)
+
+
+classifier_loss = (_classifier_loss, _network_values)
+network_loss = (_network_loss, _network_values)

@@ -1,0 +1,202 @@
+"""How a function of the face runs: check, find the library of its arrays, choose the backend, call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import numpy
+
+from .backends import chosen_backend, eager, require_arrays_of
+from .backends.forms import form_of
+from .backends.libraries import device_of, is_half, library_of
+from .backends.trees import leaves, map_leaves, named_leaves
+from .checks import Check
+from .requirements import describe
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# A program that calls with ever new shapes must not fill the memory.
+MOST_PLANS = 1024
+
+
+class Plan(NamedTuple):
+    """What was found out about calls of one form."""
+
+    library: str
+    run: Callable[..., Any]
+    normalise: bool  # whether arguments came as NumPy scalars, or by name and not by position
+
+
+def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None = None) -> Callable[P, R]:
+    """The public form of a kernel of the library.
+
+    check:        raises for calls of a wrong form; runs once a form
+    check_values: raises for wrong numbers in the arrays; runs at every call
+    """
+    name = kernel.__name__
+    signature = inspect.signature(kernel)
+    scalars = {
+        parameter.name
+        for parameter in signature.parameters.values()
+        if "Scalar" in str(parameter.annotation) or "int" in str(parameter.annotation)
+    }
+    positional = {p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    plans: dict[Hashable, Plan] = {}
+
+    def normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments in their places, and Python numbers for NumPy scalars, which would promote float32."""
+        bound = bind(name, signature, args, kwargs)
+        for parameter in scalars & bound.arguments.keys():
+            bound.arguments[parameter] = map_leaves(_plain, bound.arguments[parameter])
+        return bound.args, bound.kwargs
+
+    def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
+        normal_args, normal_kwargs = normalised(args, kwargs)
+        check(name, *normal_args, **normal_kwargs)
+        library, any_half = _arrays_in(name, signature, normal_args, normal_kwargs)
+        run = eager.run_halves_wide if any_half else eager.run
+        return Plan(library, run, _any_numpy_scalar(args, kwargs) or not positional.isdisjoint(kwargs))
+
+    @functools.wraps(kernel)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        form = form_of((args, kwargs))
+        plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
+        the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
+        if check_values is not None:
+            check_values(name, *the_args, **the_kwargs)
+        require_arrays_of(chosen_backend(), plan.library, name)
+        result: R = plan.run(kernel, the_args, the_kwargs)
+        return result
+
+    call.__module__ = "onepass"
+    return call
+
+
+def dispatched_by_user(function: Callable[P, R]) -> Callable[P, R]:
+    """A function of the user's, run on the backend that its arrays ask for."""
+    name = function.__name__
+    signature = inspect.signature(function)
+    plans: dict[Hashable, Plan] = {}
+
+    def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
+        bind(name, signature, args, kwargs)
+        library, _ = _arrays_in(name, signature, args, kwargs)
+        return Plan(library, eager.run, _any_numpy_scalar(args, kwargs))
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        form = form_of((args, kwargs))
+        plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
+        require_arrays_of(chosen_backend(), plan.library, name)
+        the_args, the_kwargs = (args, kwargs)
+        if plan.normalise:
+            the_args, the_kwargs = map_leaves(_plain_unless_float32, (args, kwargs))
+        result: R = plan.run(function, the_args, the_kwargs)
+        return result
+
+    return call
+
+
+def _remember(plans: dict[Hashable, Plan], form: Hashable, plan: Plan) -> Plan:
+    if len(plans) >= MOST_PLANS:
+        plans.clear()
+    plans[form] = plan
+    return plan
+
+
+def bind(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    """The arguments by parameter; a TypeError that shows the signature where they do not fit it."""
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}; expected {name}{_bare(signature)}.") from None
+
+
+def _bare(signature: inspect.Signature) -> str:
+    """The signature without annotations."""
+    parameters = [
+        parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+
+
+def _any_numpy_scalar(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(leaf, numpy.generic) for leaf in leaves((args, kwargs)))
+
+
+def _plain(leaf: Any) -> Any:
+    return leaf.item() if isinstance(leaf, numpy.generic) else leaf
+
+
+def _plain_unless_float32(leaf: Any) -> Any:
+    """In a user's kernel a NumPy scalar may also be meant as an array of shape (), with a dtype that counts.
+
+    float64 is a Python float by birth, and integers and bools have no dtype that anyone would want.
+    """
+    return leaf.item() if isinstance(leaf, numpy.float64 | numpy.integer | numpy.bool_) else leaf
+
+
+def _arrays_in(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, bool]:
+    """The one library of all the arrays, on one device, and whether any of them is of half precision."""
+    library: str | None = None
+    first: Any = None
+    any_half = False
+    for leaf in leaves((args, kwargs)):
+        found = library_of(leaf)
+        if found is None:
+            if leaf is not None and not isinstance(leaf, int | float | str | complex):
+                raise _not_an_argument(name, signature, args, kwargs)
+            continue
+        if library is None:
+            library, first = found, leaf
+        elif found != library or (found != "numpy" and device_of(leaf) != device_of(first)):
+            raise _not_together(name, signature, args, kwargs)
+        any_half = any_half or is_half(leaf)
+    return library or "numpy", any_half
+
+
+def _named_arguments(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[tuple[str, Any]]:
+    bound = signature.bind(*args, **kwargs)
+    return [pair for name, value in bound.arguments.items() for pair in named_leaves(value, name)]
+
+
+def _not_an_argument(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TypeError:
+    path, leaf = next(
+        (path, leaf)
+        for path, leaf in _named_arguments(signature, args, kwargs)
+        if library_of(leaf) is None and not isinstance(leaf, int | float | str | complex | None)
+    )
+    return TypeError(
+        f"{name}: {path} is {describe(leaf)}; expected an array, a number, or a list, tuple or dict of them."
+    )
+
+
+def _not_together(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TypeError | ValueError:
+    arrays = [pair for pair in _named_arguments(signature, args, kwargs) if library_of(pair[1]) is not None]
+    first_path, first = arrays[0]
+    for path, array in arrays:
+        if library_of(array) != library_of(first):
+            return TypeError(
+                f"{name}: {first_path} is {describe(first)} and {path} is {describe(array)}; expected arrays "
+                "of one library. Convert one of them, for example with from_dlpack."
+            )
+        if device_of(array) != device_of(first):
+            break
+    return ValueError(
+        f"{name}: {first_path} is on {device_of(first)} and {path} on {device_of(array)}; expected arrays on "
+        "one device. Move one of them first."
+    )

@@ -1,0 +1,91 @@
+"""The kernels of the library as users call them: checked, and run by the backend their arrays ask for."""
+
+from __future__ import annotations
+
+from . import checks, kernels
+from .dispatch import dispatched
+
+relu = dispatched(kernels.relu, checks.activation)
+relu_backward = dispatched(kernels.relu_backward, checks.activation_backward)
+sigmoid = dispatched(kernels.sigmoid, checks.activation)
+sigmoid_backward = dispatched(kernels.sigmoid_backward, checks.activation_backward)
+tanh = dispatched(kernels.tanh, checks.activation)
+tanh_backward = dispatched(kernels.tanh_backward, checks.activation_backward)
+softmax = dispatched(kernels.softmax, checks.activation_over_axis)
+softmax_backward = dispatched(kernels.softmax_backward, checks.activation_over_axis_backward)
+log_softmax = dispatched(kernels.log_softmax, checks.activation_over_axis)
+log_softmax_backward = dispatched(kernels.log_softmax_backward, checks.activation_over_axis_backward)
+binary_cross_entropy_with_logits = dispatched(
+    kernels.binary_cross_entropy_with_logits, checks.elementwise_loss("logits")
+)
+binary_cross_entropy_with_logits_with_grad = dispatched(
+    kernels.binary_cross_entropy_with_logits_with_grad, checks.elementwise_loss("logits")
+)
+binary_cross_entropy_with_logits_backward = dispatched(
+    kernels.binary_cross_entropy_with_logits_backward, checks.elementwise_loss_backward("logits")
+)
+binary_cross_entropy = dispatched(kernels.binary_cross_entropy, checks.elementwise_loss("probs"))
+binary_cross_entropy_with_grad = dispatched(
+    kernels.binary_cross_entropy_with_grad, checks.elementwise_loss("probs")
+)
+binary_cross_entropy_backward = dispatched(
+    kernels.binary_cross_entropy_backward, checks.elementwise_loss_backward("probs")
+)
+mean_squared_error = dispatched(kernels.mean_squared_error, checks.elementwise_loss("predictions"))
+mean_squared_error_with_grad = dispatched(
+    kernels.mean_squared_error_with_grad, checks.elementwise_loss("predictions")
+)
+mean_squared_error_backward = dispatched(
+    kernels.mean_squared_error_backward, checks.elementwise_loss_backward("predictions")
+)
+half_squared_error = dispatched(kernels.half_squared_error, checks.elementwise_loss("predictions"))
+half_squared_error_with_grad = dispatched(
+    kernels.half_squared_error_with_grad, checks.elementwise_loss("predictions")
+)
+half_squared_error_backward = dispatched(
+    kernels.half_squared_error_backward, checks.elementwise_loss_backward("predictions")
+)
+nll_loss = dispatched(kernels.nll_loss, *checks.label_loss("log_probs"))
+nll_loss_with_grad = dispatched(kernels.nll_loss_with_grad, *checks.label_loss("log_probs"))
+nll_loss_backward = dispatched(kernels.nll_loss_backward, *checks.label_loss_backward("log_probs"))
+softmax_cross_entropy = dispatched(kernels.softmax_cross_entropy, *checks.label_loss("logits"))
+softmax_cross_entropy_with_grad = dispatched(
+    kernels.softmax_cross_entropy_with_grad, *checks.label_loss("logits")
+)
+softmax_cross_entropy_backward = dispatched(
+    kernels.softmax_cross_entropy_backward, *checks.label_loss_backward("logits")
+)
+multiclass_hinge = dispatched(kernels.multiclass_hinge, *checks.hinge)
+multiclass_hinge_with_grad = dispatched(kernels.multiclass_hinge_with_grad, *checks.hinge)
+multiclass_hinge_backward = dispatched(kernels.multiclass_hinge_backward, *checks.hinge_backward)
+linear = dispatched(kernels.linear, checks.linear)
+linear_backward = dispatched(kernels.linear_backward, checks.linear_backward)
+softmax_classifier_loss_and_grads = dispatched(
+    kernels.softmax_classifier_loss_and_grads, *checks.classifier_loss
+)
+mlp_forward = dispatched(kernels.mlp_forward, checks.network)
+mlp_loss_and_grads = dispatched(kernels.mlp_loss_and_grads, *checks.network_loss)
+sgd_step = dispatched(kernels.sgd_step, checks.stateless_step)
+momentum_init = dispatched(kernels.momentum_init, checks.optimizer_init)
+momentum_step = dispatched(kernels.momentum_step, checks.stateful_step("momentum_init", "momentum_buffer"))
+adam_init = dispatched(kernels.adam_init, checks.optimizer_init)
+adam_step = dispatched(
+    kernels.adam_step, checks.stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True)
+)
+adamw_step = dispatched(
+    kernels.adamw_step, checks.stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True)
+)
+rmsprop_init = dispatched(kernels.rmsprop_init, checks.optimizer_init)
+rmsprop_step = dispatched(kernels.rmsprop_step, checks.stateful_step("rmsprop_init", "square_avg"))
+adagrad_init = dispatched(kernels.adagrad_init, checks.optimizer_init)
+adagrad_step = dispatched(kernels.adagrad_step, checks.stateful_step("adagrad_init", "sum"))
+adadelta_init = dispatched(kernels.adadelta_init, checks.optimizer_init)
+adadelta_step = dispatched(
+    kernels.adadelta_step, checks.stateful_step("adadelta_init", "square_avg", "acc_delta")
+)
+rprop_init = dispatched(kernels.rprop_init, checks.optimizer_init)
+rprop_step = dispatched(kernels.rprop_step, checks.stateful_step("rprop_init", "prev", "step_size"))
+l2_penalty = dispatched(kernels.l2_penalty, checks.penalty)
+l2_penalty_backward = dispatched(kernels.l2_penalty_backward, checks.penalty_backward)
+l1_penalty = dispatched(kernels.l1_penalty, checks.penalty)
+l1_penalty_backward = dispatched(kernels.l1_penalty_backward, checks.penalty_backward)

@@ -1,0 +1,275 @@
+"""Analytic gradients held against differences, in float64 and away from kinks."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import array_api_compat
+import numpy
+
+from .backends.libraries import device_of, is_real_array, library_of
+from .backends.trees import leaves, map_leaves, named_leaves
+from .requirements import describe, require_option, require_real
+
+Method: TypeAlias = Literal["central", "forward"]
+
+# What balances the truncation error of a difference against rounding: eps^(1/3) and eps^(1/2).
+STEPS: dict[str, float] = {"central": 6e-6, "forward": 1.5e-8}
+EPSILON = 2.0**-52
+# Rounding errors of a function's value, in units of EPSILON of its magnitude.
+ROUNDINGS = 100
+
+
+class ArgumentCheck(NamedTuple):
+    """How one array's gradient compares."""
+
+    name: str
+    error: float  # the largest relative error |analytic - numeric| / max(|analytic|, |numeric|)
+    tested: int  # entries, or random directions of a large array
+    kinks: int  # how many of these lie on a kink, where there is nothing to compare with
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The outcome of `check_gradients`; `print` it."""
+
+    arguments: tuple[ArgumentCheck, ...]
+    rtol: float
+
+    @property
+    def passed(self) -> bool:
+        return all(argument.error <= self.rtol for argument in self.arguments)
+
+    def __str__(self) -> str:
+        width = max(len(argument.name) for argument in self.arguments)
+        rows = [
+            f"{argument.name:{width}}  relative error {argument.error:.1e} over {argument.tested} differences"
+            + (f", {argument.kinks} more at a kink" if argument.kinks else "")
+            for argument in self.arguments
+        ]
+        return "\n".join([*rows, f"{'passed' if self.passed else 'failed'} at rtol {self.rtol:g}"])
+
+
+def numeric_gradient(
+    f: Callable[[Any], Any], x: Any, *, method: Method = "central", step: float | None = None
+) -> Any:
+    """The gradient of a scalar function by differences, one element of `x` after the other.
+
+    central: (f(x + h) - f(x - h)) / 2h, error of order h^2;  forward: (f(x + h) - f(x)) / h, of order h
+
+    f:       takes an array like `x` in float64, returns a scalar
+    x:       real array, any shape
+    method:  "central" or "forward"
+    step:    h, or None for 6e-6 (central) or 1.5e-8 (forward) times max(1, |x_i|)
+    returns: numpy float64 array of the shape of `x`
+    raises:  TypeError for an `x` that is no real array, ValueError for an unknown method
+    source:  E6930, Lecture 1, "Numerical Gradient"
+    """
+    require_option("numeric_gradient", "method", method, tuple(STEPS))
+    require_real("numeric_gradient", "x", x)
+    x = _as_float64(x)
+    slopes = []
+    for size, direction in _entries(x):
+        h = step or STEPS[method] * size
+        high = float(f(x + h * direction))
+        low = float(f(x if method == "forward" else x - h * direction))
+        slopes.append((high - low) / (h if method == "forward" else 2 * h))
+    return numpy.asarray(slopes).reshape(tuple(x.shape))
+
+
+def check_gradients(
+    f: Callable[..., Any],
+    f_backward: Callable[..., Any],
+    args: Sequence[Any],
+    *,
+    kwargs: dict[str, Any] | None = None,
+    method: Method = "central",
+    step: float | None = None,
+    rtol: float = 1e-5,
+    max_entries: int = 1000,
+    directions: int = 20,
+    seed: int = 0,
+    raises: bool = True,
+) -> GradientCheck:
+    """Hold the vector-Jacobian product `f_backward` against differences of `f`.
+
+    f:           returns an array, real; `op.relu`, say
+    f_backward:  f_backward(grad_out, ...) returns the gradients of the first arguments of `f`, one or
+                 several. It is given, by name, the arguments of `f` that it has parameters for, and f's
+                 result for a parameter called `out`; or, if it has other parameters, `args` in their order
+    args:        the arguments of `f`: arrays, or lists, tuples and dicts of them; made float64 for the test
+    kwargs:      keyword arguments for both functions
+    method:      "central" or "forward" differences
+    step:        h, or None for 6e-6 (central) or 1.5e-8 (forward) times max(1, |x_i|)
+    rtol:        the largest relative error that passes; what rounding makes of a difference is allowed on top
+    max_entries: an array with more entries is tested along `directions` random directions instead
+    seed:        of those directions, and of the weights that make one number of f's result
+    raises:      whether a failure is an AssertionError; else it is in the result
+    returns:     GradientCheck: the relative error of each array, how many differences it stands on, and how
+                 many entries were left out because they lie on a kink of `f` (of ReLU, hinge, |x|)
+    raises:      AssertionError where a gradient is wrong; TypeError and ValueError for what cannot be tested
+
+    A kink shows as a one-sided slope that differs to the left and right however small the step. A kink
+    nearby is stepped around with a smaller step.
+    source: E6930, Lecture 1, "Numerical Gradient"
+    """
+    require_option("check_gradients", "method", method, tuple(STEPS))
+    options = kwargs or {}
+    names = [
+        path for name, arg in zip(_names(f, args), args, strict=True) for path, _ in named_leaves(arg, name)
+    ]
+    args = map_leaves(_float64_if_real, tuple(args))
+    points = list(leaves(args))
+    out = f(*args, **options)
+    random = numpy.random.default_rng(seed)
+    grad_out = map_leaves(lambda leaf: _random_like(leaf, random), out)
+    grads = _call_backward(f_backward, grad_out, out, f, args, options)
+
+    def value(index: int, point: Any) -> tuple[float, float]:
+        """The number that is differentiated, with one argument changed, and its magnitude."""
+        changed = iter([*points[:index], point, *points[index + 1 :]])
+        result = f(*map_leaves(lambda _: next(changed), args), **options)
+        products = [v * o for v, o in zip(leaves(grad_out), leaves(result), strict=True)]
+        return sum(map(_sum, products)), sum(_sum(abs(product)) for product in products)
+
+    differentiable = [index for index, point in enumerate(points) if is_real_array(point)]
+    checked = []
+    for index, grad in zip(differentiable, (g for g in leaves(grads) if g is not None), strict=False):
+        point = points[index]
+        if tuple(grad.shape) != tuple(point.shape):
+            raise ValueError(
+                f"check_gradients: the gradient for {names[index]} has shape {tuple(grad.shape)}; "
+                f"expected {tuple(point.shape)}, the shape of {names[index]}."
+            )
+        small = _size(point) <= max_entries
+        probes = _entries(point) if small else _random_directions(point, directions, random)
+        errors = [
+            _relative_error(
+                lambda t, i=index, p=point, d=direction: value(i, p + t * d),  # type: ignore[misc]
+                _sum(grad * direction),
+                method,
+                step or STEPS[method] * size,
+                rtol,
+            )
+            for size, direction in probes
+        ]
+        measured = [error for error in errors if error is not None]
+        worst = max(measured, default=0.0)
+        checked.append(ArgumentCheck(names[index], worst, len(measured), len(errors) - len(measured)))
+    if not checked:
+        raise ValueError("check_gradients: got no real array with a gradient; expected at least one in args.")
+    result = GradientCheck(tuple(checked), rtol)
+    if raises and not result.passed:
+        raise AssertionError(
+            f"check_gradients: the gradients do not agree with {method} differences.\n{result}"
+        )
+    return result
+
+
+def _relative_error(
+    value: Callable[[float], tuple[float, float]], analytic: float, method: Method, h: float, rtol: float
+) -> float | None:
+    """How far `analytic` is from the slope of `value` at 0; None where the slope jumps there."""
+    middle, magnitude = value(0.0)
+    if not numpy.isfinite(middle):
+        raise ValueError(f"check_gradients: the function is {middle} at args; expected a finite result.")
+    if not numpy.isfinite(analytic):
+        return float("inf")
+    error = before = None
+    for _ in range(5):
+        right, left = (value(h)[0] - middle) / h, (middle - value(-h)[0]) / h
+        numeric = right if method == "forward" else (right + left) / 2
+        largest, jump = max(abs(right), abs(left)), abs(right - left)
+        rounding = ROUNDINGS * EPSILON * magnitude / h
+        straight = jump <= rtol * largest + rounding
+        # A tenth of the step leaves a tenth of what curvature adds to the jump, but all of a kink's.
+        if straight or (before and 0.05 <= jump / before <= 0.2):
+            scale = max(abs(analytic), abs(numeric), rounding / rtol)
+            error = abs(analytic - numeric) / scale if scale else 0.0
+            if straight or error <= rtol:
+                return error
+        before, h = jump, h / 10
+    return error
+
+
+def _call_backward(
+    f_backward: Callable[..., Any],
+    grad_out: Any,
+    out: Any,
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    options: dict[str, Any],
+) -> Any:
+    """f_backward with what its parameters ask for by name, else with all arguments in their order."""
+    given = {**dict(zip(_names(f, args), args, strict=True)), **options, "out": out}
+    wanted = [
+        parameter
+        for parameter in list(inspect.signature(f_backward).parameters.values())[1:]
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    required = [parameter.name for parameter in wanted if parameter.default is parameter.empty]
+    if required and all(name in given for name in required):
+        return f_backward(grad_out, **{p.name: given[p.name] for p in wanted if p.name in given})
+    return f_backward(grad_out, *args, **options)
+
+
+def _names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
+    """The names of the parameters that `args` fill."""
+    parameters = inspect.signature(f).parameters.values()
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [*positional, *(f"args[{i}]" for i in range(len(positional), len(args)))][: len(args)]
+
+
+def _entries(point: Any) -> Iterator[tuple[float, Any]]:
+    """Each entry of `point`: the size of a step there in units of STEPS, and its direction."""
+    for entry in range(_size(point)):
+        direction = numpy.zeros(_size(point))
+        direction[entry] = 1.0
+        along = _like(point, direction.reshape(tuple(point.shape)))
+        yield max(1.0, abs(_sum(point * along))), along
+
+
+def _random_directions(point: Any, count: int, random: numpy.random.Generator) -> Iterator[tuple[float, Any]]:
+    """Random directions of length 1, in the form of `_entries`."""
+    for _ in range(count):
+        direction = random.standard_normal(tuple(point.shape))
+        yield 1.0, _like(point, direction / numpy.linalg.norm(direction))
+
+
+def _random_like(leaf: Any, random: numpy.random.Generator) -> Any:
+    """A weight for every number of a result; 1 for a scalar."""
+    if not is_real_array(leaf):
+        raise TypeError(f"check_gradients: f returned {describe(leaf)}; expected real arrays.")
+    return 1.0 if tuple(leaf.shape) == () else _like(leaf, random.standard_normal(tuple(leaf.shape)))
+
+
+def _like(array: Any, values: Any) -> Any:
+    """NumPy `values` as an array of the library and on the device of `array`."""
+    return array_api_compat.array_namespace(array).asarray(values, device=device_of(array))
+
+
+def _as_float64(array: Any) -> Any:
+    xp = array_api_compat.array_namespace(array)
+    wide = xp.astype(array, xp.float64)
+    if wide.dtype != xp.float64:
+        raise ValueError(
+            f"gradients by differences: {library_of(array)} has no float64 here; differences need it. "
+            "For JAX set jax_enable_x64."
+        )
+    return wide
+
+
+def _float64_if_real(leaf: Any) -> Any:
+    return _as_float64(leaf) if is_real_array(leaf) else leaf
+
+
+def _size(array: Any) -> int:
+    return math.prod(array.shape)
+
+
+def _sum(array: Any) -> float:
+    return float(array_api_compat.array_namespace(array).sum(array))

@@ -1,0 +1,140 @@
+"""What arguments must be; each error says who, what it got, what it expected and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import array_api_compat
+
+from .backends.libraries import can_be_read, is_real_array, kind_of, library_of
+
+CHECK_VARIABLE = "ONEPASS_CHECK"
+
+
+def describe(value: Any) -> str:
+    """What an argument is, for an error message: "a list", "a numpy int64 array of shape (4,)"."""
+    library = library_of(value)
+    if library is not None:
+        return f"a {library} {str(value.dtype).removeprefix(f'{library}.')} array of shape {_shape(value)}"
+    if value is None or isinstance(value, str | bool | int | float):
+        return repr(value)
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}."
+    article = "an" if kind.__name__[0].lower() in "aeiou" and not module else "a"
+    return f"{article} {module}{kind.__qualname__}"
+
+
+def require_array(name: str, argument: str, value: Any) -> None:
+    if library_of(value) is None:
+        raise TypeError(
+            f"{name}: {argument} is {describe(value)}; expected an array, of NumPy or of another library "
+            "that follows the array API standard. Convert it first, for example with numpy.asarray."
+        )
+
+
+def require_real(name: str, argument: str, value: Any) -> None:
+    if not is_real_array(value):
+        require_array(name, argument, value)
+        raise TypeError(
+            f"{name}: {argument} is {describe(value)}; expected a real floating-point dtype. "
+            "Convert it, for example with .astype(numpy.float32)."
+        )
+
+
+def require_shape(name: str, argument: str, value: Any, expected: Sequence[int], why: str) -> None:
+    if tuple(value.shape) != tuple(expected):
+        raise ValueError(f"{name}: {argument} has shape {_shape(value)}; expected {tuple(expected)}, {why}.")
+
+
+def require_rows(name: str, argument: str, value: Any, letters: str) -> None:
+    require_real(name, argument, value)
+    if value.ndim != 2:
+        raise ValueError(
+            f"{name}: {argument} has shape {_shape(value)}; expected two dimensions, {letters}. "
+            "Rows come first: a single row is x[None, :]."
+        )
+
+
+def require_scalar(name: str, argument: str, value: Any) -> None:
+    """A Python number, or a real array of shape (), as schedules inside a trace give it."""
+    if isinstance(value, Real) and type(value) is not bool:
+        return
+    if (
+        library_of(value) is not None
+        and value.shape == ()
+        and kind_of(value) in ("real floating", "integral")
+    ):
+        return
+    raise TypeError(f"{name}: {argument} is {describe(value)}; expected a number.")
+
+
+def require_option(name: str, argument: str, value: Any, options: Sequence[str]) -> None:
+    if value not in options:
+        raise ValueError(
+            f"{name}: {argument} is {describe(value)}; expected one of {', '.join(map(repr, options))}."
+        )
+
+
+def require_grad_out(name: str, value: Any, shape: Sequence[int], why: str) -> None:
+    if len(shape) == 0:
+        require_scalar(name, "grad_out", value)
+        return
+    require_real(name, "grad_out", value)
+    require_shape(name, "grad_out", value, shape, why)
+
+
+def require_labels(
+    name: str, labels: Any, argument: str, shape: tuple[int, ...], *, ignore_index: Any, soft: bool
+) -> None:
+    """For `argument` of `shape` (N, K): (N,) integers; or, where `soft`, (N, K) real probabilities."""
+    require_array(name, "labels", labels)
+    or_soft = f", or {shape} for soft labels" if soft else ""
+    if soft and labels.ndim == 2 and _shape(labels) == shape:
+        require_real(name, "labels", labels)
+        if ignore_index is not None:
+            raise ValueError(
+                f"{name}: ignore_index is {ignore_index} and labels has shape {shape}; expected None with "
+                "soft labels. A row of zeros does not count in their sum."
+            )
+        return
+    require_shape(name, "labels", labels, shape[:1], f"the rows of {argument} {shape}{or_soft}")
+    if kind_of(labels) != "integral":
+        raise TypeError(
+            f"{name}: labels is {describe(labels)}; expected an integer dtype{or_soft}. "
+            "Convert it, for example with .astype(numpy.int64)."
+        )
+    if ignore_index is not None and not isinstance(ignore_index, Integral):
+        raise TypeError(f"{name}: ignore_index is {describe(ignore_index)}; expected an integer or None.")
+
+
+def require_labels_in_range(
+    name: str, labels: Any, argument: str, shape: tuple[int, ...], ignore_index: Any
+) -> None:
+    """Integer labels in [0, K) or ignore_index, where looking at them does not wait for a device."""
+    if library_of(labels) == "numpy":
+        # The common case, at the price of two reductions.
+        unsigned = labels.dtype.kind == "u"
+        if labels.size == 0 or ((unsigned or labels.min() >= 0) and labels.max() < shape[1]):
+            return
+    elif not can_be_read(labels, at_any_price=os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")):
+        return
+    xp = array_api_compat.array_namespace(labels)
+    wide = xp.astype(labels, xp.arange(0).dtype)
+    outside = (wide < 0) | (wide >= shape[1])
+    if ignore_index is not None:
+        outside = outside & (wide != ignore_index)
+    if not bool(xp.any(outside)):
+        return
+    row = int(xp.argmax(xp.astype(outside, wide.dtype)))
+    or_ignored = "" if ignore_index is None else f" or ignore_index {ignore_index}"
+    raise ValueError(
+        f"{name}: labels[{row}] is {int(labels[row])}; expected 0 <= label < {shape[1]}, the classes of "
+        f"{argument} {shape}{or_ignored}."
+    )
+
+
+def _shape(value: Any) -> tuple[Any, ...]:
+    return tuple(value.shape)
