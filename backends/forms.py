@@ -19,7 +19,7 @@ def form_of(value: Any) -> Hashable:
     # The commonest first: this runs at every call, for every leaf.
     kind = type(value)
     if kind is numpy.ndarray:
-        return value.dtype, value.shape
+        return kind, value.dtype, value.shape
     if kind is tuple or kind is list:
         return kind, *map(form_of, value)
     if kind is float or kind is int:
@@ -33,4 +33,4 @@ def form_of(value: Any) -> Hashable:
         return kind, *map(form_of, value)
     if library_of(value) is not None:
         return kind, value.dtype, tuple(value.shape), device_of(value)
-    return kind
+    return (kind,)

@@ -10,8 +10,9 @@ import numpy
 Kind = Literal["real floating", "integral", "bool", "complex floating", "other"]
 
 _library_of_type: dict[type, str | None] = {}
-_kind_of_dtype: dict[Any, Kind] = {}
-_halves: dict[Any, bool] = {}
+# By type of array and dtype: dtypes of two libraries are not for comparing.
+_kind_of_dtype: dict[tuple[type, Any], Kind] = {}
+_halves: dict[tuple[type, Any], bool] = {}
 
 
 def library_of(value: Any) -> str | None:
@@ -34,11 +35,11 @@ def _find_library(value: Any) -> str | None:
 
 def kind_of(array: Any) -> Kind:
     """The kind of the array's dtype, in the words of the array API standard."""
-    dtype = array.dtype
+    key = type(array), array.dtype
     try:
-        return _kind_of_dtype[dtype]
+        return _kind_of_dtype[key]
     except KeyError:
-        return _kind_of_dtype.setdefault(dtype, _find_kind(array))
+        return _kind_of_dtype.setdefault(key, _find_kind(array))
 
 
 def _find_kind(array: Any) -> Kind:
@@ -57,14 +58,14 @@ def is_real_array(value: Any) -> bool:
 
 def is_half(array: Any) -> bool:
     """Whether the array holds float16 or bfloat16, in which sums would lose their small terms."""
-    dtype = array.dtype
+    key = type(array), array.dtype
     try:
-        return _halves[dtype]
+        return _halves[key]
     except KeyError:
         half = kind_of(array) == "real floating" and (
-            array_api_compat.array_namespace(array).finfo(dtype).bits < 32
+            array_api_compat.array_namespace(array).finfo(array.dtype).bits < 32
         )
-        return _halves.setdefault(dtype, half)
+        return _halves.setdefault(key, half)
 
 
 def device_of(array: Any) -> Any:

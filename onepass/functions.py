@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from . import checks, kernels
+from . import checks, kernels, optimizer_checks
 from .dispatch import dispatched
+from .optimizer_checks import stateful_step, stateless_step
 
 relu = dispatched(kernels.relu, checks.activation)
 relu_backward = dispatched(kernels.relu_backward, checks.activation_backward)
@@ -65,26 +66,20 @@ softmax_classifier_loss_and_grads = dispatched(
 )
 mlp_forward = dispatched(kernels.mlp_forward, checks.network)
 mlp_loss_and_grads = dispatched(kernels.mlp_loss_and_grads, *checks.network_loss)
-sgd_step = dispatched(kernels.sgd_step, checks.stateless_step)
-momentum_init = dispatched(kernels.momentum_init, checks.optimizer_init)
-momentum_step = dispatched(kernels.momentum_step, checks.stateful_step("momentum_init", "momentum_buffer"))
-adam_init = dispatched(kernels.adam_init, checks.optimizer_init)
-adam_step = dispatched(
-    kernels.adam_step, checks.stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True)
-)
-adamw_step = dispatched(
-    kernels.adamw_step, checks.stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True)
-)
-rmsprop_init = dispatched(kernels.rmsprop_init, checks.optimizer_init)
-rmsprop_step = dispatched(kernels.rmsprop_step, checks.stateful_step("rmsprop_init", "square_avg"))
-adagrad_init = dispatched(kernels.adagrad_init, checks.optimizer_init)
-adagrad_step = dispatched(kernels.adagrad_step, checks.stateful_step("adagrad_init", "sum"))
-adadelta_init = dispatched(kernels.adadelta_init, checks.optimizer_init)
-adadelta_step = dispatched(
-    kernels.adadelta_step, checks.stateful_step("adadelta_init", "square_avg", "acc_delta")
-)
-rprop_init = dispatched(kernels.rprop_init, checks.optimizer_init)
-rprop_step = dispatched(kernels.rprop_step, checks.stateful_step("rprop_init", "prev", "step_size"))
+sgd_step = dispatched(kernels.sgd_step, stateless_step)
+momentum_init = dispatched(kernels.momentum_init, optimizer_checks.init)
+momentum_step = dispatched(kernels.momentum_step, stateful_step("momentum_init", "momentum_buffer"))
+adam_init = dispatched(kernels.adam_init, optimizer_checks.init)
+adam_step = dispatched(kernels.adam_step, stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True))
+adamw_step = dispatched(kernels.adamw_step, stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True))
+rmsprop_init = dispatched(kernels.rmsprop_init, optimizer_checks.init)
+rmsprop_step = dispatched(kernels.rmsprop_step, stateful_step("rmsprop_init", "square_avg"))
+adagrad_init = dispatched(kernels.adagrad_init, optimizer_checks.init)
+adagrad_step = dispatched(kernels.adagrad_step, stateful_step("adagrad_init", "sum"))
+adadelta_init = dispatched(kernels.adadelta_init, optimizer_checks.init)
+adadelta_step = dispatched(kernels.adadelta_step, stateful_step("adadelta_init", "square_avg", "acc_delta"))
+rprop_init = dispatched(kernels.rprop_init, optimizer_checks.init)
+rprop_step = dispatched(kernels.rprop_step, stateful_step("rprop_init", "prev", "step_size"))
 l2_penalty = dispatched(kernels.l2_penalty, checks.penalty)
 l2_penalty_backward = dispatched(kernels.l2_penalty_backward, checks.penalty_backward)
 l1_penalty = dispatched(kernels.l1_penalty, checks.penalty)

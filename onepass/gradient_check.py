@@ -140,11 +140,7 @@ def check_gradients(
     checked = []
     for index, grad in zip(differentiable, (g for g in leaves(grads) if g is not None), strict=False):
         point = points[index]
-        if tuple(grad.shape) != tuple(point.shape):
-            raise ValueError(
-                f"check_gradients: the gradient for {names[index]} has shape {tuple(grad.shape)}; "
-                f"expected {tuple(point.shape)}, the shape of {names[index]}."
-            )
+        grad = _in_shape(names[index], grad, point)
         small = _size(point) <= max_entries
         probes = _entries(point) if small else _random_directions(point, directions, random)
         errors = [
@@ -168,6 +164,17 @@ def check_gradients(
             f"check_gradients: the gradients do not agree with {method} differences.\n{result}"
         )
     return result
+
+
+def _in_shape(name: str, grad: Any, point: Any) -> Any:
+    """The gradient in the shape of its argument: a bias may be (1, K) where its gradient is (K,)."""
+    without_ones = [tuple(size for size in array.shape if size != 1) for array in (grad, point)]
+    if without_ones[0] != without_ones[1]:
+        raise ValueError(
+            f"check_gradients: the gradient for {name} has shape {tuple(grad.shape)}; "
+            f"expected {tuple(point.shape)}, the shape of {name}."
+        )
+    return array_api_compat.array_namespace(grad).reshape(grad, tuple(point.shape))
 
 
 def _relative_error(

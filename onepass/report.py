@@ -27,8 +27,8 @@ def main() -> int:
     for library in threadpoolctl.threadpool_info():
         if library["user_api"] == "blas":
             print(
-                f"BLAS: {library['internal_api']} {library['version']}, {library.get('architecture', 'unknown')} "
-                f"instructions, {library['num_threads']} threads"
+                f"BLAS: {library['internal_api']} {library['version']}, "
+                f"{library.get('architecture', 'unknown')} instructions, {library['num_threads']} threads"
             )
     print(f"\nbackends ({chosen_backend()!r} in force)")
     for backend in backends().values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import array_api_compat
@@ -60,7 +60,7 @@ def require_rows(name: str, argument: str, value: Any, letters: str) -> None:
 
 def require_scalar(name: str, argument: str, value: Any) -> None:
     """A Python number, or a real array of shape (), as schedules inside a trace give it."""
-    if isinstance(value, Real) and type(value) is not bool:
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return
     if (
         library_of(value) is not None

@@ -1,0 +1,130 @@
+"""`@op.kernel`, the report of `python -m onepass`, and the README's own code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from cases import labels, layers, x
+
+import onepass as op
+from onepass import functions, report
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@op.kernel(donate="params")
+def train_step(params: Any, x: Any, labels: Any, lr: float, *, l2: float = 1e-3) -> Any:
+    """One step of gradient descent."""
+    loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=l2)
+    return loss, op.sgd_step(params, grads, lr)
+
+
+def test_a_training_step_is_its_parts() -> None:
+    loss, params = train_step(layers, x, labels, 0.1)
+    expected, grads = op.mlp_loss_and_grads(layers, x, labels, l2=1e-3)
+    assert loss == expected
+    for got, (weight, bias), (grad_weight, grad_bias) in zip(params, layers, grads, strict=True):
+        np.testing.assert_array_equal(got[0], weight - 0.1 * grad_weight)
+        assert (got[1] is None) == (bias is None)
+        if bias is not None:
+            np.testing.assert_array_equal(got[1], bias - 0.1 * grad_bias)
+
+
+def test_a_kernel_keeps_the_function_s_face() -> None:
+    assert train_step.__name__ == "train_step"
+    assert train_step.__doc__ == "One step of gradient descent."
+    assert list(inspect.signature(train_step).parameters) == ["params", "x", "labels", "lr", "l2"]
+    assert train_step.donate == ("params",)
+    assert op.kernel(lambda a, b: a + b, donate=["a", "b"]).donate == ("a", "b")
+    assert op.kernel(lambda a: a).donate == ()
+
+
+def test_a_donated_name_must_be_a_parameter() -> None:
+    with pytest.raises(ValueError, match="donate names 'weights'; expected parameters of f"):
+
+        @op.kernel(donate="weights")
+        def f(params: Any) -> Any:
+            return params
+
+    with pytest.raises(TypeError, match="expected a function"):
+        op.kernel(3)  # type: ignore[call-overload]
+
+
+def test_trees_keep_their_structure() -> None:
+    class Layer(NamedTuple):
+        weight: Any
+        bias: Any
+
+    @op.kernel
+    def double(tree: Any) -> Any:
+        return {"list": [2 * tree["list"][0]], "layer": Layer(*(2 * part for part in tree["layer"]))}
+
+    result = double({"list": [x], "layer": Layer(x, labels)})
+    np.testing.assert_array_equal(result["list"][0], 2 * x)
+    np.testing.assert_array_equal(result["layer"].bias, 2 * labels)
+    params = op.sgd_step({"layer": Layer(x, x[0])}, {"layer": Layer(x, x[0])}, 1.0)
+    assert isinstance(params["layer"], Layer)
+    np.testing.assert_array_equal(params["layer"].weight, 0 * x)
+
+
+def test_a_numpy_scalar_promotes_nothing() -> None:
+    @op.kernel
+    def scaled(values: Any, factor: float, count: int) -> Any:
+        return values * factor + count
+
+    single = x.astype(np.float32)
+    assert scaled(single, np.float64(0.5), np.int64(2)).dtype == np.float32
+    assert op.l2_penalty_backward(np.float64(1), single, np.float64(0.5)).dtype == np.float32
+    _, params = train_step([(single.T @ single, None)], single, labels % 4, np.float64(0.1))
+    assert params[0][0].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: train_step([(x, object())], x, labels, 0.1), r"train_step: params\[0\]\[1\] is an object"),
+        (lambda: train_step({"w": {1, 2}}, x, labels, 0.1), r"train_step: params\['w'\] is a set"),
+        (lambda: train_step(layers, x, 0.1), "missing a required argument: 'lr'; expected train_step"),
+        (lambda: train_step(layers, x, labels, 0.1, l1=2), "unexpected keyword argument 'l1'"),
+    ],
+)
+def test_arguments_of_another_kind_are_errors(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_the_report_says_what_is_here_and_agrees() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "onepass"], capture_output=True, text=True, check=False, cwd=README.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"onepass {op.__version__}" in done.stdout
+    assert f"numpy {np.__version__}: NumPy arrays" in done.stdout
+    assert "BLAS: " in done.stdout
+    assert re.search(r"numpy +float32: \d\.\de-\d\d in \w+, ok", done.stdout)
+    assert done.stdout.rstrip().endswith("all agree")
+
+
+def test_the_report_finds_a_backend_that_computes_otherwise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(functions, "sigmoid", op.tanh)
+    assert report.main() == 1
+    assert "sigmoid, WRONG" in capsys.readouterr().out
+
+
+def test_the_readme_s_code_runs(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks, "README.md shows no Python"
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(blocks), encoding="utf-8")
+    names = runpy.run_path(str(script))
+    assert names["loss"] < 0.5
