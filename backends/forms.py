@@ -25,6 +25,8 @@ def form_of(value: Any) -> Hashable:
     if kind is float or kind is int:
         # A changing learning rate is no other form, but a negative one, or a share above 1, may be an error.
         return kind, value >= 0, value <= 1
+    if isinstance(value, numpy.integer | numpy.floating):
+        return kind, bool(value >= 0), bool(value <= 1)
     if value is None or kind is str or kind is bool:
         return kind, value
     if isinstance(value, dict):

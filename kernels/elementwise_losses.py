@@ -220,5 +220,6 @@ def _reduce(xp: Any, losses: Array, weight: Array | None, reduction: Reduction) 
 
 def _mean_slope(slope: Array, weight: Array | None, reduction: Reduction) -> Array:
     """The gradient of the reduced loss, from the slope of each element's loss."""
-    slope = _times(slope, weight)
+    if weight is not None:
+        slope = weighted(namespace(slope), weight, slope)
     return slope / math.prod(slope.shape) if reduction == "mean" else slope

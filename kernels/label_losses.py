@@ -186,7 +186,7 @@ def multiclass_hinge(
 
     loss_i = class_weight[label_i] * sum_{k != label_i} max(0, scores_ik - scores_i,label_i + margin)
 
-    scores:       (N, K) real
+    scores:       (N, K) real; +inf leads by inf, so the loss is inf, or 0 where it is the label's score
     labels:       (N,) integer, 0 <= label < K
     margin:       how far the label's score must lead
     class_weight: (K,) real, or None for 1
@@ -223,7 +223,7 @@ def multiclass_hinge_with_grad(
     violations = _margin_violations(xp, scores, target, margin)
     losses = weighted(xp, target.weight[:, 0], xp.sum(violations, axis=-1))
     inside = xp.astype(violations > 0, scores.dtype)
-    direction = xp.where(target.one_hot(), -xp.sum(inside, axis=-1, keepdims=True), inside)
+    direction = xp.where(target.one_hot(), 0.0 - xp.sum(inside, axis=-1, keepdims=True), inside)
     # Comparisons lose a NaN; the row's loss has kept it.
     factor = xp.where(
         xp.isnan(losses)[:, None], float("nan"), share(xp, target.weight, target.total, reduction)

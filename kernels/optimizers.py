@@ -127,7 +127,12 @@ def _adam(
     # Both averages start at zero, and these factors take that bias out again.
     rate = lr / (1 - beta1**step)
     root = (1 - beta2**step) ** 0.5
-    params = tree_map(lambda p, m, v: p - rate * m / (_sqrt(v) / root + eps), params, mean, square)
+    params = tree_map(
+        lambda p, m, v: p - _scalar_for(p, rate) * m / (_sqrt(v) / _scalar_for(p, root) + eps),
+        params,
+        mean,
+        square,
+    )
     return params, {"step": step, "exp_avg": mean, "exp_avg_sq": square}
 
 
@@ -287,6 +292,13 @@ def _decayed(params: Tree, grads: Tree, weight_decay: Scalar) -> Tree:
 
 def _zeros_like(params: Tree) -> Tree:
     return tree_map(lambda p: namespace(p).zeros_like(p), params)
+
+
+def _scalar_for(array: Array, scalar: Scalar) -> Scalar:
+    """A scalar that does not promote `array`, also where a trace or a file made an array of the step."""
+    if type(scalar) in (int, float):
+        return scalar
+    return namespace(array).astype(scalar, array.dtype)
 
 
 def _sqrt(x: Array) -> Array:

@@ -63,7 +63,9 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
 
     @functools.wraps(kernel)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        form = form_of((args, kwargs))
+        # An integer given by name is an option, an axis or an ignored label: it is the value that counts.
+        options = tuple(value for value in kwargs.values() if type(value) is int) if kwargs else ()
+        form = form_of((args, kwargs)), options
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
         the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
         if check_values is not None:
@@ -85,7 +87,9 @@ def dispatched_by_user(function: Callable[P, R]) -> Callable[P, R]:
     def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         bind(name, signature, args, kwargs)
         library, _ = _arrays_in(name, signature, args, kwargs)
-        return Plan(library, eager.run, _any_numpy_scalar(args, kwargs))
+        # Among scalars only, NumPy's are the arrays.
+        has_array = any(isinstance(leaf, numpy.ndarray) for leaf in leaves((args, kwargs)))
+        return Plan(library, eager.run, _any_numpy_scalar(args, kwargs) and (has_array or library != "numpy"))
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -131,6 +135,8 @@ def _any_numpy_scalar(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def _plain(leaf: Any) -> Any:
+    if isinstance(leaf, numpy.longdouble):  # which .item() leaves as it is
+        return float(leaf)
     return leaf.item() if isinstance(leaf, numpy.generic) else leaf
 
 
@@ -139,7 +145,7 @@ def _plain_unless_float32(leaf: Any) -> Any:
 
     float64 is a Python float by birth, and integers and bools have no dtype that anyone would want.
     """
-    return leaf.item() if isinstance(leaf, numpy.float64 | numpy.integer | numpy.bool_) else leaf
+    return _plain(leaf) if isinstance(leaf, numpy.float64 | numpy.integer | numpy.bool_) else leaf
 
 
 def _arrays_in(

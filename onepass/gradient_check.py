@@ -75,8 +75,8 @@ def numeric_gradient(
     slopes = []
     for size, direction in _entries(x):
         h = step or STEPS[method] * size
-        high = float(f(x + h * direction))
-        low = float(f(x if method == "forward" else x - h * direction))
+        high = float(f(_asarray(x + h * direction)))
+        low = float(f(x if method == "forward" else _asarray(x - h * direction)))
         slopes.append((high - low) / (h if method == "forward" else 2 * h))
     return numpy.asarray(slopes).reshape(tuple(x.shape))
 
@@ -131,7 +131,7 @@ def check_gradients(
 
     def value(index: int, point: Any) -> tuple[float, float]:
         """The number that is differentiated, with one argument changed, and its magnitude."""
-        changed = iter([*points[:index], point, *points[index + 1 :]])
+        changed = iter([*points[:index], _asarray(point), *points[index + 1 :]])
         result = f(*map_leaves(lambda _: next(changed), args), **options)
         products = [v * o for v, o in zip(leaves(grad_out), leaves(result), strict=True)]
         return sum(map(_sum, products)), sum(_sum(abs(product)) for product in products)
@@ -257,6 +257,11 @@ def _random_like(leaf: Any, random: numpy.random.Generator) -> Any:
 def _like(array: Any, values: Any) -> Any:
     """NumPy `values` as an array of the library and on the device of `array`."""
     return array_api_compat.array_namespace(array).asarray(values, device=device_of(array))
+
+
+def _asarray(value: Any) -> Any:
+    """An array again, where NumPy made a scalar of arithmetic on arrays of shape ()."""
+    return array_api_compat.array_namespace(value).asarray(value)
 
 
 def _as_float64(array: Any) -> Any:

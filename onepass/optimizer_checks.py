@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import Any
 
-from .backends.libraries import is_real_array
-from .backends.trees import leaves, named_leaves
+from .backends.trees import named_leaves
 from .checks import Check
 from .requirements import describe, require_real, require_scalar, require_shape
 
 
-def init(name: str, params: Any, **scalars: Any) -> None:
-    """Real arrays, and numbers."""
-    if not all(_fits(leaf, leaf) for leaf in leaves(params)):
-        for path, leaf in named_leaves(params, "params"):
-            if leaf is not None:
-                require_real(name, path, leaf)
-    for argument, value in scalars.items():
-        require_scalar(name, argument, value)
+def init(name: str, params: Any, lr: Any = 0.0) -> None:
+    """Real arrays, at least one, and numbers."""
+    arrays = [(path, leaf) for path, leaf in named_leaves(params, "params") if leaf is not None]
+    if not arrays:
+        raise TypeError(f"{name}: params is {_described(params)}; expected at least one array.")
+    for path, leaf in arrays:
+        require_real(name, path, leaf)
+    _require_settings(name, {"lr": lr})
 
 
 def stateless_step(name: str, params: Any, grads: Any, lr: Any, weight_decay: Any = 0.0) -> None:
@@ -43,6 +41,8 @@ def stateful_step(init_name: str, *trees: str, counts: bool = False) -> Check:
                 f"{name}: state is {got}; expected a dict of {sorted(keys)}. Begin with {init_name}(params), "
                 f"then hand on the state that {name} returns."
             )
+        if counts:
+            require_scalar(name, "state['step']", state["step"])
         for tree in trees:
             _require_like_params(name, f"state[{tree!r}]", state[tree], params)
         # lr, and the momentum of `momentum_step`, may come by position.
@@ -52,26 +52,32 @@ def stateful_step(init_name: str, *trees: str, counts: bool = False) -> Check:
 
 
 def _require_like_params(name: str, argument: str, tree: Any, params: Any) -> None:
-    """A tree of real arrays with the structure and shapes of `params`."""
-    if all(_fits(leaf, param) for leaf, param in zip_longest(leaves(tree), leaves(params))):
+    """A tree of real arrays with the structure and shapes of `params`; lists and tuples are alike."""
+    if params is None or isinstance(params, dict | list | tuple):
+        if _outline(tree) != _outline(params):
+            raise ValueError(
+                f"{name}: {argument} is {_described(tree)}; expected the structure of its parameters, "
+                f"{_described(params)}."
+            )
+        parts = params or ()
+        for key in parts if isinstance(parts, dict) else range(len(parts)):
+            _require_like_params(name, f"{argument}[{key!r}]", tree[key], parts[key])
         return
-    # Something differs, or a dict is in another order: find out by name.
-    expected = dict(named_leaves(params, argument))
-    got = dict(named_leaves(tree, argument))
-    for path in [*expected, *got]:
-        if path not in got or path not in expected:
-            missing = "is missing" if path not in got else "is not among the parameters"
-            raise ValueError(f"{name}: {path} {missing}; expected the structure of params.")
-        if expected[path] is None and got[path] is None:
-            continue
-        require_real(name, path, got[path])
-        require_shape(name, path, got[path], expected[path].shape, "the shape of its parameter")
+    require_real(name, argument, tree)
+    require_shape(name, argument, tree, params.shape, "the shape of its parameter")
 
 
-def _fits(leaf: Any, param: Any) -> bool:
-    if leaf is None or param is None:
-        return leaf is param
-    return is_real_array(leaf) and tuple(leaf.shape) == tuple(param.shape)
+def _outline(tree: Any) -> Any:
+    """What two trees of one structure have in common at their root."""
+    if isinstance(tree, dict):
+        return tree.keys()
+    return len(tree) if isinstance(tree, list | tuple) else tree is None
+
+
+def _described(tree: Any) -> str:
+    if isinstance(tree, dict):
+        return f"a dict of {sorted(map(str, tree))}"
+    return f"a {type(tree).__name__} of {len(tree)}" if isinstance(tree, list | tuple) else describe(tree)
 
 
 def _require_settings(name: str, settings: dict[str, Any]) -> None:

@@ -6,13 +6,13 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
+import array_api_compat
 import numpy
 import threadpoolctl
 
-from . import functions, kernels
+from . import __version__, functions, kernels
 from .backends import backends, chosen_backend, use_backend
 from .backends.trees import leaves, map_leaves
 
@@ -22,8 +22,8 @@ TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 
 def main() -> int:
     """Print the report; 0 where every usable backend agrees with the reference, else 1."""
-    print(f"onepass {version('onepass')}, Python {platform.python_version()}, {platform.platform()}")
-    print(f"array-api-compat {version('array-api-compat')}, {os.cpu_count()} logical processors")
+    print(f"onepass {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(f"array-api-compat {array_api_compat.__version__}, {os.cpu_count()} logical processors")
     for library in threadpoolctl.threadpool_info():
         if library["user_api"] == "blas":
             print(

@@ -18,13 +18,16 @@ def describe(value: Any) -> str:
     """What an argument is, for an error message: "a list", "a numpy int64 array of shape (4,)"."""
     library = library_of(value)
     if library is not None:
-        return f"a {library} {str(value.dtype).removeprefix(f'{library}.')} array of shape {_shape(value)}"
+        return f"{_article(library)} {library} {str(value.dtype).removeprefix(f'{library}.')} array of shape {_shape(value)}"
     if value is None or isinstance(value, str | bool | int | float):
         return repr(value)
     kind = type(value)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}."
-    article = "an" if kind.__name__[0].lower() in "aeiou" and not module else "a"
-    return f"{article} {module}{kind.__qualname__}"
+    return f"{_article(module or kind.__name__)} {module}{kind.__qualname__}"
+
+
+def _article(word: str) -> str:
+    return "an" if word[0].lower() in "aeiou" else "a"
 
 
 def require_array(name: str, argument: str, value: Any) -> None:
@@ -72,7 +75,7 @@ def require_scalar(name: str, argument: str, value: Any) -> None:
 
 
 def require_option(name: str, argument: str, value: Any, options: Sequence[str]) -> None:
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(
             f"{name}: {argument} is {describe(value)}; expected one of {', '.join(map(repr, options))}."
         )
@@ -106,7 +109,9 @@ def require_labels(
             f"{name}: labels is {describe(labels)}; expected an integer dtype{or_soft}. "
             "Convert it, for example with .astype(numpy.int64)."
         )
-    if ignore_index is not None and not isinstance(ignore_index, Integral):
+    if ignore_index is not None and (
+        not isinstance(ignore_index, Integral) or isinstance(ignore_index, bool)
+    ):
         raise TypeError(f"{name}: ignore_index is {describe(ignore_index)}; expected an integer or None.")
 
 
@@ -124,14 +129,18 @@ def require_labels_in_range(
     xp = array_api_compat.array_namespace(labels)
     wide = xp.astype(labels, xp.arange(0).dtype)
     outside = (wide < 0) | (wide >= shape[1])
-    if ignore_index is not None:
+    unsigned = xp.isdtype(labels.dtype, "unsigned integer")
+    # A large unsigned label has become a negative number, which no ignore_index means.
+    if ignore_index is not None and (ignore_index >= 0 or not unsigned):
         outside = outside & (wide != ignore_index)
     if not bool(xp.any(outside)):
         return
     row = int(xp.argmax(xp.astype(outside, wide.dtype)))
+    label = int(wide[row])
+    label += 2**64 if unsigned and label < 0 else 0
     or_ignored = "" if ignore_index is None else f" or ignore_index {ignore_index}"
     raise ValueError(
-        f"{name}: labels[{row}] is {int(labels[row])}; expected 0 <= label < {shape[1]}, the classes of "
+        f"{name}: labels[{row}] is {label}; expected 0 <= label < {shape[1]}, the classes of "
         f"{argument} {shape}{or_ignored}."
     )
 
