@@ -184,7 +184,9 @@ def half_squared_error(predictions: Array, targets: Array, *, reduction: Reducti
     Arguments, returns and errors as for `mean_squared_error`.
     source: ITCS "Introduction to ML", Lecture 2; scikit-learn's `HalfSquaredError`
     """
-    return 0.5 * mean_squared_error(predictions, targets, reduction=reduction)
+    xp = namespace(predictions)
+    error = predictions - targets
+    return _reduce(xp, (0.5 * error) * error, None, reduction)
 
 
 def half_squared_error_with_grad(

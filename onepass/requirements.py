@@ -18,7 +18,8 @@ def describe(value: Any) -> str:
     """What an argument is, for an error message: "a list", "a numpy int64 array of shape (4,)"."""
     library = library_of(value)
     if library is not None:
-        return f"{_article(library)} {library} {str(value.dtype).removeprefix(f'{library}.')} array of shape {_shape(value)}"
+        dtype = str(value.dtype).removeprefix(f"{library}.")
+        return f"{_article(library)} {library} {dtype} array of shape {_shape(value)}"
     if value is None or isinstance(value, str | bool | int | float):
         return repr(value)
     kind = type(value)
@@ -110,7 +111,7 @@ def require_labels(
             "Convert it, for example with .astype(numpy.int64)."
         )
     if ignore_index is not None and (
-        not isinstance(ignore_index, Integral) or isinstance(ignore_index, bool)
+        isinstance(ignore_index, bool) or not isinstance(ignore_index, Integral)
     ):
         raise TypeError(f"{name}: ignore_index is {describe(ignore_index)}; expected an integer or None.")
 
