@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .activations import log_softmax, shifted_exponentials
+from .activations import shifted_exponentials
 from .arrays import Array, Scalar, namespace, weighted
 from .reductions import Reduction, reduce, rows_first, share
 from .targets import LabelTarget, class_target, label_target
@@ -42,8 +42,7 @@ def nll_loss(
     """
     xp = namespace(log_probs)
     target = class_target(xp, log_probs, labels, class_weight, ignore_index, label_smoothing)
-    # 0.0 - x, here and below, because -x would make -0.0 of a loss or gradient of nothing.
-    return reduce(xp, 0.0 - target.cost(xp, log_probs), target.total, reduction)
+    return reduce(xp, target.cost(xp, 0.0, log_probs), target.total, reduction)
 
 
 def nll_loss_with_grad(
@@ -61,8 +60,9 @@ def nll_loss_with_grad(
     """
     xp = namespace(log_probs)
     target = class_target(xp, log_probs, labels, class_weight, ignore_index, label_smoothing)
-    loss = reduce(xp, 0.0 - target.cost(xp, log_probs), target.total, reduction)
-    return loss, 0.0 - target.share(xp, log_probs, reduction)
+    loss = reduce(xp, target.cost(xp, 0.0, log_probs), target.total, reduction)
+    # 0.0 - x, because -x would make -0.0 of a gradient of nothing.
+    return loss, 0.0 - target.share(xp, reduction)
 
 
 def nll_loss_backward(
@@ -116,14 +116,10 @@ def softmax_cross_entropy(
     raises:          TypeError for dtypes, ValueError for shapes, options and labels outside [0, K)
     source:          CS231n, "Minimal Neural Network Case Study"; `torch.nn.functional.cross_entropy`
     """
-    return nll_loss(
-        log_softmax(logits),
-        labels,
-        class_weight=class_weight,
-        ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        reduction=reduction,
-    )
+    xp = namespace(logits)
+    target = class_target(xp, logits, labels, class_weight, ignore_index, label_smoothing)
+    shifted, _, total = shifted_exponentials(logits)
+    return reduce(xp, target.cost(xp, xp.log(total), shifted), target.total, reduction)
 
 
 def softmax_cross_entropy_with_grad(
@@ -144,8 +140,8 @@ def softmax_cross_entropy_with_grad(
     xp = namespace(logits)
     target = class_target(xp, logits, labels, class_weight, ignore_index, label_smoothing)
     shifted, exponentials, total = shifted_exponentials(logits)
-    loss = reduce(xp, 0.0 - target.cost(xp, shifted - xp.log(total)), target.total, reduction)
-    return loss, target.residual(xp, exponentials / total, reduction)
+    loss = reduce(xp, target.cost(xp, xp.log(total), shifted), target.total, reduction)
+    return loss, target.residual(xp, exponentials, total, reduction)
 
 
 def softmax_cross_entropy_backward(

@@ -35,18 +35,21 @@ class LabelTarget:
     def _row_share(self, xp: Any, reduction: Reduction) -> Array:
         return share(xp, self.weight, self.total, reduction, no_zeros=self.uniform)
 
-    def cost(self, xp: Any, costs: Array) -> Array:
-        """sum_k t_ik cost_ik, (N,)."""
-        return self._times(xp, self.weight, xp.take_along_axis(costs, self.label, axis=-1))[:, 0]
+    def cost(self, xp: Any, log_normalizer: Array | float, scores: Array) -> Array:
+        """sum_k t_ik (log_normalizer_i - scores_ik), (N,)."""
+        costs = log_normalizer - xp.take_along_axis(scores, self.label, axis=-1)
+        return self._times(xp, self.weight, costs)[:, 0]
 
-    def share(self, xp: Any, costs: Array, reduction: Reduction) -> Array:
-        """The gradient of the reduced loss with respect to `costs`, (N, K)."""
+    def share(self, xp: Any, reduction: Reduction) -> Array:
+        """How much every cost moves the reduced loss: its derivative with respect to the costs, (N, K)."""
         return xp.where(self.one_hot(), self._row_share(xp, reduction), 0.0)
 
-    def residual(self, xp: Any, probs: Array, reduction: Reduction) -> Array:
-        """sum_j t_ij p_ik - t_ik, (N, K), with each row's share in the reduced loss: (p - y) * share."""
-        y = xp.astype(self.one_hot(), probs.dtype)
-        return self._times(xp, self._row_share(xp, reduction), probs - y)
+    def residual(self, xp: Any, exponentials: Array, total: Array, reduction: Reduction) -> Array:
+        """(sum_j t_ij) p_ik - t_ik with each row's share in the reduced loss, (N, K): (p - y) * share."""
+        row = self._row_share(xp, reduction)
+        # Where no row has to be guarded, its two factors are one: a pass less over (N, K).
+        probs = exponentials * (row / total) if self.uniform else weighted(xp, row, exponentials / total)
+        return probs - xp.where(self.one_hot(), row, 0.0)
 
     def reweighted(self, xp: Any, class_weight: Array | None) -> LabelTarget:
         """The same labels with their classes' weights, which leave the total as it is."""
@@ -64,18 +67,19 @@ class ClassTarget:
     weight: Array  # (N, K) real
     total: Array | int  # what "mean" divides by
 
-    def cost(self, xp: Any, costs: Array) -> Array:
-        """sum_k t_ik cost_ik, (N,)."""
-        return xp.sum(weighted(xp, self.weight, costs), axis=-1)
+    def cost(self, xp: Any, log_normalizer: Array | float, scores: Array) -> Array:
+        """sum_k t_ik (log_normalizer_i - scores_ik), (N,)."""
+        return xp.sum(weighted(xp, self.weight, log_normalizer - scores), axis=-1)
 
-    def share(self, xp: Any, costs: Array, reduction: Reduction) -> Array:
-        """The gradient of the reduced loss with respect to `costs`, (N, K)."""
+    def share(self, xp: Any, reduction: Reduction) -> Array:
+        """How much every cost moves the reduced loss: its derivative with respect to the costs, (N, K)."""
         return share(xp, self.weight, self.total, reduction)
 
-    def residual(self, xp: Any, probs: Array, reduction: Reduction) -> Array:
-        """sum_j t_ij p_ik - t_ik, (N, K), with each row's share in the reduced loss."""
-        target = share(xp, self.weight, self.total, reduction)
-        return weighted(xp, xp.sum(target, axis=-1, keepdims=True), probs) - target
+    def residual(self, xp: Any, exponentials: Array, total: Array, reduction: Reduction) -> Array:
+        """(sum_j t_ij) p_ik - t_ik with each row's share in the reduced loss, (N, K)."""
+        target = self.share(xp, reduction)
+        row = xp.sum(target, axis=-1, keepdims=True)
+        return weighted(xp, row, exponentials / total) - target
 
 
 def label_target(
