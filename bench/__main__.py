@@ -1,0 +1,156 @@
+"""`python -m bench`: run the table for what is installed; see bench/README.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from . import machine, peers, table
+from .measure import Options, measure
+from .process import Worker, WorkerDiedError
+from .smoke import smoke
+from .workloads import WORKLOADS
+
+
+def main() -> int:
+    """Exit with 1 where a peer failed or results differ."""
+    arguments = _parser().parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.redraw:
+        run = json.loads(arguments.redraw.read_text())
+        return _write(run, arguments.output, None)
+    indices = [i for i, workload in enumerate(WORKLOADS) if arguments.only in workload.name]
+    if not indices:
+        raise SystemExit(f"--only {arguments.only}: no workload has this in its name; see --list")
+    if arguments.list:
+        print(*(WORKLOADS[index].name for index in indices), sep="\n")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="onepass-bench-") as scratch:
+        names, missing = _installed(arguments.peers, arguments.output, Path(scratch))
+        if arguments.smoke:
+            return _smoke(indices, names, arguments.output, Path(scratch))
+        options = Options(arguments.output, Path(scratch), arguments.sweeps, arguments.seconds)
+        run = {"machine": machine.describe(), "missing": missing, "workloads": []}
+        bar = tqdm(indices, unit="workload")
+
+        def report(text: str) -> None:
+            # A log file needs no line for every sample.
+            bar.set_postfix_str(text, refresh=sys.stderr.isatty())
+
+        for index in bar:
+            workload = WORKLOADS[index]
+            bar.set_description(workload.name)
+            entries = measure(index, names, options, report)
+            run["workloads"].append(
+                {
+                    "name": workload.name,
+                    **asdict(workload),
+                    "operations": workload.operations,
+                    "least_bytes": workload.least_bytes,
+                    "peers": {name: asdict(entry) for name, entry in entries.items()},
+                }
+            )
+            # A run that is cut off keeps what it has.
+            (arguments.output / "results.json").write_text(json.dumps(run, indent=1))
+    versions = {
+        f"{entry['title']} {entry['version']}"
+        for workload in run["workloads"]
+        for name, entry in workload["peers"].items()
+        if name not in peers.FLOORS and not name.startswith(("onepass", "numpy"))
+    }
+    run["machine"]["versions"] = ", ".join([run["machine"]["versions"], *sorted(versions)])
+    return _write(run, arguments.output, arguments.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="workloads with TEXT in their name")
+    parser.add_argument("--peers", default="", metavar="A,B", help=f"of {', '.join(peers.found())}")
+    parser.add_argument("--sweeps", type=int, default=11, help="samples of a workload and peer, at most")
+    parser.add_argument("--seconds", type=float, default=4.0, help="for the samples of a workload and peer")
+    parser.add_argument("--smoke", action="store_true", help="small sizes, once, results only")
+    parser.add_argument("--list", action="store_true", help="the names of the workloads")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="results go here, too")
+    parser.add_argument("--output", type=Path, default=Path("bench-results"), metavar="DIR")
+    parser.add_argument(
+        "--redraw", type=Path, metavar="FILE", help="table and plots of an earlier run's JSON"
+    )
+    return parser
+
+
+def _installed(wanted: str, output: Path, scratch: Path) -> tuple[list[str], dict[str, str]]:
+    """The peers that run here, in the order of the table, and why the others do not, by title."""
+    chosen = [name for name in wanted.split(",") if name]
+    unknown = set(chosen) - set(peers.found())
+    if unknown:
+        raise SystemExit(f"--peers: no peer is called {', '.join(sorted(unknown))}; see --help")
+    workers = []
+    for name in peers.found():
+        if not chosen or name in chosen or name in peers.FLOORS:
+            (output / f"{name}.log").unlink(missing_ok=True)
+            workers.append(Worker(name, output, scratch))
+            workers[-1].send("hello")
+    here, missing = [], {}
+    for worker in workers:
+        try:
+            hello = worker.receive()
+        except WorkerDiedError as death:
+            hello = {"title": worker.peer, "missing": str(death)}
+        worker.stop()
+        if hello["missing"]:
+            missing[hello["title"]] = hello["missing"]
+            tqdm.write(f"left out: {hello['title']}: {hello['missing']}")
+        else:
+            here.append(worker.peer)
+    return here, missing
+
+
+def _smoke(indices: list[int], names: list[str], output: Path, scratch: Path) -> int:
+    compared = [name for name in names if name not in peers.FLOORS]
+    # Many workloads are the same one once they are small.
+    indices = list({WORKLOADS[index].smoke(): index for index in indices}.values())
+    bar = tqdm(total=len(indices) * len(compared), unit="workload")
+
+    def report(text: str) -> None:
+        bar.update()
+        bar.set_postfix_str(text, refresh=False)
+
+    wrong = smoke(indices, compared, output, scratch, report)
+    bar.close()
+    print(*wrong, sep="\n") if wrong else print(f"{len(indices)} workloads, {', '.join(compared)}: all agree")
+    return 1 if wrong else 0
+
+
+def _write(run: Any, output: Path, also: Path | None) -> int:
+    """The table, the numbers and the plots; 1 where a peer failed."""
+    text = table.markdown(run)
+    (output / "results.md").write_text(text)
+    for path in (output / "results.json", also):
+        if path is not None:
+            path.write_text(json.dumps(run, indent=1))
+    print(text)
+    try:
+        from . import plots
+    except ImportError as error:
+        print(f"no plots: {error}; pip install matplotlib")
+    else:
+        print(*(f"plot: {path}" for path in plots.draw(run, output)), sep="\n")
+    failed = [
+        f"{entry['title']}, {workload['name']}: {entry['left_out']}"
+        for workload in run["workloads"]
+        for entry in workload["peers"].values()
+        if entry["wrong"]
+    ]
+    print(*(f"FAILED: {line}" for line in failed), sep="\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

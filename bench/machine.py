@@ -1,0 +1,49 @@
+"""What a table was measured on."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy
+import threadpoolctl
+
+import onepass
+
+from . import memory
+from .floors import processors
+
+
+def describe() -> dict[str, str]:
+    """Lines for the table, by what they describe."""
+    blas = [
+        f"{library['internal_api']} {library['version']}, "
+        f"{library.get('architecture', 'unknown')} instructions, {library['num_threads']} threads"
+        for library in threadpoolctl.threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+    free = memory.available()
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "processor": f"{_processor()}, {processors()} logical processors, every peer with as many threads",
+        "memory": f"{free / 2**30:.0f} GiB available" if free is not None else "not known",
+        "NumPy's BLAS": "; ".join(blas) or "unknown to threadpoolctl",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}",
+        "versions": f"onepass {onepass.__version__}, Python {platform.python_version()}, "
+        f"NumPy {numpy.__version__}",
+    }
+
+
+def _processor() -> str:
+    """The model, and the widest vector instructions, which decide most of what is measured."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = dict(reversed([(line.split("\t")[0], line.partition(": ")[2]) for line in lines if line]))
+    flags = fields.get("flags", "").split()
+    widest = next((name for name in ("avx512f", "avx2", "avx", "sse2") if name in flags), "")
+    model = fields.get("model name", platform.machine())
+    family = f" family {fields['cpu family']} model {fields['model']}" if "cpu family" in fields else ""
+    return f"{model}{family}" + (f" with {widest}" if widest else "")

@@ -1,0 +1,178 @@
+"""One workload, all peers: checked against each other, then timed in sweeps that take turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import memory, peers
+from .process import Worker, WorkerDiedError
+from .workloads import WORKLOADS
+
+# A sample is a batch of calls that takes at least this long, so that the clock does not show.
+LEAST_SECONDS = 0.04
+# An idle process's threads spin for a while before they sleep; the next one's clock starts after that.
+PAUSE_SECONDS = 0.05
+# However long a call takes, so many samples; of a call that takes SLOW_SECONDS, SLOW_SAMPLES.
+LEAST_SAMPLES, SLOW_SAMPLES, SLOW_SECONDS = 3, 2, 4.0
+# Of the memory that is available, the part that a peer may fill: its need is an estimate.
+USABLE_MEMORY = 0.9
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class Options:
+    """What the command line says."""
+
+    output: Path
+    scratch: Path
+    sweeps: int
+    seconds: float  # for the samples of one peer on one workload
+
+
+@dataclass
+class Entry:
+    """One peer on one workload."""
+
+    title: str
+    version: str = ""
+    samples: list[float] = field(default_factory=list)  # seconds a call
+    page_faults: list[float] = field(default_factory=list)  # a call, for every sample
+    first_call: float | None = None  # seconds, with tracing and compiling
+    memory: int | None = None  # bytes at the high-water mark, beyond libraries and inputs
+    error: float | None = None  # the largest difference from the baseline, relative
+    threads: list[str] = field(default_factory=list)
+    left_out: str = ""  # why there are no times
+    wrong: bool = False  # whether that is because it failed
+
+
+def measure(index: int, names: list[str], options: Options, report: Report) -> dict[str, Entry]:
+    """The entries of the peers `names`, which are installed, in their order."""
+    turns = _Turns(index, options, report)
+    try:
+        turns.start(names)
+        turns.prepare()
+        turns.first_calls()
+        turns.check()
+        turns.sweep()
+    finally:
+        turns.stop()
+    return turns.entries
+
+
+class _Turns:
+    """The peers of one workload, each in its process, one at work at a time."""
+
+    def __init__(self, index: int, options: Options, report: Report) -> None:
+        self.index, self.options, self.report = index, options, report
+        self.workload = WORKLOADS[index]
+        self.workers: dict[str, Worker] = {}
+        self.entries: dict[str, Entry] = {}
+        self.copies_of_logits: dict[str, float] = {}
+        self.second_call: dict[str, float] = {}  # seconds
+
+    def start(self, names: list[str]) -> None:
+        self.report("importing")
+        # Together, because nothing is timed yet.
+        for name in names:
+            self.workers[name] = Worker(name, self.options.output, self.options.scratch)
+            self.workers[name].send("hello")
+        for name, worker in list(self.workers.items()):
+            self.entries[name] = Entry(name)
+            try:
+                hello = worker.receive()
+            except WorkerDiedError as death:
+                self._leave_out(name, str(death), wrong=True)
+                continue
+            self.entries[name] = Entry(hello["title"], hello["version"])
+            self.copies_of_logits[name] = hello["copies_of_logits"]
+
+    def prepare(self) -> None:
+        for name in list(self.workers):
+            need = self.copies_of_logits[name] * self.workload.logits_bytes + self.workload.least_bytes
+            free = memory.available()
+            if free is not None and need > USABLE_MEMORY * free:
+                self._leave_out(
+                    name,
+                    f"needs about {need / 2**30:.0f} GiB, {USABLE_MEMORY * free / 2**30:.0f} GiB are usable",
+                )
+                continue
+            answer = self._ask(name, "prepare", workload=self.index, smoke=False)
+            if answer is not None:
+                self.entries[name].threads = answer["threads"]
+
+    def first_calls(self) -> None:
+        for name in list(self.workers):
+            time.sleep(PAUSE_SECONDS)
+            answer = self._ask(name, "first_call")
+            if answer is not None:
+                self.entries[name].first_call = answer["seconds"]
+
+    def check(self) -> None:
+        results = str(self.options.scratch / f"results{self.index}.npz")
+        compare = False
+        for name in list(self.workers):
+            answer = self._ask(name, "check", results=results, compare=compare)
+            if answer is None:
+                continue
+            entry = self.entries[name]
+            entry.memory, entry.error = answer["memory"], answer.get("error")
+            self.second_call[name] = answer["seconds"]
+            if not answer.get("agrees", True):
+                self._leave_out(name, f"differs from the baseline by {answer['error']:.1e}", wrong=True)
+            compare = compare or name not in peers.FLOORS
+        Path(results).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        counts: dict[str, int] = {}
+        samples: dict[str, int] = {}
+        for name in list(self.workers):
+            # A call that is long by itself is its own batch, and two of them have warmed it up.
+            answer: Any = {"count": 1, "seconds": self.second_call[name]}
+            if answer["seconds"] < 5 * LEAST_SECONDS:
+                time.sleep(PAUSE_SECONDS)
+                answer = self._ask(name, "calibrate", seconds=LEAST_SECONDS)
+            if answer is not None:
+                least = SLOW_SAMPLES if answer["seconds"] > SLOW_SECONDS else LEAST_SAMPLES
+                wanted = min(self.options.sweeps, int(self.options.seconds / answer["seconds"]))
+                counts[name], samples[name] = answer["count"], max(least, wanted)
+        for sweep in range(max(samples.values(), default=0)):
+            due = [name for name in self.workers if sweep < samples[name]]
+            first = sweep % len(due)
+            for name in due[first:] + due[:first]:
+                time.sleep(PAUSE_SECONDS)
+                answer = self._ask(name, "sample", count=counts[name])
+                if answer is not None:
+                    self.entries[name].samples.append(answer["seconds"])
+                    self.entries[name].page_faults.append(answer["page_faults"])
+
+    def stop(self) -> None:
+        for name in list(self.workers):
+            self._drop(name)
+
+    def _ask(self, name: str, do: str, **arguments: Any) -> Any:
+        """The answer, or None where there was none and the peer is out."""
+        self.report(f"{self.entries[name].title}: {do.replace('_', ' ')}")
+        try:
+            answer = self.workers[name].ask(do, **arguments)
+        except WorkerDiedError as death:
+            answer = {"failed": str(death)}
+        if "failed" in answer:
+            self._leave_out(name, answer["failed"], wrong=True)
+        elif "left_out" in answer:
+            self._leave_out(name, answer["left_out"])
+        else:
+            return answer
+        return None
+
+    def _leave_out(self, name: str, reason: str, *, wrong: bool = False) -> None:
+        self.entries[name].left_out, self.entries[name].wrong = reason, wrong
+        self.entries[name].samples = []
+        self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self.workers.pop(name).stop()

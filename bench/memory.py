@@ -1,0 +1,63 @@
+"""Memory of this process, as Linux counts it; None on systems that do not say."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+STATUS = Path("/proc/self/status")
+
+
+def resident() -> int | None:
+    """Bytes in use, after what was freed has been given back to the system."""
+    gc.collect()
+    _give_back()
+    return _read(STATUS, "VmRSS")
+
+
+def start_peak() -> None:
+    """Forget the high-water mark."""
+    # A container may forbid it; the mark is then that of the whole process.
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int | None:
+    """The high-water mark since `start_peak`, in bytes."""
+    return _read(STATUS, "VmHWM")
+
+
+def page_faults() -> int:
+    """How often this process got a fresh page from the system; 0 on systems that do not count."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def available() -> int | None:
+    """Bytes that a process can still take without swapping."""
+    return _read(Path("/proc/meminfo"), "MemAvailable")
+
+
+def die_first() -> None:
+    """If memory runs out after all, let it be this process that ends, and not what waits for it."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _read(path: Path, field: str) -> int | None:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)
+
+
+def _give_back() -> None:
+    with suppress(AttributeError, OSError, TypeError):  # the C library may not be GNU's
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,197 @@
+"""The measured numbers as Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+from .peers import BASELINE, FLOORS
+
+# A run as it is written to JSON: {"machine": {...}, "workloads": [{"name": ..., "peers": {peer: entry}}]}.
+Run = Any
+
+
+def median(entry: Any) -> float | None:
+    """Seconds a call, or None where the peer has no times."""
+    return statistics.median(entry["samples"]) if entry and entry["samples"] else None
+
+
+def quartiles(entry: Any) -> tuple[float, float]:
+    """The spread: half of the samples lie between."""
+    low, _, high = statistics.quantiles(entry["samples"], n=4, method="inclusive")
+    return low, high
+
+
+def floor(workload: Any) -> tuple[float, str] | None:
+    """The least possible time, and which of the two it is: the work must do both, at best at once."""
+    found = [(median(workload["peers"].get(name)), name.removeprefix("floor_")) for name in FLOORS]
+    return max(((seconds, name) for seconds, name in found if seconds is not None), default=None)
+
+
+def peers_of(run: Run) -> dict[str, str]:
+    """The columns: title by name, floors left out."""
+    return {
+        name: entry["title"]
+        for workload in run["workloads"]
+        for name, entry in workload["peers"].items()
+        if name not in FLOORS
+    }
+
+
+def markdown(run: Run) -> str:
+    """The whole report."""
+    parts = [
+        *(f"- {what}: {value}" for what, value in run["machine"].items()),
+        "",
+        "## Time",
+        "",
+        f"Median time of a call; in brackets the ratio to {_title(run, BASELINE)}, below 1 if faster.",
+        "The floor is the larger of a copy of the same bytes and the same products. **Bold**: the fastest.",
+        "",
+        *_times(run),
+        "",
+        "## Times the floor",
+        "",
+        *_times_floor(run),
+        "",
+        "## Peak memory",
+        "",
+        "The high-water mark of the second call, beyond libraries and inputs; results are in it.",
+        "",
+        *_memory(run),
+        "",
+        "## First call",
+        "",
+        "With tracing and compiling; importing the library is not in it.",
+        "",
+        *_first_calls(run),
+        "",
+        "## Details",
+        "",
+        *_details(run),
+    ]
+    return "\n".join([*parts, *_left_out(run)]) + "\n"
+
+
+def _times(run: Run) -> Iterable[str]:
+    peers = peers_of(run)
+    yield from _header(["workload", *peers.values(), "floor"])
+    for workload in run["workloads"]:
+        base = median(workload["peers"].get(BASELINE))
+        times = {name: median(workload["peers"].get(name)) for name in peers}
+        best = min((t for t in times.values() if t is not None), default=None)
+        cells = []
+        for seconds in times.values():
+            if seconds is None:
+                cells.append("")
+                continue
+            text = f"**{duration(seconds)}**" if seconds == best else duration(seconds)
+            cells.append(text + (f" ({seconds / base:.2f})" if base is not None else ""))
+        least = floor(workload)
+        yield _row([workload["name"], *cells, f"{duration(least[0])} {least[1]}" if least else ""])
+
+
+def _times_floor(run: Run) -> Iterable[str]:
+    def cell(workload: Any, entry: Any) -> str:
+        seconds, least = median(entry), floor(workload)
+        return f"{seconds / least[0]:.1f}" if seconds is not None and least else ""
+
+    return _by_peer(run, cell)
+
+
+def _memory(run: Run) -> Iterable[str]:
+    def cell(workload: Any, entry: Any) -> str:
+        return size(entry["memory"]) if entry and entry["memory"] is not None else ""
+
+    return _by_peer(run, cell)
+
+
+def _first_calls(run: Run) -> Iterable[str]:
+    def cell(workload: Any, entry: Any) -> str:
+        return duration(entry["first_call"]) if entry and entry["first_call"] is not None else ""
+
+    return _by_peer(run, cell)
+
+
+def _by_peer(run: Run, cell: Any) -> Iterable[str]:
+    peers = peers_of(run)
+    yield from _header(["workload", *peers.values()])
+    for workload in run["workloads"]:
+        yield _row([workload["name"], *(cell(workload, workload["peers"].get(name)) for name in peers)])
+
+
+def _details(run: Run) -> Iterable[str]:
+    yield from _header(
+        ["workload", "peer", "median", "quartiles", "samples", "page faults", "GFLOP/s", "GB/s", "difference"]
+    )
+    for workload in run["workloads"]:
+        for name, entry in workload["peers"].items():
+            seconds = median(entry)
+            if seconds is None:
+                continue
+            operations, moved = (
+                workload["operations"] / seconds / 1e9,
+                workload["least_bytes"] / seconds / 1e9,
+            )
+            low, high = quartiles(entry)
+            yield _row(
+                [
+                    workload["name"],
+                    entry["title"],
+                    duration(seconds),
+                    f"{duration(low)} to {duration(high)}",
+                    str(len(entry["samples"])),
+                    f"{statistics.median(entry.get('page_faults') or [0]):.0f}",
+                    f"{operations:.3g}" if name != "floor_copy" else "",
+                    f"{moved:.3g}" if name != "floor_products" else "",
+                    f"{entry['error']:.0e}" if entry["error"] is not None else "",
+                ]
+            )
+
+
+def _left_out(run: Run) -> Iterable[str]:
+    """Who did not do what, and why: those that are not installed, then one line for each reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for workload in run["workloads"]:
+        for name, entry in workload["peers"].items():
+            if entry["left_out"] and name not in FLOORS:
+                reasons.setdefault((entry["title"], entry["left_out"]), []).append(workload["name"])
+    if reasons or run["missing"]:
+        yield from ("", "## Left out", "")
+    yield from (f"- {title}: {reason}" for title, reason in run["missing"].items())
+    for (title, reason), names in reasons.items():
+        yield f"- {title}: {reason} ({'; '.join(names)})"
+
+
+def duration(seconds: float) -> str:
+    """Three digits, in the unit that fits."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{_three_digits(seconds / scale)} {unit}"
+    return f"{_three_digits(seconds / 1e-9)} ns"
+
+
+def size(count: float) -> str:
+    """Bytes, in the unit that fits."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{_three_digits(count / scale)} {unit}"
+    return "< 1 MB"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _title(run: Run, name: str) -> str:
+    return peers_of(run).get(name, "the baseline")
+
+
+def _header(cells: list[str]) -> Iterable[str]:
+    yield _row(cells)
+    yield _row(["---"] + ["---:"] * (len(cells) - 1))
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

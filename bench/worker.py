@@ -1,0 +1,196 @@
+"""The process of one peer: `python -m bench.worker PEER`, commands in and answers out, a line of JSON each.
+
+Its own process, because two OpenMP runtimes on the same processors stall each other for milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import numpy
+import threadpoolctl
+
+from . import memory, peers
+from .workloads import WORKLOADS, Data, Workload, make_data
+
+# Something of another kind, which a peer does first: it loads libraries and compilers and starts threads,
+# and leaves to the first call of the workload the tracing and compiling of that workload.
+TINY = {
+    "cross-entropy": Workload("tiny step", "training step", (8, 6, 5, 4)),
+    "training step": Workload("tiny loss", "cross-entropy", (8, 3)),
+    "linear head": Workload("tiny step", "training step", (8, 6, 5, 4)),
+}
+
+
+class Session:
+    """One peer and the workload in its hands; every public method is a command, and its result the answer."""
+
+    def __init__(self, peer: Any) -> None:
+        self.peer = peer
+        self.workload: Workload = WORKLOADS[0]
+        self.data: Data | None = None
+        self.call: Callable[[], Any] = lambda: None
+        self.resident_before: int | None = None
+
+    def hello(self) -> Any:
+        return {
+            "title": self.peer.TITLE,
+            "version": self.peer.version(),
+            "missing": self.peer.missing(),
+            "copies_of_logits": self.peer.COPIES_OF_LOGITS,
+        }
+
+    def prepare(self, workload: int, smoke: bool) -> Any:
+        self.call = lambda: None
+        self.workload = WORKLOADS[workload].smoke() if smoke else WORKLOADS[workload]
+        if not smoke:
+            tiny = TINY[self.workload.kind]
+            with contextlib.suppress(peers.OtherWorkError):
+                self.peer.prepare(tiny, make_data(tiny))()
+        self.data = make_data(self.workload)
+        try:
+            self.call = self.peer.prepare(self.workload, self.data)
+        except peers.OtherWorkError as reason:
+            return {"left_out": str(reason)}
+        self.resident_before = memory.resident()
+        return {"threads": _threads()}
+
+    def first_call(self) -> Any:
+        start = time.perf_counter()
+        self.call()
+        return {"seconds": time.perf_counter() - start}
+
+    def check(self, results: str, compare: bool) -> Any:
+        """The second call: its results, written to the file `results` or compared with it, and its memory."""
+        memory.resident()
+        memory.start_peak()
+        start = time.perf_counter()
+        result = self.call()
+        seconds = time.perf_counter() - start
+        peak = memory.peak()
+        beyond = None if peak is None or self.resident_before is None else peak - self.resident_before
+        answer = {"seconds": seconds, "memory": beyond}
+        if self.peer.__name__.rpartition(".")[2] in peers.FLOORS:
+            return answer
+        assert self.data is not None
+        values = _comparable(self.workload, self.data, result)
+        if not compare:
+            numpy.savez(results, *values)
+            return {**answer, "error": 0.0, "agrees": True}
+        error = _largest_error(values, results)
+        return {**answer, "error": error, "agrees": error <= self.workload.tolerance}
+
+    def calibrate(self, seconds: float) -> Any:
+        """How many calls take at least `seconds`; finding it out warms up as well."""
+        count = 1
+        while (taken := self._time(count)) < seconds:
+            count = max(count + 1, round(count * min(10.0, 1.2 * seconds / max(taken, 1e-9))))
+        return {"count": count, "seconds": taken}
+
+    def sample(self, count: int) -> Any:
+        """Seconds and page faults a call, over `count` calls."""
+        if count > 1:
+            # The others have used the caches since, and a processor takes milliseconds to be awake again.
+            self._time(count // 2)
+        faults = memory.page_faults()
+        seconds = self._time(count)
+        return {"seconds": seconds / count, "page_faults": (memory.page_faults() - faults) / count}
+
+    def _time(self, count: int) -> float:
+        own_clock: Callable[[Any, int], float] | None = getattr(self.peer, "time_calls", None)
+        if own_clock is not None:
+            return own_clock(self.call, count)
+        call, calls = self.call, range(count)
+        gc.collect()
+        gc.disable()
+        try:
+            start = time.perf_counter()
+            for _ in calls:
+                call()
+            return time.perf_counter() - start
+        finally:
+            gc.enable()
+
+
+def _comparable(workload: Workload, data: Data, result: Any) -> list[Any]:
+    """The results as NumPy arrays; of a training step the loss, and what changed in the parameters."""
+    values = [_to_numpy(leaf) for leaf in _leaves(result)]
+    if workload.kind != "training step":
+        return values
+    before = _leaves(data.params)
+    return [values[0], *(after - start for after, start in zip(values[1:], before, strict=True))]
+
+
+def _leaves(tree: Any) -> list[Any]:
+    if isinstance(tree, list | tuple):
+        return [leaf for item in tree for leaf in _leaves(item)]
+    return [tree]
+
+
+def _to_numpy(leaf: Any) -> Any:
+    if hasattr(leaf, "detach"):  # PyTorch
+        return leaf.detach().cpu().numpy()
+    return leaf.get() if hasattr(leaf, "get") else numpy.asarray(leaf)
+
+
+def _largest_error(values: list[Any], results: str) -> float:
+    """The largest difference of any result, relative to the largest value of that result."""
+    worst = 0.0
+    with numpy.load(results) as expected:
+        for value, name in zip(values, expected.files, strict=True):
+            wanted = expected[name]
+            # A loss may come as a Python float.
+            if value.shape != wanted.shape or (value.ndim and value.dtype != wanted.dtype):
+                return float("inf")
+            error = float(numpy.max(abs(value - wanted)) / max(numpy.max(abs(wanted)), 1e-30))
+            # A NaN must not pass as small.
+            worst = max(worst, error if error == error else float("inf"))
+    return worst
+
+
+def _threads() -> list[str]:
+    """The thread pools that the process has loaded."""
+    pools = threadpoolctl.threadpool_info()
+    return sorted(
+        f"{pool['internal_api']} {pool['version'] or ''}".strip()
+        + (f" ({pool['architecture']})" if "architecture" in pool else "")
+        + f": {pool['num_threads']} threads"
+        for pool in pools
+    )
+
+
+def serve(session: Session, commands: TextIO, answers: TextIO) -> None:
+    for line in commands:
+        command = json.loads(line)
+        try:
+            answer = getattr(session, command.pop("do"))(**command)
+        except Exception as error:  # whatever a peer raises is an entry in the table
+            answer = {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def main() -> None:
+    # Libraries print to standard output as well; what is read there has to be answers alone.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    memory.die_first()
+    name = sys.argv[1]
+    try:
+        session = Session(peers.load(name))
+    except ImportError as error:
+        answer = {"title": name, "version": "", "missing": f"not installed: {error}", "copies_of_logits": 0}
+        sys.stdin.readline()
+        print(json.dumps(answer), file=answers, flush=True)
+        return
+    serve(session, sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

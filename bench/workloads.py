@@ -1,0 +1,186 @@
+"""The work that is measured: one table, which every peer and every floor shares.
+
+A peer need know nothing but the three kinds. Data come from one seed, so that every process makes the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy
+
+Kind = Literal["cross-entropy", "training step", "linear head"]
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
+
+# The largest difference from the reference peer, relative to the largest value of each result. Training is
+# compared by what two steps changed in the parameters, where rounding is large against the change.
+TOLERANCES = {"float32": 2e-3, "float64": 1e-9}
+# Adam divides by the gradient's own size, so that the rounding of a gradient near 0 becomes a whole step.
+ADAM_TOLERANCE = 2e-2
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    kind:       "cross-entropy": the mean loss of logits (N, K), and its gradient
+                "training step": loss, all gradients and the update of a network; it carries its parameters
+                "linear head":   the loss of x (N, D) @ weight (D, K), and the gradients of x and weight
+    shape:      the rows, then the width of every layer: (N, K) or (N, D, ..., K)
+    batches:    more than 1 for an epoch: so many steps, each on the next N rows of a larger data set
+    """
+
+    title: str
+    kind: Kind
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    activation: Literal["relu", "sigmoid"] = "relu"
+    loss: Literal["softmax_cross_entropy", "multiclass_hinge", "mean_squared_error"] = "softmax_cross_entropy"
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    l2: float = 0.0
+    batches: int = 1
+
+    @property
+    def name(self) -> str:
+        rows, *widths = self.shape
+        layers = f"{rows}{TIMES}" + "→".join(map(str, widths))
+        epoch = f", {self.batches} batches" if self.batches > 1 else ""
+        return f"{self.title} {layers}{epoch}" + ("" if self.dtype == "float32" else f" {self.dtype}")
+
+    @property
+    def rows(self) -> int:
+        return self.shape[0]
+
+    @property
+    def classes(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """(rows, columns) of every weight."""
+        return [] if self.kind == "cross-entropy" else list(pairwise(self.shape[1:]))
+
+    @property
+    def tolerance(self) -> float:
+        return ADAM_TOLERANCE if self.optimizer == "adam" else TOLERANCES[self.dtype]
+
+    @property
+    def logits_bytes(self) -> int:
+        """Of the (N, K) logits, which a peer may hold several times at once."""
+        return self.rows * self.classes * numpy.dtype(self.dtype).itemsize
+
+    @property
+    def least_bytes(self) -> int:
+        """What has to cross memory if nothing is read or written twice: arguments read, results written."""
+        item = numpy.dtype(self.dtype).itemsize
+        x = self.batches * self.rows * self.shape[1] * item
+        weights = sum(rows * columns for rows, columns in self.layers) * item
+        # Gradients of a head are results; a training step reads and writes its parameters, and its state.
+        copies_of_weights = 6 if self.optimizer == "adam" else 2
+        if self.kind == "training step":
+            return x + copies_of_weights * weights * self.batches
+        return 2 * (x + weights)
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations: of the products, 2 an element and term; 5 a logit in the cross-entropy.
+
+        The five are the maximum, the subtraction, the exponential, the sum and the division.
+        """
+        if self.kind == "cross-entropy":
+            return 5 * self.rows * self.classes
+        return self.batches * sum(2 * self.rows * d * k for _, d, k in self.products)
+
+    @property
+    def products(self) -> list[tuple[Literal["forward", "weight", "input"], int, int]]:
+        """The matrix products of one step: which of a layer's three, and the layer's D and K."""
+        found: list[tuple[Literal["forward", "weight", "input"], int, int]] = []
+        for layer, (d, k) in enumerate(self.layers):
+            found += [("forward", d, k), ("weight", d, k)]
+            # Nobody asks for the gradient of the data, but a head stands on other layers.
+            if layer > 0 or self.kind == "linear head":
+                found.append(("input", d, k))
+        return found
+
+    def smoke(self) -> Workload:
+        """The same work, small: for its results only."""
+        # Sizes differ, so that an axis taken for another cannot pass.
+        small = tuple(min(size, 24 + 2 * i) for i, size in enumerate(self.shape))
+        return replace(self, shape=small, batches=min(self.batches, 3))
+
+
+class Data(NamedTuple):
+    """What a workload is given: NumPy arrays, which a peer may take as its own."""
+
+    x: Any  # (N * batches, D); of a cross-entropy the logits (N, K)
+    labels: Any  # (N * batches,) int64; (N * batches, 1) real targets for "mean_squared_error"
+    params: list[tuple[Any, Any]]  # (weight (D, K), bias (K,)) a layer; a head's bias is not used
+
+    def batches(self, rows: int) -> list[tuple[Any, Any]]:
+        """(x, labels) of every `rows` rows, without a copy."""
+        starts = range(0, self.x.shape[0], rows)
+        return [(self.x[i : i + rows], self.labels[i : i + rows]) for i in starts]
+
+
+def make_data(workload: Workload) -> Data:
+    """The same numbers in every process."""
+    random = numpy.random.default_rng(20260101)
+    rows = workload.rows * workload.batches
+
+    def normal(*shape: int) -> Any:
+        return random.standard_normal(shape, dtype=numpy.dtype(workload.dtype).type)
+
+    x = normal(rows, workload.shape[1])
+    # Scaled so that activations keep their size from layer to layer.
+    params = [(normal(d, k) * math.sqrt(1.5 / d), numpy.zeros(k, workload.dtype)) for d, k in workload.layers]
+    for weight, _ in params:
+        assert weight.dtype == x.dtype
+    if workload.loss == "mean_squared_error":
+        return Data(x, x @ normal(workload.shape[1], 1) + normal(rows, 1), params)
+    return Data(x, random.integers(0, workload.classes, rows), params)
+
+
+def _cross_entropy(*shape: int) -> Workload:
+    return Workload("cross-entropy", "cross-entropy", shape)
+
+
+def _relu_step(*shape: int, dtype: str = "float32") -> Workload:
+    return Workload("ReLU step", "training step", shape, dtype, l2=1e-3)
+
+
+def _head(*shape: int) -> Workload:
+    return Workload("linear head", "linear head", shape)
+
+
+WORKLOADS = [
+    _cross_entropy(300, 3),
+    _cross_entropy(1024, 10),
+    _cross_entropy(128, 1000),
+    _cross_entropy(4096, 1000),
+    _cross_entropy(4096, 8192),
+    _cross_entropy(256, 131072),
+    _relu_step(300, 2, 100, 3),
+    _relu_step(300, 2, 100, 3, dtype="float64"),
+    _relu_step(128, 784, 100, 10),
+    _relu_step(1024, 784, 1024, 10),
+    _relu_step(1024, 784, 1024, 10, dtype="float64"),
+    _relu_step(4096, 256, 256, 256, 256, 10),
+    Workload(
+        "sigmoid + Adam step", "training step", (100, 784, 100, 10), activation="sigmoid", optimizer="adam"
+    ),
+    # 390 batches of 256 are the 100,000 rows but for the last 160, as a loader with drop_last gives them.
+    Workload(
+        "linear regression epoch", "training step", (256, 100, 1), loss="mean_squared_error", batches=390
+    ),
+    Workload("SVM step", "training step", (4096, 3072, 10), loss="multiclass_hinge", l2=1e-3),
+    _head(4096, 512, 2048),
+    _head(4096, 512, 8192),
+    _head(4096, 512, 32768),
+    _head(8192, 256, 131072),
+]
