@@ -20,7 +20,7 @@ def missing() -> str:
 
 
 def version() -> str:
-    return jax.__version__
+    return str(jax.__version__)
 
 
 def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
