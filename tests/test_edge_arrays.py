@@ -156,7 +156,13 @@ def test_results_follow_the_arrays_and_not_the_scalars(name: str, dtype: str, sc
         args = change_arrays(case, lambda array: array.astype(dtype) if array.dtype.kind == "f" else array)
         args = map_leaves(lambda leaf: numpy_scalar(leaf, scalar), args)
         got = run(case, args)
-        assert_same(got, run(case, map_leaves(python_scalar, args)), bits=True)
+        # The step of Adam is an exponent, and NumPy's power is not Python's to the last bit.
+        bits = not name.startswith("adam")
+        expected = run(case, map_leaves(python_scalar, args))
+        assert_same(got, expected, bits=bits)
+        assert [np.asarray(leaf).dtype for leaf in leaves(got)] == [
+            np.asarray(leaf).dtype for leaf in leaves(expected)
+        ]
         assert {
             leaf.dtype for leaf in leaves(got) if np.issubdtype(getattr(leaf, "dtype", int), np.floating)
         } == {np.dtype(dtype)}
