@@ -12,10 +12,10 @@ import numpy
 from .libraries import is_half, is_real_array
 from .trees import leaves, map_leaves
 
-# Large enough for every allocator's upper bound, and never touched, so that it costs two system calls.
-# glibc returns freed memory to the system above a bound that it learns from the largest block freed so far.
-# Without this, a kernel with a few arrays of 200 KB gives its memory back at the end of every call and
-# takes the page faults again at the next: twice the time of the arithmetic.
+# glibc returns freed memory to the system above a bound that it learns from the largest block freed so far,
+# if that is below 32 MiB. Without this one, which is never touched and so costs two system calls, a kernel
+# with a few arrays of 200 KB gives its memory back at the end of every call and takes the page faults again
+# at the next: twice the time of the arithmetic. Other allocators take no notice.
 numpy.empty(31 << 20, dtype=numpy.uint8)
 
 
