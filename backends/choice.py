@@ -77,7 +77,7 @@ _usable = {"auto"}
 
 def require_arrays_of(backend: str, library: str, kernel: str) -> None:
     """Raise a TypeError unless `backend` takes the arrays of `library`."""
-    if backend == "auto" or backend == library:
+    if backend in ("auto", library) or (backend == "numba" and library == "numpy"):
         return
     raise TypeError(
         f"{kernel}: the backend {backend!r} was asked for and got {library} arrays; it takes "

@@ -1,4 +1,4 @@
-"""The form of a call: all that a check, and later a compiled program, can depend on without reading an array.
+"""The form of a call: all that a check or a compiled program can depend on without reading an array.
 
 Two calls of one form differ in nothing but the numbers in their arrays and the sizes of their scalars, so
 what was found out for the first holds for the second.
@@ -14,25 +14,31 @@ import numpy
 from .libraries import device_of, library_of
 
 
-def form_of(value: Any) -> Hashable:
-    """A hashable description of an array, a scalar, an option, or a list, tuple or dict of them."""
+def form_of(value: Any, leaves: list[Any]) -> Hashable:
+    """A hashable description of an array, a scalar, an option, or a list, tuple or dict of them.
+
+    leaves: what is not a list, tuple or dict is appended to it, in the order of `trees.leaves`
+    """
     # The commonest first: this runs at every call, for every leaf.
     kind = type(value)
     if kind is numpy.ndarray:
-        return kind, value.dtype, value.shape
+        leaves.append(value)
+        return value.dtype, value.shape
     if kind is tuple or kind is list:
-        return kind, *map(form_of, value)
+        return kind, *[form_of(item, leaves) for item in value]
+    if isinstance(value, dict):
+        return kind, *value, *[form_of(item, leaves) for item in value.values()]
+    if isinstance(value, list | tuple):
+        return kind, *[form_of(item, leaves) for item in value]
+    leaves.append(value)
     if kind is float or kind is int:
-        # A changing learning rate is no other form, but a negative one, or a share above 1, may be an error.
-        return kind, value >= 0, value <= 1
+        # A changing learning rate is no other form, but a negative one, or a share above 1, may be an error,
+        # and a float of 0 leaves a term out.
+        return kind, value >= 0, value <= 1, value == 0
     if isinstance(value, numpy.integer | numpy.floating):
-        return kind, bool(value >= 0), bool(value <= 1)
+        return kind, bool(value >= 0), bool(value <= 1), bool(value == 0)
     if value is None or kind is str or kind is bool:
         return kind, value
-    if isinstance(value, dict):
-        return kind, *value, *map(form_of, value.values())
-    if isinstance(value, list | tuple):
-        return kind, *map(form_of, value)
     if library_of(value) is not None:
         return kind, value.dtype, tuple(value.shape), device_of(value)
     return (kind,)

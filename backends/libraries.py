@@ -7,6 +7,8 @@ from typing import Any, Literal
 import array_api_compat
 import numpy
 
+from .symbolic import SymbolicArray
+
 Kind = Literal["real floating", "integral", "bool", "complex floating", "other"]
 
 _library_of_type: dict[type, str | None] = {}
@@ -16,7 +18,7 @@ _halves: dict[tuple[type, Any], bool] = {}
 
 
 def library_of(value: Any) -> str | None:
-    """The name of the library that `value` is an array of: "numpy", "torch", ...; None for no array."""
+    """The library that `value` is an array of: "numpy", "torch", "traced", ...; None for no array."""
     try:
         return _library_of_type[type(value)]
     except KeyError:
@@ -29,6 +31,8 @@ def _find_library(value: Any) -> str | None:
         return None
     if not array_api_compat.is_array_api_obj(value):
         return None
+    if isinstance(value, SymbolicArray):
+        return "traced"
     namespace: str = array_api_compat.array_namespace(value).__name__
     return namespace.removeprefix("array_api_compat.").split(".")[0]
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import importlib.util
+import warnings
 from dataclasses import dataclass
 
 import numpy
 
 OLDEST_NUMPY = (2, 0)
+
+
+class NotUsableError(RuntimeError):
+    """A backend that is installed does not work."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,29 @@ def _numpy() -> Backend:
 
 
 def _numba() -> Backend:
-    why_not = "this version of onepass has no compiler yet; NumPy arrays run on the numpy backend"
-    return Backend("numba", False, "NumPy arrays, compiled for the CPU", None, why_not)
+    # Without importing Numba, which takes longer than all the rest; its first use tells whether it does.
+    runs = "NumPy arrays of float32 and float64, compiled for the CPU"
+    try:
+        found = importlib.util.find_spec("numba") is not None
+    except ImportError:
+        found = False
+    if not found:
+        return Backend("numba", False, runs, None, "Numba is not installed; pip install numba")
+    why_not = _broken.get("numba", "")
+    return Backend("numba", not why_not, runs, importlib.metadata.version("numba"), why_not)
+
+
+# Backends that were found to be broken when they were first used, and why.
+_broken: dict[str, str] = {}
+
+
+def report_broken(name: str, error: Exception) -> NotUsableError:
+    """Remember that a backend does not work here; the error to raise for it."""
+    _broken[name] = f"{name.capitalize()} does not import: {error}"
+    warnings.warn(
+        f"onepass: the backend {name!r} is not used: {_broken[name]}.", RuntimeWarning, stacklevel=2
+    )
+    return NotUsableError(f"the backend {name!r} is not usable here: {_broken[name]}.")
 
 
 def _cupy() -> Backend:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy
 
 from .backends import chosen_backend, eager, require_arrays_of
 from .backends.forms import form_of
 from .backends.libraries import device_of, is_half, library_of
+from .backends.merge import TooManyDimensionsError
+from .backends.registry import NotUsableError
+from .backends.trace import tracing
 from .backends.trees import leaves, map_leaves, named_leaves
 from .checks import Check
+from .compilation import COMPILING, compiled_for, has_traced, require_compilable
 from .requirements import describe
 
 P = ParamSpec("P")
@@ -29,6 +33,7 @@ class Plan(NamedTuple):
     library: str
     run: Callable[..., Any]
     normalise: bool  # whether arguments came as NumPy scalars, or by name and not by position
+    compiled: Callable[..., Any] | None  # of (args, kwargs), where a backend can compile this form
 
 
 def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None = None) -> Callable[P, R]:
@@ -59,18 +64,42 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
         check(name, *normal_args, **normal_kwargs)
         library, any_half = _arrays_in(name, signature, normal_args, normal_kwargs)
         run = eager.run_halves_wide if any_half else eager.run
-        return Plan(library, run, _any_numpy_scalar(args, kwargs) or not positional.isdisjoint(kwargs))
+        normalise = _any_numpy_scalar(args, kwargs) or not positional.isdisjoint(kwargs)
+        # In the order in which this form's calls will pass them.
+        the_args, the_kwargs = (normal_args, normal_kwargs) if normalise else (args, kwargs)
+        compiled = compiled_for(library, kernel, name, the_args, the_kwargs, options=True)
+        return Plan(library, run, normalise, compiled)
 
     @functools.wraps(kernel)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if tracing() and has_traced((args, kwargs)):
+            the_args, the_kwargs = normalised(args, kwargs)
+            check(name, *the_args, **the_kwargs)
+            if check_values is not None:
+                check_values(name, *the_args, **the_kwargs)
+            return kernel(*the_args, **the_kwargs)
         # An integer given by name is an option, an axis or an ignored label: it is the value that counts.
         options = tuple(value for value in kwargs.values() if type(value) is int) if kwargs else ()
-        form = form_of((args, kwargs)), options
+        values: list[Any] = []
+        form = form_of((args, kwargs), values), options
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
         the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
         if check_values is not None:
             check_values(name, *the_args, **the_kwargs)
-        require_arrays_of(chosen_backend(), plan.library, name)
+        backend = chosen_backend()
+        require_arrays_of(backend, plan.library, name)
+        if backend in COMPILING:
+            if plan.compiled is None:
+                require_compilable(backend, name, the_args, the_kwargs)
+            else:
+                try:
+                    values = leaves((the_args, the_kwargs)) if plan.normalise else values
+                    return cast(R, plan.compiled(the_args, the_kwargs, values))
+                except (TooManyDimensionsError, NotUsableError):
+                    if backend != "auto":
+                        raise
+                    # "auto" is the best backend that can do it.
+                    plans[form] = plan._replace(compiled=None)
         result: R = plan.run(kernel, the_args, the_kwargs)
         return result
 
@@ -78,7 +107,7 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
     return call
 
 
-def dispatched_by_user(function: Callable[P, R]) -> Callable[P, R]:
+def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -> Callable[P, R]:
     """A function of the user's, run on the backend that its arrays ask for."""
     name = function.__name__
     signature = inspect.signature(function)
@@ -89,16 +118,37 @@ def dispatched_by_user(function: Callable[P, R]) -> Callable[P, R]:
         library, _ = _arrays_in(name, signature, args, kwargs)
         # Among scalars only, NumPy's are the arrays.
         has_array = any(isinstance(leaf, numpy.ndarray) for leaf in leaves((args, kwargs)))
-        return Plan(library, eager.run, _any_numpy_scalar(args, kwargs) and (has_array or library != "numpy"))
+        normalise = _any_numpy_scalar(args, kwargs) and (has_array or library != "numpy")
+        normal_args, normal_kwargs = args, kwargs
+        if normalise:
+            normal_args, normal_kwargs = map_leaves(plain_unless_float32, (args, kwargs))
+        compiled = compiled_for(library, function, name, normal_args, normal_kwargs, donate=donate)
+        return Plan(library, eager.run, normalise, compiled)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        form = form_of((args, kwargs))
+        if tracing() and has_traced((args, kwargs)):
+            return function(*args, **kwargs)
+        values: list[Any] = []
+        form = form_of((args, kwargs), values)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
-        require_arrays_of(chosen_backend(), plan.library, name)
+        backend = chosen_backend()
+        require_arrays_of(backend, plan.library, name)
         the_args, the_kwargs = (args, kwargs)
         if plan.normalise:
-            the_args, the_kwargs = map_leaves(_plain_unless_float32, (args, kwargs))
+            the_args, the_kwargs = map_leaves(plain_unless_float32, (args, kwargs))
+        if backend in COMPILING:
+            if plan.compiled is None:
+                require_compilable(backend, name, the_args, the_kwargs)
+            else:
+                try:
+                    values = leaves((the_args, the_kwargs)) if plan.normalise else values
+                    return cast(R, plan.compiled(the_args, the_kwargs, values))
+                except (TooManyDimensionsError, NotUsableError):
+                    if backend != "auto":
+                        raise
+                    # "auto" is the best backend that can do it.
+                    plans[form] = plan._replace(compiled=None)
         result: R = plan.run(function, the_args, the_kwargs)
         return result
 
@@ -140,7 +190,7 @@ def _plain(leaf: Any) -> Any:
     return leaf.item() if isinstance(leaf, numpy.generic) else leaf
 
 
-def _plain_unless_float32(leaf: Any) -> Any:
+def plain_unless_float32(leaf: Any) -> Any:
     """In a user's kernel a NumPy scalar may also be meant as an array of shape (), with a dtype that counts.
 
     float64 is a Python float by birth, and integers and bools have no dtype that anyone would want.

@@ -30,6 +30,8 @@ def main() -> int:
                 f"BLAS: {library['internal_api']} {library['version']}, "
                 f"{library.get('architecture', 'unknown')} instructions, {library['num_threads']} threads"
             )
+    if backends()["numba"].usable:
+        _describe_compiler()
     print(f"\nbackends ({chosen_backend()!r} in force)")
     for backend in backends().values():
         print(f"  {backend}")
@@ -43,6 +45,17 @@ def main() -> int:
     ]
     print(f"failed: {', '.join(failures)}" if failures else "all agree")
     return 1 if failures else 0
+
+
+def _describe_compiler() -> None:
+    """What compiled kernels run on; importing Numba for it."""
+    try:
+        from .backends import blas, program_cache, threads
+    except Exception as error:  # an installation of Numba that does not import raises what it likes
+        print(f"compiled kernels: {error}")
+        return
+    print(f"compiled kernels: products by {blas.load()}; up to {threads.share_count()} threads")
+    print(f"compiled kernels are kept in {program_cache.folder()}")
 
 
 def _agrees(backend: str, dtype: str) -> bool:

@@ -9,7 +9,9 @@ from typing import Any
 
 import array_api_compat
 
+from .backends.bounds import bounds
 from .backends.libraries import can_be_read, is_real_array, kind_of, library_of
+from .backends.symbolic import look_at_every_call
 
 CHECK_VARIABLE = "ONEPASS_CHECK"
 
@@ -120,10 +122,19 @@ def require_labels_in_range(
     name: str, labels: Any, argument: str, shape: tuple[int, ...], ignore_index: Any
 ) -> None:
     """Integer labels in [0, K) or ignore_index, where looking at them does not wait for a device."""
+    if library_of(labels) == "traced":
+        sizes = tuple(map(int, shape))
+
+        def look(actual: Any) -> None:
+            require_labels_in_range(name, actual, argument, sizes, ignore_index)
+
+        look_at_every_call(labels, look)
+        return
     if library_of(labels) == "numpy":
-        # The common case, at the price of two reductions.
-        unsigned = labels.dtype.kind == "u"
-        if labels.size == 0 or ((unsigned or labels.min() >= 0) and labels.max() < shape[1]):
+        if labels.size == 0:
+            return
+        smallest, largest = bounds(labels)
+        if smallest >= 0 and largest < shape[1]:
             return
     elif not can_be_read(labels, at_any_price=os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")):
         return

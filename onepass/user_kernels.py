@@ -49,6 +49,6 @@ def kernel(
                 f"kernel: donate names {name!r}; expected parameters of {function.__name__}{signature}."
             )
 
-    call = dispatched_by_user(function)
+    call = dispatched_by_user(function, names)
     call.donate = names  # type: ignore[attr-defined]
     return call

@@ -115,7 +115,7 @@ CASES = [
     Case("linear_backward", (grad, x, weight), {}),
     *(Case(name, (logits,), {}) for name in ("relu", "sigmoid", "tanh")),
     *(
-        Case(f"{name}_backward", (grad, getattr(op, name)(logits)), {})
+        Case(f"{name}_backward", (grad, getattr(op.kernels, name)(logits)), {})
         for name in ("relu", "sigmoid", "tanh")
     ),
     *(
@@ -124,7 +124,7 @@ CASES = [
         for kwargs in ({}, {"axis": 0})
         for case in (
             Case(name, (logits,), kwargs),
-            Case(f"{name}_backward", (grad, getattr(op, name)(logits, **kwargs)), kwargs),
+            Case(f"{name}_backward", (grad, getattr(op.kernels, name)(logits, **kwargs)), kwargs),
         )
     ),
     *loss_cases("softmax_cross_entropy", (logits, labels), LABEL_OPTIONS + SMOOTHING),

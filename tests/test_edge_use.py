@@ -159,13 +159,41 @@ def test_an_unknown_backend_is_an_error_that_lists_the_known_ones(name: str) -> 
         op.use_backend(name)
 
 
-def test_a_backend_that_is_not_usable_is_an_error_that_says_why_and_what_is() -> None:
+def test_a_backend_that_is_not_usable_is_an_error_that_says_why_and_what_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(RuntimeError) as error:
-        op.use_backend("numba")
-    why_not = op.backends()["numba"].why_not
+        op.use_backend("cupy")
+    why_not = op.backends()["cupy"].why_not
     assert why_not
-    assert str(error.value).startswith(f"use_backend: the backend 'numba' is not usable here: {why_not}. ")
-    assert "Usable: 'auto', 'numpy'" in str(error.value)
+    assert str(error.value).startswith(f"use_backend: the backend 'cupy' is not usable here: {why_not}. ")
+    assert "Usable: 'auto', 'numpy', 'numba'" in str(error.value)
+
+
+BROKEN_NUMBA = """
+import sys, warnings
+sys.modules["numba"] = None
+import numpy as np, onepass as op
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print(op.relu(np.array([-1.0, 1.0])), op.relu(np.array([[-1.0], [1.0]])).T, len(caught))
+print(caught[0].message if caught else "")
+print(op.backends()["numba"])
+try:
+    op.use_backend("numba")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_a_numba_that_is_not_there_leaves_numpy() -> None:
+    done = python(BROKEN_NUMBA)
+    values, warning, backend, error = done.stdout.splitlines()
+    assert values.startswith("[0. 1.] [[0. 1.]] "), done.stderr
+    assert warning == "" or "the backend 'numba' is not used" in warning
+    assert "not usable" in backend
+    assert error.startswith("use_backend: the backend 'numba' is not usable here")
 
 
 def fail(message: str) -> Callable[[], int]:
@@ -228,7 +256,7 @@ with op.use_backend("numpy"):
     ("value", "lines"),
     [
         ("nonsense", ["ValueError: ONEPASS_BACKEND: got 'nonsense'; expected one of 'auto', 'numpy', "] * 2),
-        ("numba", ["RuntimeError: ONEPASS_BACKEND: the backend 'numba' is not usable here: "] * 2),
+        ("numba", ["[1. 1.]"] * 2),
         ("numpy", ["[1. 1.]"] * 2),
         ("", ["[1. 1.]"] * 2),
     ],
@@ -304,7 +332,11 @@ def test_a_row_s_result_does_not_depend_on_its_neighbours(
     whole = forward_and_backward(name, logits, LABELS, options)
     part = forward_and_backward(name, np.ascontiguousarray(logits[rows]), LABELS[rows], options)
     for got, expected in zip(part, whole, strict=True):
-        np.testing.assert_array_equal(got, expected[rows])
+        if len(LABELS[rows]) > 1:
+            np.testing.assert_array_equal(got, expected[rows])
+        else:
+            # A batch of one row is another loop, with sums in another order.
+            np.testing.assert_allclose(got, expected[rows], rtol=0, atol=N * np.finfo(dtype).eps)
 
 
 @op.kernel

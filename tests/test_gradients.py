@@ -11,6 +11,8 @@ from cases import CASES, Case, layers, x
 import onepass as op
 from onepass import kernels
 
+pytestmark = pytest.mark.usefixtures("as_written")
+
 WITH_BACKWARD = [case for case in CASES if f"{case.kernel}_backward" in kernels.__all__]
 NETWORKS = [case for case in CASES if case.kernel.endswith("_loss_and_grads")]
 

@@ -1,0 +1,314 @@
+"""The plan of a program: schedule, loops, and the memory that every value lives in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .graph import Axis, Graph, Node, walk
+from .loops import Body, Product, RowLoop, body, column_axis
+from .operations import REDUCTIONS
+from .schedule import Phase, Schedule, base, is_taken_whole, kind, phase_axis, schedule, sources
+
+Kind = Literal["argument", "result", "whole", "partial", "block", "row", "lane"]
+
+
+@dataclass(eq=False)
+class Memory:
+    """An array of the program.
+
+    kind: "argument" and "result" are the caller's; "whole" is kept from section to section; "partial" has a
+          share's part of a sum, for every share but the first; "block" has the rows of one block, "row" one
+          row, both for every share; "lane" has a number, or a row, for each of the rows that are computed
+          side by side
+    axes: what it is indexed by, outermost first; of a block the first one counts rows of the block
+    number: of the leaf for an argument, else a count
+    """
+
+    name: str
+    kind: Kind
+    dtype: str
+    axes: tuple[Axis, ...]
+    number: int = 0
+    phase: int = 0  # whose block or row it is
+
+
+@dataclass
+class Plan:
+    """All that a dialect needs to know to print the program."""
+
+    kernel: str
+    graph: Graph
+    schedule: Schedule
+    bodies: list[Body]
+    axes: dict[Axis, str] = field(default_factory=dict)  # names of the sizes
+    memories: list[Memory] = field(default_factory=list)
+    place: dict[Node, Memory] = field(default_factory=dict)  # of what is in memory as a whole
+    local: dict[tuple[int, Node], Memory] = field(default_factory=dict)  # by phase: of blocks and rows
+    partial: dict[Node, Memory] = field(default_factory=dict)
+    scalars: list[int] = field(default_factory=list)  # leaves of the numbers of a call
+    number_sums: list[Node] = field(default_factory=list)  # sums without axes
+    number_outputs: list[Node] = field(default_factory=list)
+    donated: dict[int, int] = field(default_factory=dict)  # leaf -> result that takes its memory
+
+    def of_kind(self, *kinds: Kind) -> list[Memory]:
+        return [memory for memory in self.memories if memory.kind in kinds]
+
+    def add(self, memory: Memory) -> Memory:
+        self.memories.append(memory)
+        return memory
+
+    def where(self, node: Node, phase: int) -> Memory | None:
+        """The memory that has a value, as seen from a phase."""
+        return self.local.get((phase, node)) or self.place.get(node)
+
+    @property
+    def results(self) -> list[Memory]:
+        """In their order, those that took an argument's memory too."""
+        return self._results
+
+    _results: list[Memory] = field(default_factory=list)
+
+
+def make_plan(kernel: str, graph: Graph, outputs: list[Node], donated_leaves: Iterable[int] = ()) -> Plan:
+    """Lower a simplified graph.
+
+    outputs:        the nodes of the result's arrays
+    donated_leaves: arguments whose memory results may take
+    """
+    outputs = [_computed(graph, node) for node in outputs]
+    scheduled = schedule(outputs)
+    plan = Plan(kernel, graph, scheduled, [body(phase) for phase in scheduled.phases])
+    nodes = list(walk(outputs))
+    for node in nodes:
+        for shape in [node.shape, *(source.shape for source in node.inputs)]:
+            for axis in shape:
+                if axis is not None:
+                    plan.axes.setdefault(axis.find(), f"n{len(plan.axes)}")
+        if node.operation == "size":
+            plan.axes.setdefault(node.attribute.find(), f"n{len(plan.axes)}")
+        if node.operation == "scalar":
+            plan.scalars.append(node.attribute)
+        if node.operation == "input":
+            plan.place[node] = plan.add(
+                Memory(f"x{node.attribute}", "argument", node.dtype, node.axes, node.attribute)
+            )
+    _place_results(plan, outputs, tuple(donated_leaves))
+    for node in scheduled.complete:
+        if kind(node) == "sum" and not node.axes:
+            plan.number_sums.append(node)
+            continue
+        if node not in plan.place:
+            plan.place[node] = plan.add(Memory(f"w{node.number}", "whole", node.dtype, node.axes))
+        if kind(node) == "sum":
+            plan.partial[node] = plan.add(Memory(f"p{node.number}", "partial", node.dtype, node.axes))
+    for number, inside in enumerate(plan.bodies):
+        _place_locals(plan, number, inside)
+    return plan
+
+
+def _computed(graph: Graph, node: Node) -> Node:
+    """The node itself, or a copy of it where it would be an argument's own memory or is only an index."""
+    source = base(node)
+    if kind(source) != "leaf" or not source.axes:
+        return node
+    copy = graph.node("copy", (source,), None, shape=source.shape, dtype=source.dtype, line=source.line)
+    if node is source:
+        return copy
+    return graph.node("view", (copy,), node.attribute, shape=node.shape, dtype=node.dtype)
+
+
+def _place_results(plan: Plan, outputs: list[Node], donated_leaves: tuple[int, ...]) -> None:
+    free = [node for node in plan.place if node.attribute in donated_leaves]
+    for output in outputs:
+        node = base(output)
+        if not node.axes:
+            if node not in plan.number_outputs:
+                plan.number_outputs.append(node)
+        elif node not in plan.place:
+            number = len(plan._results)
+            taken = next((given for given in free if _may_take(plan, node, given)), None)
+            if taken is not None:
+                free.remove(taken)
+                plan.place[node] = plan.place[taken]
+                plan.donated[taken.attribute] = number
+            else:
+                plan.place[node] = plan.add(Memory(f"r{number}", "result", node.dtype, node.axes, number))
+            plan._results.append(plan.place[node])
+
+
+def _may_take(plan: Plan, result: Node, given: Node) -> bool:
+    """Whether `result` can be written over `given`: nobody needs an element of it once it is written."""
+    if kind(result) != "row" or result.dtype != given.dtype or result.operation == "matmul":
+        return False
+    # Equal axes, and not only equal sizes: then whoever reads it reads the element he is about to write.
+    if result.axes != given.axes or [a is None for a in result.shape] != [a is None for a in given.shape]:
+        return False
+    home = next(phase for phase in plan.schedule.phases if result in phase.kept)
+    for inside in plan.bodies:
+        phase = inside.phase
+        reads = any(
+            base(source) is given for node in phase.inside | set(phase.sums) for source in node.inputs
+        )
+        if not reads or phase.section < home.section:
+            continue
+        if phase is not home or len(inside.steps) != 1 or not isinstance(inside.steps[0], RowLoop):
+            return False
+        if not _is_read_in_time(inside.steps[0], phase, result, given):
+            return False
+    return not any(
+        base(source) is given for node in plan.schedule.whole for source in node.inputs
+    ) and not any(
+        base(source) is given
+        for phase in plan.schedule.phases
+        if phase.section >= home.section
+        for node in phase.inside
+        for position, source in enumerate(node.inputs)
+        if is_taken_whole(node, position)
+    )
+
+
+def _is_read_in_time(loop: RowLoop, phase: Phase, result: Node, given: Node) -> bool:
+    """Whether all that reads `given` does so before, or at the element at which, `result` is written there."""
+    column = column_axis(result, phase)
+    if any(node.operation == "pick" and given in _reads(node, loop) for node in loop.levels):
+        return False
+    ends = [*loop.stores, *loop.sums, *loop.carried]
+    ends += [node for node in loop.levels if node.operation in REDUCTIONS and kind(node) == "row"]
+    for node in ends:
+        if node is result or given not in _reads(node, loop):
+            continue
+        source = base(node.inputs[0]) if node.operation in REDUCTIONS else node
+        level = loop.levels.get(source if kind(node) == "sum" else node, 0)
+        # Within one loop everything is read before anything is written; different loops of a level, and what
+        # a row has one of, come in an order of their own.
+        if level > loop.levels[result] or (
+            level == loop.levels[result] and column_axis(source, phase) is not column
+        ):
+            return False
+        if column is None and not same_loop:
+            return False
+    return True
+
+
+def _place_locals(plan: Plan, number: int, inside: Body) -> None:
+    """Buffers of a block's rows, one taking over from another where it can, and of single rows."""
+    phase = inside.phase
+    for node in inside.blocks:
+        plan.local[number, node] = Memory(
+            f"b{number}_{node.number}", "block", node.dtype, node.axes, phase=number
+        )
+    last_use = _last_uses(inside)
+    for position, step in enumerate(inside.steps):
+        if not isinstance(step, RowLoop):
+            continue
+        taken: set[Node] = set()
+        for node in step.stores:
+            own = plan.local.get((number, node))
+            if own is None:
+                continue
+            for source in sorted(step.loaded, key=lambda value: value.number):
+                there = plan.local.get((number, source))
+                if (
+                    there is not None
+                    and source not in taken
+                    and source.axes == node.axes
+                    and source.dtype == node.dtype
+                    and last_use[source] == position
+                    and _reads_only_in_place(step, source, node)
+                ):
+                    plan.local[number, node] = there
+                    taken.add(source)
+                    break
+        _place_carried(plan, number, step, phase.axis.find())
+    for (where, _), memory in list(plan.local.items()):
+        if where == number and memory not in plan.memories and memory.kind in ("block", "row"):
+            plan.memories.append(memory)
+
+
+def _last_uses(inside: Body) -> dict[Node, int]:
+    last: dict[Node, int] = {}
+    for position, step in enumerate(inside.steps):
+        nodes = [step.node] if isinstance(step, Product) else list(step.levels)
+        for node in nodes:
+            for source in sources(node):
+                last[source] = position
+    return last
+
+
+def _reads_only_in_place(loop: RowLoop, source: Node, written: Node) -> bool:
+    """Whether every read of `source` in the loop is of the element that is written next, or comes before."""
+    for node in loop.levels:
+        if source in sources(node):
+            later = loop.levels[node] > loop.levels[written] or (
+                node is not written and node not in _expression(written, loop)
+            )
+            if node.operation == "pick" or later:
+                return False
+    # Other values that are stored or added up may read it through cheap expressions of theirs.
+    return all(
+        source not in _loads(other, loop)
+        for other in [*loop.stores, *loop.sums]
+        if other is not written and not _is_sum_of(other, written)
+    )
+
+
+def _reads(node: Node, loop: RowLoop) -> set[Node]:
+    """What is read in the level of this value for it; a reduction has read its input in its own level."""
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        for source in sources(stack.pop()):
+            found.add(source)
+            if source in loop.levels and source.operation not in REDUCTIONS and source not in loop.carried:
+                stack.append(source)
+    return found
+
+
+def _is_sum_of(node: Node, written: Node) -> bool:
+    return written in sources(node)
+
+
+def _expression(node: Node, loop: RowLoop) -> set[Node]:
+    """The node, and all that is computed on the way to it in this loop."""
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if current not in found:
+            found.add(current)
+            stack += [source for source in sources(current) if source in loop.levels]
+    return found
+
+
+def _loads(node: Node, loop: RowLoop) -> set[Node]:
+    return {source for part in _expression(node, loop) for source in sources(part)}
+
+
+def _place_carried(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
+    """A row's values for a later level live in the row of a result that is written later, if there is one."""
+    used: set[Memory] = set()
+    for node in loop.carried:
+        home = next(
+            (
+                place
+                for store in loop.stores
+                if (place := plan.where(store, number)) is not None
+                and place not in used
+                and place.kind in ("result", "block", "whole")
+                and place.dtype == node.dtype
+                and store.axes == node.axes
+                and loop.levels[store] == loop.last_level
+                and not any(plan.where(source, number) is place for source in loop.loaded)
+            ),
+            None,
+        )
+        if home is None:
+            columns = tuple(axis for axis in node.axes if axis is not rows)
+            home = Memory(f"t{number}_{node.number}", "row", node.dtype, columns, phase=number)
+        used.add(home)
+        plan.local[number, node] = home
+
+
+__all__ = ["Memory", "Plan", "column_axis", "make_plan", "phase_axis"]

@@ -1,0 +1,93 @@
+"""Addresses as typed pointers in Numba-compiled code: `float32_at(address)[i]`."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, lower_builtin
+
+Compiled = Any  # what Numba makes of a function: callable from compiled code only
+
+
+def _pointer_to(element: types.Type) -> Compiled:
+    """The function that turns an int64 address into a pointer to `element`; no bounds, no ownership."""
+
+    def pointer_at(typing_context: Any, address: types.Type) -> Any:
+        if not isinstance(address, types.Integer):
+            return None
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(element)(types.int64), generate
+
+    # Numba names what it compiles after the function; each pointer keeps a name of its own there.
+    pointer_at.__name__ = pointer_at.__qualname__ = f"{element.name}_at"
+    return intrinsic(pointer_at)
+
+
+float32_at = _pointer_to(types.float32)
+float64_at = _pointer_to(types.float64)
+int8_at = _pointer_to(types.int8)
+int16_at = _pointer_to(types.int16)
+int32_at = _pointer_to(types.int32)
+int64_at = _pointer_to(types.int64)
+uint8_at = _pointer_to(types.uint8)
+uint16_at = _pointer_to(types.uint16)
+uint32_at = _pointer_to(types.uint32)
+uint64_at = _pointer_to(types.uint64)
+bool_at = _pointer_to(types.boolean)
+
+
+def _type_offset(typing_context: Any, pointer: types.Type, elements: types.Type) -> Any:
+    """offset(pointer, elements): the pointer that many elements on; `elements` may be negative."""
+    if not isinstance(pointer, types.CPointer) or not isinstance(elements, types.Integer):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), generate
+
+
+offset: Compiled = intrinsic(_type_offset)
+
+
+def _type_address_of(typing_context: Any, pointer: types.Type) -> Any:
+    """address_of(pointer): its address as an int64."""
+    if not isinstance(pointer, types.CPointer):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(arguments[0], ir.IntType(64))
+
+    return types.int64(pointer), generate
+
+
+address_of: Compiled = intrinsic(_type_address_of)
+
+
+def _type_data_of(typing_context: Any, array: types.Type) -> Any:
+    """data_of(array): the pointer to an array's first element; the array must outlive it."""
+    if not isinstance(array, types.Array):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+data_of: Compiled = intrinsic(_type_data_of)
+
+
+def _store_boolean(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """pointer[index] = value for booleans, where Numba 0.68 fails: a bit in a register, a byte in memory."""
+    pointer, index, value = arguments
+    context.pack_value(builder, signature.args[2], value, builder.gep(pointer, [index]))
+
+
+lower_builtin(operator.setitem, types.CPointer, types.Integer, types.Boolean)(_store_boolean)

@@ -1,0 +1,195 @@
+"""Emitted source as modules whose machine code is kept on disk.
+
+What the source has to keep to: every function is decorated `@cfunc(signature, ..., cache=CACHE)` or
+`@njit(signature, ..., cache=CACHE)`, where `CACHE` is a name that the module is given before it runs; it is
+False where no folder can be used. Because of the signatures all compiling, and all use of the cache, happens
+while the module loads, where errors of the cache are repaired. Runtime helpers are imported absolutely, as in
+`from onepass.backends.pointers import ...`, and have no cache of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import hashlib
+import linecache
+import os
+import re
+import sys
+import threading
+import types
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+_modules: dict[str, types.ModuleType] = {}
+_loading = threading.Lock()
+_warned = False
+
+# How the names of all files here begin: a name and a hash.
+_OURS = re.compile(r"\w+_[0-9a-f]{24}\.")
+
+
+def folder() -> Path:
+    """Where source and machine code are kept: ONEPASS_CACHE_DIR, or the user's folder for caches."""
+    chosen = os.environ.get("ONEPASS_CACHE_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(platformdirs.user_cache_dir("onepass"))
+
+
+def clear() -> None:
+    """Delete what `load` has put into the folder and Numba's files beside it; nothing else."""
+    for path in [*folder().glob("*.py"), *folder().glob("*.tmp"), *folder().glob("__pycache__/*.nb*")]:
+        if _OURS.match(path.name):
+            _forget_machine_code(path)
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def load(source: str, name: str) -> types.ModuleType:
+    """The module that `source` is, with machine code from the disk where it was compiled before.
+
+    The same source gives the same module. Where the folder cannot be used, it is compiled in memory, and the
+    first time in a process a RuntimeWarning says so. Errors in the source itself are raised.
+    """
+    stem = re.sub(r"\W", "_", name, flags=re.ASCII)[:60] + "_" + _hash(source)
+    with _loading:
+        if stem in _modules:
+            return _modules[stem]
+        module, trouble = _load_kept(source, stem)
+        if module is None:
+            module = _run(source, stem, f"<onepass {stem}>", cached=False)
+        _modules[stem] = module
+    if trouble is not None:
+        _warn(trouble)
+    return module
+
+
+def _load_kept(source: str, stem: str) -> tuple[types.ModuleType | None, Exception | None]:
+    """The module on machine code from the disk, or None and why the disk cannot be used."""
+    from numba.core.errors import NumbaError
+
+    path = folder() / f"{stem}.py"
+    trouble: Exception | None = None
+    for _ in range(2):
+        try:
+            _place(path, source.encode())
+        except OSError as error:
+            return None, error
+        try:
+            return _run(source, stem, str(path), cached=True), None
+        except NumbaError:
+            raise
+        except Exception as error:
+            # A damaged file of Numba's raises nearly anything: UnpicklingError, EOFError, ValueError, OSError
+            # or LLVM's RuntimeError. What is there goes, and is made anew.
+            trouble = error
+            _forget_machine_code(path)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                break
+    return None, trouble
+
+
+def _run(source: str, stem: str, filename: str, *, cached: bool) -> types.ModuleType:
+    module = types.ModuleType(stem)
+    module.__file__ = filename
+    vars(module)["CACHE"] = cached
+    if not cached:
+        # So that errors show the lines of a file that does not exist.
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    # Numba looks its functions' module up by name when it loads them from the disk.
+    sys.modules[stem] = module
+    try:
+        exec(compile(source, filename, "exec"), vars(module))
+    except BaseException:
+        del sys.modules[stem]
+        raise
+    return module
+
+
+def _place(path: Path, content: bytes) -> None:
+    """Have `content` at `path`, also when other processes do the same now."""
+    if _holds(path, content):
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        # Windows replaces no file that another process reads; that one has put the same there.
+        if not _holds(path, content):
+            raise
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _forget_machine_code(path: Path) -> None:
+    """Delete what Numba keeps for the source at `path`, wherever it does that."""
+    from numba.core.caching import FunctionCache
+
+    numba_cache: Any = FunctionCache
+    probe: dict[str, Any] = {}
+    exec(compile("def probe(): pass", str(path), "exec"), probe)
+    # RuntimeError: Numba has found no folder that it can write.
+    with contextlib.suppress(OSError, RuntimeError):
+        for kept in list(Path(numba_cache(probe["probe"]).cache_path).glob(f"{path.stem}.*")):
+            kept.unlink(missing_ok=True)
+
+
+def _hash(source: str) -> str:
+    """Of all that machine code depends on and Numba does not look at itself."""
+    import llvmlite
+    import numba
+
+    parts = [
+        source,
+        # The layer above, which is there by the time that a program is compiled.
+        f"onepass {vars(sys.modules['onepass'])['__version__']}",
+        f"numba {numba.__version__}",
+        f"llvmlite {llvmlite.__version__}",
+        f"{sys.implementation.name} {sys.version}",
+        # Machine code for Intel's vector library does not link where that is not installed.
+        f"svml {getattr(numba.config, 'USING_SVML', False)}",
+        *_helpers(frozenset(re.findall(r"\bonepass\.backends(?:\.| import )(\w+)", source))),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+@functools.cache
+def _helpers(modules: frozenset[str]) -> list[str]:
+    """Text of the modules of this folder named here, and of those they import in turn."""
+    texts: dict[str, str] = {}
+    pending = sorted(modules)
+    while pending:
+        module = pending.pop()
+        path = Path(__file__).with_name(f"{module}.py")
+        if module not in texts and path.is_file():
+            texts[module] = path.read_text(encoding="utf-8")
+            pending += re.findall(r"^\s*from \.(\w+) import", texts[module], re.MULTILINE)
+    return [f"{module}\0{texts[module]}" for module in sorted(texts)]
+
+
+def _warn(trouble: Exception) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"onepass cannot keep compiled programs in {folder()} ({type(trouble).__name__}: {trouble}). "
+            "They are compiled again in every process. Set ONEPASS_CACHE_DIR to a folder that can be written "
+            "and has space.",
+            RuntimeWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,236 @@
+"""What the compiler makes of kernels: plans that are written down, users' kernels that fuse, its errors."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from array_api_compat import array_namespace
+from onepass.backends import threads
+from onepass.backends.trees import leaves
+
+import onepass as op
+
+PLANS = Path(__file__).parent / "plans"
+random = np.random.default_rng(20261121)
+
+
+def normal(*shape: int, dtype: str = "float32") -> np.ndarray:
+    return random.standard_normal(shape).astype(dtype)
+
+
+def network(*widths: int, dtype: str = "float32") -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(0.1 * normal(a, b, dtype=dtype), 0.1 * normal(b, dtype=dtype)) for a, b in pairwise(widths)]
+
+
+@op.kernel(donate="params")
+def train_step(params: Any, x: Any, labels: Any, lr: float) -> Any:
+    """One step of gradient descent."""
+    loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=1e-3)
+    return loss, op.sgd_step(params, grads, lr)
+
+
+@op.kernel
+def linear_head(x: Any, weight: Any, labels: Any) -> Any:
+    """Loss, and the gradients of both factors of the logits."""
+    loss, grad_logits = op.softmax_cross_entropy_with_grad(op.linear(x, weight), labels)
+    return loss, grad_logits @ weight.T, x.T @ grad_logits
+
+
+@op.kernel
+def focal_loss_with_grad(logits: Any, labels: Any, gamma: float) -> Any:
+    """-(1 - p)^gamma log p of the label, and its gradient on the logits (Lin et al., 2017)."""
+    xp = array_namespace(logits)
+    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+    probs = xp.exp(shifted) / xp.sum(xp.exp(shifted), axis=-1, keepdims=True)
+    hot = xp.arange(logits.shape[-1]) == xp.astype(labels, xp.int64)[:, None]
+    p = xp.take_along_axis(probs, xp.astype(labels, xp.int64)[:, None], axis=-1)
+    loss = -((1 - p) ** gamma) * xp.log(p)
+    slope = gamma * (1 - p) ** (gamma - 1) * p * xp.log(p) - (1 - p) ** gamma
+    return xp.mean(loss), slope * (xp.astype(hot, logits.dtype) - probs) / logits.shape[0]
+
+
+@op.kernel(donate="params")
+def gelu_step(params: Any, x: Any, targets: Any, lr: float) -> Any:
+    """A network with a layer of GELU units (the tanh form), squared error, and its step."""
+    xp = array_namespace(x)
+    (w1, b1), (w2, b2) = params
+    z = x @ w1 + b1
+    inner = 0.7978845608 * (z + 0.044715 * z**3)
+    t = xp.tanh(inner)
+    error = (0.5 * z * (1 + t)) @ w2 + b2 - targets
+    grad = 2 * error / error.shape[0]
+    slope = 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * 0.7978845608 * (1 + 3 * 0.044715 * z * z)
+    grad_z = (grad @ w2.T) * slope
+    grads = [(x.T @ grad_z, xp.sum(grad_z, axis=0)), ((0.5 * z * (1 + t)).T @ grad, xp.sum(grad, axis=0))]
+    return xp.sum(error * error) / error.shape[0], op.sgd_step(params, grads, lr)
+
+
+@op.kernel
+def huber_regression(weight: Any, x: Any, targets: Any, delta: float) -> Any:
+    """Mean Huber loss of a linear model, and its gradient on the weights."""
+    xp = array_namespace(x)
+    error = x @ weight - targets
+    clipped = xp.clip(error, -delta, delta)
+    return xp.mean(clipped * (error - 0.5 * clipped)), x.T @ clipped / error.shape[0]
+
+
+N = 96
+labels_of = {classes: random.integers(0, classes, N) for classes in (3, 40)}
+CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "softmax": (op.softmax, (normal(N, 40),)),
+    "softmax_cross_entropy_with_grad": (op.softmax_cross_entropy_with_grad, (normal(N, 40), labels_of[40])),
+    "softmax_cross_entropy_with_grad of few classes": (
+        op.softmax_cross_entropy_with_grad,
+        (normal(N, 3), labels_of[3]),
+    ),
+    "train_step": (train_step, (network(20, 50, 40), normal(N, 20), labels_of[40], 0.1)),
+    "linear_head": (linear_head, (normal(N, 20), normal(20, 40), labels_of[40])),
+    "focal_loss_with_grad": (focal_loss_with_grad, (normal(N, 40), labels_of[40], 2.0)),
+    "gelu_step": (gelu_step, (network(20, 50, 4), normal(N, 20), normal(N, 4), 0.1)),
+    "huber_regression": (huber_regression, (normal(20), normal(N, 20), normal(N), 1.0)),
+    "adam_step": (op.adam_step, ([normal(50, 40)], [normal(50, 40)], op.adam_init([normal(50, 40)]))),
+}
+
+
+def copied(tree: Any) -> Any:
+    """The same arguments in memory of their own, for a kernel that may take it."""
+    from onepass.backends.trees import map_leaves
+
+    return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, tree)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_plan_is_the_one_that_is_written_down(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "share_count", lambda: 2)
+    function, args = CALLS[name]
+    text = op.explain(function, *args).text + "\n"
+    file = PLANS / (re.sub(r"\W", "_", name) + ".txt")
+    if os.environ.get("ONEPASS_WRITE_PLANS"):
+        file.write_text(text, encoding="utf-8")
+    # Where a change is meant: ONEPASS_WRITE_PLANS=1 pytest tests/test_compiler.py, and read the difference.
+    assert text == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CALLS)
+def test_a_kernel_is_what_it_is_as_written(name: str, dtype: str) -> None:
+    function, args = CALLS[name]
+    args = tuple(_of_dtype(arg, dtype) for arg in args)
+    with op.use_backend("numpy"):
+        expected = leaves(function(*copied(args)))
+    with op.use_backend("numba"):
+        got = leaves(function(*copied(args)))
+    for mine, theirs in zip(got, expected, strict=True):
+        scale = max(1.0, float(np.max(np.abs(theirs), initial=0)))
+        tolerance = {"float32": 4e-6, "float64": 1e-14}[dtype] * scale
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance)
+        assert np.asarray(mine).dtype == np.asarray(theirs).dtype
+
+
+def _of_dtype(tree: Any, dtype: str) -> Any:
+    from onepass.backends.trees import map_leaves
+
+    return map_leaves(
+        lambda leaf: leaf.astype(dtype) if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" else leaf,
+        tree,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["train_step", "linear_head", "focal_loss_with_grad", "gelu_step", "huber_regression"]
+)
+def test_nothing_of_all_rows_exists_but_arguments_and_results(name: str) -> None:
+    function, args = CALLS[name]
+    held = op.explain(function, *args).text.split("\nmemory\n")[1]
+    rows = next(line for line in held.splitlines() if "argument" in line and f"({N}" not in line)
+    assert rows
+    wide = [line for line in held.splitlines() if re.search(r": whole \w+ \(n0[,)]", line)]
+    assert wide == []
+
+
+def test_memory_does_not_grow_with_the_batch() -> None:
+    sizes = [
+        op.explain(train_step, network(20, 50, 40), normal(n, 20), random.integers(0, 40, n), 0.1)
+        for n in (4096, 65536)
+    ]
+    assert sizes[0].bytes_held == sizes[1].bytes_held
+    assert sizes[0].source == sizes[1].source
+
+
+def test_one_program_serves_every_batch_and_every_learning_rate() -> None:
+    params = network(20, 50, 40)
+    sources = {
+        op.explain(train_step, params, normal(n, 20), random.integers(0, 40, n), lr).source
+        for n, lr in ((2, 0.1), (7, 0.5), (96, 1.0), (1000, 3.0))
+    }
+    assert len(sources) == 1
+
+
+@op.kernel
+def sorts(x: Any) -> Any:
+    xp = array_namespace(x)
+    return xp.sort(x)
+
+
+@op.kernel
+def branches(x: Any) -> Any:
+    return x if x[0] > 0 else -x  # one array or the other
+
+
+@op.kernel
+def reads(x: Any) -> Any:
+    return x * float(array_namespace(x).sum(x))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (
+            sorts,
+            r"sorts: xp\.sort is no operation of the compiler; run the kernel with use_backend\('numpy'\)",
+        ),
+        (branches, r"branches: indexing shape \(3,\) with 0 is no operation of the compiler"),
+        (
+            reads,
+            r"reads: float\(array\) of a traced float64 array; its numbers are not known while it is traced",
+        ),
+    ],
+)
+def test_what_the_compiler_cannot_do_is_named_with_the_line(kernel: Any, message: str) -> None:
+    line = kernel.__wrapped__.__code__.co_firstlineno
+    with pytest.raises((TypeError, AttributeError), match=message) as error:
+        kernel(np.array([3.0, 1.0, 2.0]))
+    found = re.search(rf"{re.escape(__file__)}, line (\d+)", str(error.value))
+    assert found
+    assert line < int(found[1]) <= line + 3
+    with op.use_backend("numpy"):
+        kernel(np.array([3.0, 1.0, 2.0]))
+
+
+def test_a_branch_on_an_array_says_what_to_use() -> None:
+    @op.kernel
+    def chooses(x: Any) -> Any:
+        return x if array_namespace(x).sum(x) > 0 else -x
+
+    with pytest.raises(TypeError, match=r"chooses: bool\(array\) of a traced bool array; use xp\.where"):
+        chooses(np.ones(3))
+
+
+def test_a_number_that_the_kernel_looks_at_is_part_of_the_program() -> None:
+    @op.kernel
+    def power(x: Any, n: int) -> Any:
+        result = x
+        for _ in range(n - 1):
+            result = result * x
+        return result
+
+    x = normal(5, dtype="float64")
+    for n in (1, 3, 2, 3):
+        np.testing.assert_allclose(power(x, n), x**n, rtol=1e-15)
