@@ -1,6 +1,8 @@
 """Forward and backward kernels for training neural networks, written once against the Python array API."""
 
+from . import distributed
 from .backends import Backend, backends, use_backend
+from .explaining import explain
 from .functions import (
     adadelta_init,
     adadelta_step,
@@ -80,6 +82,8 @@ __all__ = [
     "binary_cross_entropy_with_logits_backward",
     "binary_cross_entropy_with_logits_with_grad",
     "check_gradients",
+    "distributed",
+    "explain",
     "half_squared_error",
     "half_squared_error_backward",
     "half_squared_error_with_grad",

@@ -1,0 +1,172 @@
+"""MPI, through mpi4py: the processes of a job, what they send each other, and how they end together."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import numpy
+
+# Where the launchers of MPICH (and all that descend from it) and of Open MPI leave the number of processes.
+LAUNCHED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+
+# Elements a message; older MPIs count in 32 bits.
+LONGEST_MESSAGE = 2**30
+
+# Between two looks at a message that is under way.
+NAP_SECONDS = 2e-4
+
+
+class Job:
+    """The processes that one `mpiexec` started, as one of them sees the others."""
+
+    def __init__(self, *, cuda_aware: bool, timeout: float) -> None:
+        self._mpi = mpi = _load()
+        # Communicators of our own, so that messages of the user's never meet ours, nor bookkeeping data.
+        self._data, self._control = mpi.COMM_WORLD.Dup(), mpi.COMM_WORLD.Dup()
+        self.rank: int = self._data.Get_rank()
+        self.size: int = self._data.Get_size()
+        _require_the_launchers_mpi(mpi, self.size)
+        node = mpi.COMM_WORLD.Split_type(mpi.COMM_TYPE_SHARED)
+        self.local_rank: int = node.Get_rank()
+        node.Free()
+        self._cuda_aware, self._timeout = cuda_aware, timeout
+        _watch(self)
+
+    @property
+    def processor_name(self) -> str:
+        name: str = self._mpi.Get_processor_name()
+        return name
+
+    def sum_in_place(self, buffer: Any) -> None:
+        """The sum over all ranks, in every rank's `buffer`."""
+        host = self._addressable(buffer)
+        for message in _messages(host):
+            self._data.Allreduce(self._mpi.IN_PLACE, message)
+        if host is not buffer:
+            buffer.set(host)
+
+    def broadcast_in_place(self, buffer: Any, root: int) -> None:
+        """The root's `buffer`, in every rank's."""
+        host = self._addressable(buffer)
+        # Bytes, because MPI does not know every dtype.
+        for message in _messages(host.view(numpy.uint8)):
+            self._data.Bcast(message, root)
+        if host is not buffer:
+            buffer.set(host)
+
+    def _addressable(self, buffer: Any) -> Any:
+        """`buffer`, or a copy of it on the host where it lies in memory that the MPI may not touch."""
+        if isinstance(buffer, numpy.ndarray):
+            return buffer
+        if not self._cuda_aware:
+            return buffer.get()
+        # MPI knows nothing of streams: what fills the buffer has to be over.
+        sys.modules["cupy"].cuda.get_current_stream().synchronize()
+        return buffer
+
+    def broadcast_objects(self, objects: list[Any], root: int) -> list[Any]:
+        """The root's list of Python objects."""
+        sent: list[Any] = self._control.bcast(objects, root)
+        return sent
+
+    def gather_objects(self, mine: Any) -> list[Any]:
+        """The Python objects of all ranks, on all ranks."""
+        gathered: list[Any] = self._control.allgather(mine)
+        return gathered
+
+    def gather_digests(self, digest: bytes, function: str) -> list[bytes]:
+        """The digests of all ranks, on all ranks; a TimeoutError where one does not send its own in time."""
+        everyone = numpy.empty((self.size, len(digest)), numpy.uint8)
+        request = self._control.Iallgather(numpy.frombuffer(digest, numpy.uint8), everyone)
+        deadline = time.monotonic() + self._timeout
+        while not request.Test():
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"{function}: rank {self.rank} waited {self._timeout:g} s for another rank to call it "
+                    "with new arrays as well; expected the same calls with the same shapes and dtypes on all "
+                    "ranks. Find the rank that takes another path, or give initialize a longer timeout."
+                )
+            time.sleep(NAP_SECONDS)
+        return [row.tobytes() for row in everyone]
+
+    def abort(self, why: str = "") -> None:
+        """End all processes of the job at once."""
+        if why:
+            print(f"rank {self.rank} of {self.size} {why}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._mpi.COMM_WORLD.Abort(1)
+
+    def close(self) -> None:
+        """Give back what the job holds of MPI, on all ranks together."""
+        _unwatch(self)
+        for communicator in (self._data, self._control):
+            communicator.Free()
+
+
+def _load() -> Any:
+    """mpi4py's MPI, which its import starts."""
+    install = "pip install 'onepass[mpi]', and an MPI where there is none: the system's, or pip install mpich"
+    try:
+        return importlib.import_module("mpi4py.MPI")
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f"initialize: mpi4py is not installed ({error}). {install}.") from None
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RuntimeError(f"initialize: mpi4py finds no MPI here ({reason}). {install}.") from error
+
+
+def _require_the_launchers_mpi(mpi: Any, size: int) -> None:
+    """Raise where a launcher of another MPI started us: every process would take itself for the only one."""
+    launched = next((os.environ[name] for name in LAUNCHED if name in os.environ), "1")
+    if size == 1 and launched not in ("", "1"):
+        library = mpi.Get_library_version().splitlines()[0].split(",")[0].strip("\0 ")
+        raise RuntimeError(
+            f"initialize: the launcher started {launched} processes and this one sees no other; expected an "
+            f"mpiexec of the MPI that mpi4py uses, which is {library}. Start with that one's mpiexec; that "
+            f"of a wheel is in {os.path.dirname(sys.executable)}."
+        )
+
+
+def _messages(flat: Any) -> Iterator[Any]:
+    for start in range(0, flat.shape[0], LONGEST_MESSAGE):
+        yield flat[start : start + LONGEST_MESSAGE]
+
+
+_watching: list[Job] = []
+_hook_before = sys.excepthook
+
+
+def _watch(job: Job) -> None:
+    """From now on an exception that nobody catches ends the whole job: the others would wait for ever."""
+    global _hook_before
+    if job.size == 1:
+        return
+    if not _watching:
+        process, _hook_before = os.getpid(), sys.excepthook
+
+        def end_the_job(
+            kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+        ) -> None:
+            ours = os.getpid() == process  # a forked child is no rank
+            if ours:
+                print(f"rank {job.rank} of {job.size} failed and ends the job:", file=sys.stderr)
+            _hook_before(kind, error, traceback)
+            if ours:
+                job.abort()
+
+        sys.excepthook = end_the_job
+    _watching.append(job)
+
+
+def _unwatch(job: Job) -> None:
+    if job in _watching:
+        _watching.remove(job)
+        if not _watching:
+            sys.excepthook = _hook_before
