@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from . import numba_dialect as dialect
 from .emit_rows import RowPrinter
-from .emit_values import LANES, read_from, written
+from .emit_values import (
+    LANES,
+    kept_number,
+    number_from,
+    number_to,
+    read_from,
+    wide,
+    written,
+)
 from .graph import Node
 from .loops import Body, Product
-from .operations import FLOATS
 from .plan import Memory
 from .schedule import base, kind
 from .scopes import Scope
@@ -50,6 +57,7 @@ class Printer(RowPrinter):
         self.slots = {memory: i for i, memory in enumerate(self.pointers())}
         top = Scope(1, [])
         top.add("use_widest_vectors()")
+        top.add("whole = int64_at(address_of(numbers))")
         literal = {self.plan.axes[axis.find()]: axis.size for axis in self.short}
         for position, name in enumerate([*self.sizes, "sgemm", "dgemm"]):
             top.add(f"{name} = {literal.get(name, f'table[{position}]')}")
@@ -83,11 +91,12 @@ class Printer(RowPrinter):
         for node in sums:
             if node in self.sum_slot:
                 slot = self.sum_slot[node]
-                operation = {"any": "max", "all": "min"}.get(node.operation, node.operation)
                 scope.add("if share == 0:")
                 scope.add("    for other in range(1, shares):")
-                part = dialect.join(operation, "float64", f"numbers[{slot}]", f"numbers[{slot} + other]")
-                scope.add(f"        numbers[{slot}] = {part}")
+                dtype = "bool" if node.dtype == "bool" else wide(node.dtype)
+                own, others = number_from(dtype, str(slot)), number_from(dtype, f"{slot} + other")
+                part = number_to(dtype, dialect.join(node.operation, dtype, own, others))
+                scope.add(f"        {kept_number(dtype, str(slot))} = {part}")
                 continue
             whole, parts = self.plan.place[node].name, self.plan.partial[node].name
             size = self.size_of(node)
@@ -105,7 +114,8 @@ class Printer(RowPrinter):
         top.add(f"if section == {2 * self.plan.schedule.sections}:")
         scope = Scope(2, [])
         for node, slot in self.output_slot.items():
-            scope.add(f"numbers[{slot}] = {self.value(node, scope)}")
+            value = number_to(node.dtype, self.value(node, scope))
+            scope.add(f"{kept_number(node.dtype, str(slot))} = {value}")
         top.lines += scope.lines or ["        pass"]
 
     def size_of(self, node: Node) -> str:
@@ -132,7 +142,8 @@ class Printer(RowPrinter):
                 self.row_loop(step, inside)
         for node in phase.sums:
             if node in self.sum_slot:
-                scope.add(f"numbers[{self.sum_slot[node]} + share] = s{node.number}")
+                place = kept_number(node.dtype, f"{self.sum_slot[node]} + share")
+                scope.add(f"{place} = {number_to(node.dtype, f's{node.number}')}")
         own = Scope(scope.indent, [])
         for memory in self.plan.of_kind("block", "row", "lane"):
             if memory.phase == number:
@@ -168,7 +179,7 @@ class Printer(RowPrinter):
     def start_of_number(self, node: Node) -> str:
         if node.dtype == "bool":
             return dialect.start(node.operation, "bool")
-        return dialect.start(node.operation, "float64" if node.dtype in FLOATS else "int64")
+        return dialect.start(node.operation, wide(node.dtype))
 
     def whole_product(self, node: Node, scope: Scope) -> None:
         a, b = node.inputs

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from . import numba_dialect as dialect
-from .emit_values import LANES, SHORT, ValuePrinter, read_from, reduces, written
+from .emit_values import LANES, SHORT, ValuePrinter, read_from, reduces, wide, written
 from .graph import Axis, Node
 from .loops import RowLoop, column_axis
-from .operations import FLOATS
 from .plan import Memory
 from .schedule import base, kind
 from .scopes import LaneScope, Scope
@@ -89,9 +88,9 @@ class RowPrinter(ValuePrinter):
     def add_to_sum(self, node: Node, scope: Scope) -> None:
         value = self.value(node.inputs[0], scope)
         if node in self.sum_slot:
-            wide = "bool" if node.dtype == "bool" else "float64" if node.dtype in FLOATS else "int64"
-            value = value if wide == "bool" else f"{wide}({value})"
-            scope.add(f"s{node.number} = {dialect.join(node.operation, wide, f's{node.number}', value)}")
+            dtype = "bool" if node.dtype == "bool" else wide(node.dtype)
+            value = value if dtype == "bool" else f"{dtype}({value})"
+            scope.add(f"s{node.number} = {dialect.join(node.operation, dtype, f's{node.number}', value)}")
         else:
             (axis,) = node.axes
             place = f"s{node.number}[{self.index(axis, scope)}]"
@@ -145,12 +144,14 @@ class RowPrinter(ValuePrinter):
             # overwrites what it reads, and the loop need not look for it.
             after = [node for node in others if base(node.inputs[0]) in stores]
             (label,) = fixed
-            at = row.at(axis, f"int64({self.value(label, row)})")
+            column, condition = self.column_of_label(label, axis, row)
+            at = row.at(axis, column)
             at.assumed = dict.fromkeys(tests, True)
             values = [(self.element(node, at), written(self.value(node, at), node.dtype)) for node in stores]
             self.one_loop(axis, [n for n in nodes if n not in after], row, dict.fromkeys(tests, False))
+            row.lines += ["    " * row.indent + f"if {condition}:"] if condition else []
             for place, value in values:
-                row.add(f"{place} = {value}")
+                row.add(f"{'    ' if condition else ''}{place} = {value}")
             self.done.update(stores)
             if after:
                 self.one_loop(axis, after, row, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import numba_dialect as dialect
 from .graph import Axis, Node
 from .loops import Body, RowLoop, column_axis
-from .operations import REDUCTIONS
+from .operations import FLOATS, REDUCTIONS
 from .plan import Memory, Plan
 from .schedule import base, is_taken_whole, sources
 from .scopes import LaneScope, Scope
@@ -128,11 +128,9 @@ class ValuePrinter:
         if node.operation == "iota":
             return self.index(node.axes[0], scope) if node.axes else "int64(0)"
         if node.operation == "scalar":
-            slot = f"numbers[{self.plan.scalars.index(node.attribute)}]"
-            return slot if node.dtype == "float64" else f"{node.dtype.replace('bool', 'bool_')}({slot})"
+            return number_from(node.dtype, str(self.plan.scalars.index(node.attribute)))
         if node in self.sum_slot:
-            text = f"numbers[{self.sum_slot[node]}]"
-            return f"{text} != 0" if node.dtype == "bool" else f"{node.dtype}({text})"
+            return number_from(node.dtype, str(self.sum_slot[node]))
         computed_here = self.loop is not None and node in self.loop.levels and node not in self.done
         if not computed_here and self.plan.where(node, self.number) is not None:
             return self.read(node, scope)
@@ -185,11 +183,7 @@ class ValuePrinter:
     def safe_index(self, index: Node, axis: Axis | None, scope: Scope) -> str:
         """An index that is inside whatever the data are: from the end where negative, then clamped."""
         value, n = self.value(index, scope), self.length(axis)
-        divisor = index.inputs[1] if index.operation == "remainder" else None
-        while divisor is not None and divisor.operation == "astype":
-            divisor = divisor.inputs[0]
-        is_size = divisor is not None and divisor.operation == "size"
-        if divisor is not None and is_size and axis is not None and divisor.attribute.find() is axis.find():
+        if _is_remainder_of(index, axis):
             return value
         name = f"{self.name(index)}_inside"
         if isinstance(scope, LaneScope):
@@ -199,6 +193,15 @@ class ValuePrinter:
         scope.add(f"{name} = {name} + {n} if {name} < 0 else {name}")
         scope.add(f"{name} = min(max({name}, 0), {n} - 1)")
         return name
+
+    def column_of_label(self, label: Node, axis: Axis, row: Scope) -> tuple[str, str]:
+        """The column that a label means, and the condition under which there is one; empty if always."""
+        value, n = self.value(label, row), self.length(axis)
+        if _is_remainder_of(label, axis):
+            return f"int64({value})", ""
+        name = f"{self.name(label)}_column"
+        row.add(f"{name} = min(max(int64({value}), 0), {n} - 1)")
+        return name, f"{name} == {value}"
 
     def label_tests(self, node: Node, axis: Axis) -> set[Node]:
         """Comparisons of the column's own number with a number of the row, in the value's expression."""
@@ -226,9 +229,40 @@ class ValuePrinter:
         return None
 
 
+def _is_remainder_of(index: Node, axis: Axis | None) -> bool:
+    """Whether an index is one of division by the length of the axis, and so inside it."""
+    divisor = index.inputs[1] if index.operation == "remainder" else None
+    while divisor is not None and divisor.operation == "astype":
+        divisor = divisor.inputs[0]
+    if divisor is None or divisor.operation != "size" or axis is None:
+        return False
+    return divisor.attribute.find() is axis.find()
+
+
 def read_from(place: str, dtype: str) -> str:
     """A bool is a byte in memory, and has to be made one again."""
     return f"({place} != 0)" if dtype == "bool" else place
+
+
+def wide(dtype: str) -> str:
+    """What a single number is computed and kept in: integers have all their bits."""
+    return "float64" if dtype in FLOATS else "uint64" if dtype.startswith("u") else "int64"
+
+
+def kept_number(dtype: str, slot: str) -> str:
+    """The place of a single number: `numbers`, or the same memory as integers."""
+    return f"numbers[{slot}]" if dtype in FLOATS else f"whole[{slot}]"
+
+
+def number_from(dtype: str, slot: str) -> str:
+    """A single number, out of its place."""
+    place = kept_number(dtype, slot)
+    return place if dtype == "float64" else f"({place} != 0)" if dtype == "bool" else f"{dtype}({place})"
+
+
+def number_to(dtype: str, value: str) -> str:
+    """A single number as it is put into its place."""
+    return f"float64({value})" if dtype in FLOATS else f"int64({value})"
 
 
 def written(value: str, dtype: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,10 +12,11 @@ import numpy
 
 from . import blas, memory, program_cache, threads
 from .emit_numba import Printer
+from .emit_values import MOST_SHARES, kept_number
 from .explanation import Explanation, explain
 from .machine_code import compiled
 from .merge import merge
-from .plan import Plan, make_plan
+from .plan import Memory, Plan, make_plan
 from .schedule import base
 from .simplify import simplify
 from .symbolic import SymbolicArray
@@ -28,10 +30,11 @@ _ALIGNMENT = 64
 class Frame:
     """What one running call of a program has for itself."""
 
-    __slots__ = ("numbers", "scratch", "table")
+    __slots__ = ("numbers", "scratch", "table", "whole")
 
     def __init__(self, table: Any, numbers: Any, scratch: Any) -> None:
         self.table, self.numbers, self.scratch = table, numbers, scratch
+        self.whole = numbers.view(numpy.int64)
 
 
 class Program:
@@ -71,21 +74,17 @@ class Program:
         self._captured = self.traced.trace.captured
         self._looks = self.traced.trace.every_call
         fresh = self.plan.of_kind("result")
-        self._fresh = [
-            (tuple(axis.size for axis in result.axes), numpy.dtype(result.dtype)) for result in fresh
-        ]
-        signature = [(m.dtype, max(len(m.axes), 1)) for m in self._arguments + fresh]
-        self._fill = _fill_function(tuple(signature))
-        self._first = len(self.printer.sizes) + 2
-        self._leaves = [m.number for m in self._arguments]
-        self._wanted = [(m.dtype, tuple(axis.size for axis in m.axes) or (1,)) for m in self._arguments]
-        # What is never as the program wants it, in all calls of this form.
         everything = self._all_leaves(leaves((args, kwargs)))
         given = [numpy.asarray(everything[m.number]) for m in self._arguments]
-        self._odd = [
-            array.shape != shape or not array.dtype.isnative
-            for array, (_, shape) in zip(given, self._wanted, strict=True)
-        ]
+        # To the program only addresses matter; the shapes are those of the caller's arrays.
+        self.given = {m: array.shape or (1,) for m, array in zip(self._arguments, given, strict=True)}
+        self.given |= {m: self._result_shape(m) for m in fresh}
+        self._fresh = [_allocation(m, self.given[m]) for m in fresh]
+        self._fill = _fill_function(tuple((m.dtype, len(self.given[m])) for m in self._arguments + fresh))
+        self._first = len(self.printer.sizes) + 2
+        self._leaves = [m.number for m in self._arguments]
+        # What is never as the program wants it, in all calls of this form.
+        self._odd = [array.ndim == 0 or not array.dtype.isnative for array in given]
         self._donated = numpy.array(
             [i for i, m in enumerate(self._arguments) if m.number in self.plan.donated], dtype=numpy.int64
         )
@@ -93,11 +92,23 @@ class Program:
             [self.sizes.elements(m.axes) * numpy.dtype(m.dtype).itemsize for m in self._arguments],
             numpy.int64,
         )
+        kinds = {node.attribute: node.dtype for node in self.plan.graph.nodes if node.operation == "scalar"}
+        self._scalars = [(leaf, kinds[leaf] != "float64") for leaf in self.plan.scalars]
         self._donates = len(self._donated) > 0
         self._threads = 0
         self._frames: deque[Frame] = deque(maxlen=16)
         self._build = _builder(self)
+        # Asking for the threads takes longer than a small kernel.
+        self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(MOST_SHARES))
         self._use(threads.share_count())
+
+    def _result_shape(self, result: Memory) -> tuple[int, ...]:
+        """The shape in which the kernel returns it first, unless that is a transposition."""
+        for node, shape in zip(self.plan.schedule.outputs, self.shapes, strict=True):
+            kept = tuple(axis.find() for axis in node.shape if axis is not None)
+            if self.plan.place.get(base(node)) is result and kept == base(node).axes:
+                return shape
+        return tuple(axis.size for axis in result.axes)
 
     def _use(self, count: int) -> None:
         """Make ready for a number of threads."""
@@ -124,9 +135,8 @@ class Program:
 
     def __call__(self, values: Sequence[Any]) -> Any:
         """The kernel's result for the leaves of a call of this form."""
-        count = threads.share_count()
-        if count != self._threads:
-            self._use(count)
+        if self._is_large and threads.share_count() != self._threads:
+            self._use(threads.share_count())
         for leaf, look in self._looks:
             look(values[leaf])
         try:
@@ -141,16 +151,16 @@ class Program:
             array = arguments[position]
             if odd or type(array) is not numpy.ndarray or not array.flags.carray:
                 arguments[position] = self._plain(array, position)
-        fresh = [memory.empty(shape, dtype) for shape, dtype in self._fresh]
+        fresh = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
         self._fill(table, self._first, *arguments, *fresh)
         if self._donates and _overlap(table, self._first, self._bytes, self._donated):
             for position in self._donated:
                 arguments[position] = arguments[position].copy()
             self._fill(table, self._first, *arguments, *fresh)
-        for slot, leaf in enumerate(self.plan.scalars):
-            numbers[slot] = values[leaf]
+        for slot, (leaf, is_whole) in enumerate(self._scalars):
+            (frame.whole if is_whole else numbers)[slot] = values[leaf]
         threads.run(self.address, self.sections, table, numbers)
-        result = self._build(arguments, fresh, numbers)
+        result = self._build(arguments, fresh, numbers, frame.whole)
         self._frames.append(frame)
         return result
 
@@ -160,9 +170,18 @@ class Program:
 
     def _plain(self, array: Any, position: int) -> Any:
         """An array as the program wants it: C order, aligned, native, writable; a copy or not."""
-        dtype, shape = self._wanted[position]
-        array = numpy.require(numpy.asarray(array), dtype, ["C", "A"]).reshape(shape)
+        wanted = self._arguments[position]
+        array = numpy.require(numpy.asarray(array), wanted.dtype, ["C", "A"]).reshape(self.given[wanted])
         return array if array.flags.carray else array.copy()
+
+
+def _allocation(
+    result: Memory, shape: tuple[int, ...]
+) -> tuple[Callable[..., Any], tuple[int, ...], numpy.dtype[Any]]:
+    """How a fresh array for a result is made: function, shape, dtype."""
+    dtype = numpy.dtype(result.dtype)
+    is_small = math.prod(shape) * dtype.itemsize < memory.LARGE
+    return numpy.empty if is_small else memory.empty, shape, dtype
 
 
 def _find_overlap(table, first, sizes, donated):  # type: ignore[no-untyped-def]
@@ -205,12 +224,13 @@ def _fill_function(signature: tuple[tuple[str, int], ...]) -> Any:
         f"@njit(void(int64[::1], int64, {', '.join(types)}), cache=CACHE)",
         f"def fill(table, first, {', '.join(names)}):",
         *[f"    table[first + {i}] = address_of(data_of({name}))" for i, name in enumerate(names)],
+        "    return",
     ]
     return program_cache.load("\n".join(lines) + "\n", "addresses").fill
 
 
 def _builder(program: Program) -> Callable[..., Any]:
-    """A function of (arguments, fresh, numbers) that makes the result's tree."""
+    """A function of (arguments, fresh, numbers, whole) that makes the result's tree."""
     constants: dict[str, Any] = {"numpy": numpy}
     plan, printer = program.plan, program.printer
     arguments = {m: f"arguments[{i}]" for i, m in enumerate(program._arguments)}
@@ -230,13 +250,13 @@ def _builder(program: Program) -> Callable[..., Any]:
         if source.axes:
             place = plan.place[source]
             text = fresh.get(place) or arguments[place]
-            kept = [axis.find() for axis in node.shape if axis is not None]
-            if tuple(kept) != source.axes:
-                text += f".transpose({tuple(source.axes.index(axis) for axis in kept)})"
-            if shape != tuple(axis.size for axis in kept):
-                text += f".reshape({shape})"
-            return text
-        number = f"numbers[{printer.output_slot[source]}]"
+            kept = tuple(axis.find() for axis in node.shape if axis is not None)
+            if kept != source.axes:
+                order = tuple(source.axes.index(axis) for axis in kept)
+                text += f".reshape({tuple(axis.size for axis in source.axes)}).transpose({order})"
+                return f"{text}.reshape({shape})"
+            return text if shape == program.given[place] else f"{text}.reshape({shape})"
+        number = kept_number(node.dtype, str(printer.output_slot[source]))
         if node.weak:
             return f"{ {'float64': 'float', 'int64': 'int', 'bool': 'bool'}[node.dtype] }({number})"
         if shape:
@@ -256,7 +276,7 @@ def _builder(program: Program) -> Callable[..., Any]:
         return leaf(value)
 
     made: Callable[..., Any] = eval(
-        f"lambda arguments, fresh, numbers: {tree(program.traced.result)}", constants
+        f"lambda arguments, fresh, numbers, whole: {tree(program.traced.result)}", constants
     )
     return made
 

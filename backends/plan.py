@@ -170,7 +170,7 @@ def _may_take(plan: Plan, result: Node, given: Node) -> bool:
 
 
 def _is_read_in_time(loop: RowLoop, phase: Phase, result: Node, given: Node) -> bool:
-    """Whether all that reads `given` does so before, or at the element at which, `result` is written there."""
+    """Whether all that reads `given` does so before, or at the element where, `result` is written."""
     column = column_axis(result, phase)
     if any(node.operation == "pick" and given in _reads(node, loop) for node in loop.levels):
         return False
@@ -181,13 +181,11 @@ def _is_read_in_time(loop: RowLoop, phase: Phase, result: Node, given: Node) -> 
             continue
         source = base(node.inputs[0]) if node.operation in REDUCTIONS else node
         level = loop.levels.get(source if kind(node) == "sum" else node, 0)
+        same_loop = column_axis(source, phase) is column
         # Within one loop everything is read before anything is written; different loops of a level, and what
         # a row has one of, come in an order of their own.
-        if level > loop.levels[result] or (
-            level == loop.levels[result] and column_axis(source, phase) is not column
-        ):
-            return False
-        if column is None and not same_loop:
+        in_time = level < loop.levels[result] or (level == loop.levels[result] and same_loop)
+        if not in_time or (column is None and not same_loop):
             return False
     return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import warnings
 from dataclasses import dataclass
@@ -51,6 +50,11 @@ def _numpy() -> Backend:
     return Backend("numpy", not why_not, runs, numpy.__version__, why_not)
 
 
+def numba_why_not() -> str:
+    """Why the backend "numba" is not usable here; empty where it is. Looks for nothing else."""
+    return _numba().why_not
+
+
 def _numba() -> Backend:
     # Without importing Numba, which takes longer than all the rest; its first use tells whether it does.
     runs = "NumPy arrays of float32 and float64, compiled for the CPU"
@@ -61,7 +65,13 @@ def _numba() -> Backend:
     if not found:
         return Backend("numba", False, runs, None, "Numba is not installed; pip install numba")
     why_not = _broken.get("numba", "")
-    return Backend("numba", not why_not, runs, importlib.metadata.version("numba"), why_not)
+    return Backend("numba", not why_not, runs, _version("numba"), why_not)
+
+
+def _version(distribution: str) -> str:
+    from importlib import metadata  # which takes as long to import as the rest of onepass
+
+    return metadata.version(distribution)
 
 
 # Backends that were found to be broken when they were first used, and why.

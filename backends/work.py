@@ -22,7 +22,10 @@ WORTH_A_THREAD_NS = 15_000
 # Buffers of a block should stay in the second-level cache, and a product needs rows to be fast.
 BLOCK_BYTES = 1 << 20
 FEWEST_ROWS, MOST_ROWS = 64, 256
-LARGE_FACTOR_BYTES = 4 << 20
+# A large factor is packed anew for every block, and its gradient added to: more rows at once, and the
+# buffers may leave the cache for that.
+LARGE_FACTOR_BYTES = 1 << 20
+LARGE_BLOCK_BYTES, MOST_ROWS_OF_LARGE = 32 << 20, 512
 ROW_LOOP_ELEMENTS = 1 << 14
 
 
@@ -97,9 +100,10 @@ class Sizes:
         if nanoseconds < 2 * WORTH_A_THREAD_NS:
             return max(1, min(rows, 2 * MOST_ROWS))
         row_bytes = sum(self._bytes(node) for node in body.blocks) // max(rows, 1)
-        fewest = MOST_ROWS if factor_bytes > LARGE_FACTOR_BYTES else FEWEST_ROWS
-        fitting = BLOCK_BYTES // max(row_bytes, 1)
-        block = max(fewest, min(MOST_ROWS, fitting // 16 * 16))
+        large = factor_bytes > LARGE_FACTOR_BYTES
+        fitting = (LARGE_BLOCK_BYTES if large else BLOCK_BYTES) // max(row_bytes, 1)
+        most = MOST_ROWS_OF_LARGE if large else MOST_ROWS
+        block = max(FEWEST_ROWS, min(most, fitting // 16 * 16))
         # Two shares at least, where there are rows for two.
         return max(1, min(block, -(-rows // 32) * 16))
 

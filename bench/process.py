@@ -71,6 +71,6 @@ class Worker:
 def _environment(scratch: Path) -> dict[str, str]:
     """Every library with as many threads as it takes by itself, and no compiled code from an earlier run."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    for cache in ("TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR"):
+    for cache in ("TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR", "ONEPASS_CACHE_DIR"):
         kept[cache] = str(scratch / "compiled")
     return kept

@@ -1,6 +1,8 @@
 """Forward and backward kernels for training neural networks, written once against the Python array API."""
 
-from . import distributed
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from .backends import Backend, backends, use_backend
 from .explaining import explain
 from .functions import (
@@ -63,6 +65,14 @@ from .gradient_check import GradientCheck, check_gradients, numeric_gradient
 from .user_kernels import kernel
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    # Few programs are distributed; the others should not wait for its import.
+    if name == "distributed":
+        return _import_module(".distributed", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Backend",

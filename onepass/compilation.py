@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy
 
-from .backends import backends
 from .backends.operations import DTYPES, FLOATS
-from .backends.registry import report_broken
+from .backends.registry import numba_why_not, report_broken
 from .backends.symbolic import SymbolicArray
 from .backends.trees import leaves
 from .requirements import describe
@@ -59,7 +58,7 @@ def compiled_for(
     donate:  names of arguments whose memory the results may take
     options: integers given by name are part of the form
     """
-    if library != "numpy" or not is_compilable(args, kwargs) or not backends()["numba"].usable:
+    if library != "numpy" or not is_compilable(args, kwargs) or numba_why_not():
         return None
     numbers = frozenset(
         index

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .backends import backends
+from .backends.registry import numba_why_not
 from .backends.trees import map_leaves
 from .compilation import donated_leaves, is_compilable, require_compilable
 from .dispatch import plain_unless_float32
@@ -27,7 +27,7 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
               RuntimeError where Numba is not installed
     """
     name = getattr(function, "__name__", "kernel")
-    why_not = backends()["numba"].why_not
+    why_not = numba_why_not()
     if why_not:
         raise RuntimeError(f"explain: the backend 'numba' is not usable here: {why_not}.")
     if not callable(function):

@@ -1,0 +1,148 @@
+"""Random kernels, compiled, against eager NumPy; and small ones that the compiler once got wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from array_api_compat import array_namespace
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from onepass.backends.trees import leaves, map_leaves
+from program_text import Argument, RandomProgram, array_of
+from programs import random_program
+
+import onepass as op
+
+# More of them look further: ONEPASS_EXAMPLES=5000 pytest tests/test_random_programs.py
+EXAMPLES = int(os.environ.get("ONEPASS_EXAMPLES", "24"))
+SIZES = [(1, 2, 3, 4), (2, 5), (1, 3, 40), (4,), (0, 1, 2)]
+# Of the largest intermediate value: an error of the compiler is larger, one of rounding smaller.
+TOLERANCE = {"float64": 1e-11, "float32": 2e-5}
+LARGEST = 1e6
+
+
+def given_to(program: RandomProgram, dtype: str, seed: int, special: bool) -> list[Any]:
+    """The same arguments at every call, in memory of their own."""
+    random = np.random.default_rng(seed)
+    return [
+        array_of(argument, dtype, random, special) if isinstance(argument, Argument) else argument
+        for argument in program.arguments
+    ]
+
+
+def largest(tree: Any) -> float:
+    floats = [array for array in map(np.asarray, leaves(tree)) if array.dtype.kind == "f"]
+    return max([1.0, *(float(np.abs(a[np.isfinite(a)]).max(initial=0)) for a in floats)])
+
+
+def check(program: RandomProgram, dtype: str, seed: int, special: bool) -> None:
+    """Values, dtypes, shapes; the same bits twice; arguments that are not donated untouched and unshared."""
+    kernel = program.function(array_namespace)
+    try:
+        with op.use_backend("numpy"), np.errstate(all="ignore"):
+            everything = op.kernel(program.function(array_namespace, everything=True))
+            scale = largest(everything(*given_to(program, dtype, seed, special)))
+            expected = op.kernel(kernel)(*given_to(program, dtype, seed, special))
+    except ValueError:  # the largest of no elements
+        return
+    if scale > LARGEST:
+        return
+    compiled = op.kernel(kernel, donate=program.donated)
+    runs = []
+    for _ in range(2):
+        arguments = given_to(program, dtype, seed, special)
+        with op.use_backend("numba"):
+            results = compiled(*arguments)
+        runs.append(map_leaves(np.array, results))
+        for i, (argument, before) in enumerate(
+            zip(arguments, given_to(program, dtype, seed, special), strict=True)
+        ):
+            if isinstance(argument, np.ndarray) and f"a{i}" not in program.donated:
+                assert argument.tobytes() == before.tobytes(), f"a{i} was changed"
+                assert not any(np.shares_memory(argument, result) for result in leaves(results)), (
+                    f"a{i} is shared"
+                )
+    assert type(runs[0]) is type(expected)
+    for i, (got, again, right) in enumerate(zip(*map(leaves, (*runs, expected)), strict=True)):
+        right = np.asarray(right)
+        assert (got.dtype, got.shape) == (right.dtype, right.shape), f"result {i}"
+        assert got.tobytes() == again.tobytes(), f"result {i} has other bits the second time"
+        if right.dtype.kind == "f":
+            np.testing.assert_allclose(
+                got, right, rtol=0, atol=TOLERANCE[dtype] * scale, err_msg=f"result {i}"
+            )
+        else:
+            np.testing.assert_array_equal(got, right, err_msg=f"result {i}")
+
+
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_random_programs(data: st.DataObject) -> None:
+    def choose(count: int) -> int:
+        return data.draw(st.integers(0, count - 1))
+
+    program = random_program(choose, sizes=SIZES[choose(len(SIZES))], lines=20)
+    dtype = ("float32", "float64")[choose(2)]
+    note(f"{dtype}, donated {program.donated}, arguments {program.arguments}\n{program.text()}")
+    check(program, dtype, choose(1000), special=choose(6) == 0)
+
+
+def transposed_sum(a: Any, b: Any) -> Any:
+    return a + a.T, b.T + a, array_namespace(a).less(a.T, array_namespace(a).min(abs(a), axis=0))
+
+
+def reduced_again(a: Any, b: Any) -> Any:
+    xp = array_namespace(a)
+    return xp.max(xp.sum(a, axis=0)), xp.sum(xp.max(b, axis=1)), xp.sum(a, axis=0)
+
+
+def written_before_it_is_read(a: Any, b: Any) -> Any:
+    return b * 2, a + b
+
+
+def filled_before_it_is_read(a: Any, b: Any) -> Any:
+    return array_namespace(a).full_like(a, 0.75), a * a
+
+
+def row_written_before_it_is_read(a: Any, b: Any) -> Any:
+    xp = array_namespace(a)
+    return b - xp.max(a, axis=1, keepdims=True), xp.sum(xp.exp(a), axis=1), xp.max(a + b, axis=0)
+
+
+def of_one_column(a: Any, b: Any) -> Any:
+    xp = array_namespace(a)
+    mean = xp.mean(a, axis=1, keepdims=True)
+    return mean.T @ mean, (mean.T @ mean + 1) @ (mean.T @ mean), mean.T @ b
+
+
+WERE_WRONG = [
+    transposed_sum,
+    reduced_again,
+    written_before_it_is_read,
+    filled_before_it_is_read,
+    row_written_before_it_is_read,
+    of_one_column,
+]
+
+
+@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize("kernel", WERE_WRONG, ids=lambda kernel: kernel.__name__)
+def test_what_was_wrong_once(kernel: Callable[..., Any], size: int) -> None:
+    random = np.random.default_rng(0)
+    a, b = random.standard_normal((size, size)), random.standard_normal((size, size))
+    with op.use_backend("numpy"):
+        expected = op.kernel(kernel)(a, b)
+    with op.use_backend("numba"):
+        results = op.kernel(kernel, donate="a")(a.copy(), b)
+    for got, right in zip(results, expected, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-12)
