@@ -179,25 +179,26 @@ def _find_levels(loop: RowLoop, phase: Phase) -> None:
                 level = max(level, loop.levels[source] + (1 if along else 0))
         loop.levels[node] = level
     # A reduction's level is that of the loop over the columns that it runs in; its users come one later.
+    last = _last_levels(loop, phase, computed)
     there: set[Node] = set(loop.loaded)
     for node in computed:
         if column_axis(node, phase) is None or node.operation in REDUCTIONS:
             continue
-        later = _latest_use(node, loop, phase) > loop.levels[node]
-        if later and node not in loop.stores and expression_cost(node, phase, there) > CHEAP:
+        is_used_later = last[node] > loop.levels[node]
+        if is_used_later and node not in loop.stores and expression_cost(node, phase, there) > CHEAP:
             loop.carried.append(node)
             there.add(node)
         elif node in loop.stores:
             there.add(node)
 
 
-def _latest_use(node: Node, loop: RowLoop, phase: Phase) -> int:
-    """The last level in which a column value is asked for, directly or through what is computed from it."""
-    latest = loop.levels[node]
-    for user in loop.levels:
-        if node in sources(user):
-            if column_axis(user, phase) is None or user.operation in REDUCTIONS or user in loop.stores:
-                latest = max(latest, loop.levels[user])
-            else:
-                latest = max(latest, _latest_use(user, loop, phase))
-    return latest
+def _last_levels(loop: RowLoop, phase: Phase, computed: list[Node]) -> dict[Node, int]:
+    """The last level in which each value is asked for, directly or through what is computed from it there."""
+    last = dict(loop.levels)
+    for user in reversed(computed):
+        ends = column_axis(user, phase) is None or user.operation in REDUCTIONS or user in loop.stores
+        level = loop.levels[user] if ends else last[user]
+        for source in sources(user):
+            if source in last:
+                last[source] = max(last[source], level)
+    return last

@@ -9,7 +9,7 @@ from typing import Literal
 from .graph import Axis, Graph, Node, walk
 from .loops import Body, Product, RowLoop, body, column_axis
 from .operations import REDUCTIONS
-from .schedule import Phase, Schedule, base, is_taken_whole, kind, phase_axis, schedule, sources
+from .schedule import Phase, Schedule, base, is_taken_whole, kind, schedule, sources
 
 Kind = Literal["argument", "result", "whole", "partial", "block", "row", "lane"]
 
@@ -63,13 +63,6 @@ class Plan:
         """The memory that has a value, as seen from a phase."""
         return self.local.get((phase, node)) or self.place.get(node)
 
-    @property
-    def results(self) -> list[Memory]:
-        """In their order, those that took an argument's memory too."""
-        return self._results
-
-    _results: list[Memory] = field(default_factory=list)
-
 
 def make_plan(kernel: str, graph: Graph, outputs: list[Node], donated_leaves: Iterable[int] = ()) -> Plan:
     """Lower a simplified graph.
@@ -121,13 +114,14 @@ def _computed(graph: Graph, node: Node) -> Node:
 
 def _place_results(plan: Plan, outputs: list[Node], donated_leaves: tuple[int, ...]) -> None:
     free = [node for node in plan.place if node.attribute in donated_leaves]
+    placed: list[Memory] = []
     for output in outputs:
         node = base(output)
         if not node.axes:
             if node not in plan.number_outputs:
                 plan.number_outputs.append(node)
         elif node not in plan.place:
-            number = len(plan._results)
+            number = len(placed)
             taken = next((given for given in free if _may_take(plan, node, given)), None)
             if taken is not None:
                 free.remove(taken)
@@ -135,7 +129,7 @@ def _place_results(plan: Plan, outputs: list[Node], donated_leaves: tuple[int, .
                 plan.donated[taken.attribute] = number
             else:
                 plan.place[node] = plan.add(Memory(f"r{number}", "result", node.dtype, node.axes, number))
-            plan._results.append(plan.place[node])
+            placed.append(plan.place[node])
 
 
 def _may_take(plan: Plan, result: Node, given: Node) -> bool:
@@ -307,6 +301,3 @@ def _place_carried(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
             home = Memory(f"t{number}_{node.number}", "row", node.dtype, columns, phase=number)
         used.add(home)
         plan.local[number, node] = home
-
-
-__all__ = ["Memory", "Plan", "column_axis", "make_plan", "phase_axis"]

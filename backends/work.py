@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from .emit_values import LANES, MOST_SHARES
+from .emit_values import LANES, MOST_SHARES, SHORT
 from .graph import Axis, Node
 from .loops import Body, Product, RowLoop
 from .operations import ELEMENTWISE
@@ -15,16 +15,17 @@ from .plan import Memory, Plan
 from .schedule import base, kind
 
 # What a processor of today does in a second, to tell work that is worth a second thread from what is not.
-PRODUCT_RATE = 1e11  # floating-point operations
-ELEMENT_NS, COST_NS = 0.1, 0.01  # an element loaded or stored, and an addition of it
-WORTH_A_THREAD_NS = 15_000
+PRODUCT_RATE = 1e11  # floating-point operations; down to a quarter of it where a dimension is under 32
+ELEMENT_NS, COST_NS = 0.15, 0.02  # an element loaded or stored, and an addition of it
+SHORT_ROWS = 3  # how much longer they take, loaded with gaps and stored with gaps
+WORTH_A_THREAD_NS = 12_000
 
 # Buffers of a block should stay in the second-level cache, and a product needs rows to be fast.
 BLOCK_BYTES = 1 << 20
 FEWEST_ROWS, MOST_ROWS = 64, 256
 # A large factor is packed anew for every block, and its gradient added to: more rows at once, and the
 # buffers may leave the cache for that.
-LARGE_FACTOR_BYTES = 1 << 20
+LARGE_FACTOR_BYTES = 1 << 17
 LARGE_BLOCK_BYTES, MOST_ROWS_OF_LARGE = 32 << 20, 512
 ROW_LOOP_ELEMENTS = 1 << 14
 
@@ -61,14 +62,15 @@ class Sizes:
             if isinstance(step, Product):
                 count = 2 * self._multiplications(step.node)
                 operations += count
-                nanoseconds += count / PRODUCT_RATE * 1e9
+                nanoseconds += count / PRODUCT_RATE / self._speed(step.node) * 1e9
                 if kind(step.node) == "row":
                     factor_bytes = max(factor_bytes, self._bytes(base(step.node.inputs[1])))
             else:
                 touched, cost = self._loop(step)
                 moved += touched
                 operations += cost
-                nanoseconds += cost * COST_NS + touched / 4 * ELEMENT_NS
+                slower = SHORT_ROWS if self._has_short_rows(step, rows) else 1
+                nanoseconds += slower * (cost * COST_NS + touched / 4 * ELEMENT_NS)
         block = self._block(body, rows, factor_bytes, nanoseconds)
         return PhaseWork(rows, block, -(-rows // block), moved, operations, nanoseconds)
 
@@ -76,6 +78,15 @@ class Sizes:
         a = node.inputs[0]
         inner = a.shape[0 if node.attribute[0] else 1]
         return self.elements(node.axes) * (1 if inner is None else inner.size)
+
+    def _speed(self, product: Node) -> float:
+        """The part of the rate that a product reaches: less where it is narrow."""
+        sizes = [1 if axis is None else axis.size for source in product.inputs for axis in source.shape]
+        return max(0.25, min(1.0, min(sizes) / 32))
+
+    def _has_short_rows(self, loop: RowLoop, rows: int) -> bool:
+        widths = [self.elements(node.axes) // max(rows, 1) for node in loop.levels]
+        return 1 < max(widths, default=1) <= SHORT
 
     def _bytes(self, node: Node) -> int:
         return self.elements(node.axes) * numpy.dtype(node.dtype).itemsize

@@ -42,7 +42,8 @@ def test_spiral_ends_where_the_course_ends(dtype: str, tmp_path: Path) -> None:
         assert network["losses"]["9000"] == pytest.approx(0.2453, abs=2e-3)
         assert network["accuracy"] >= 0.97
         # The same first steps on every backend, to rounding; later ones amplify it.
-        assert network["losses"]["1000"] == pytest.approx(runs[1]["losses"]["1000"], rel=1e-2)
+        close = {"float64": 1e-2, "float32": 5e-2}[dtype]
+        assert network["losses"]["1000"] == pytest.approx(runs[1]["losses"]["1000"], rel=close)
     assert "iteration 190: loss 0.7863" in printed
     assert "training accuracy: 0.49" in printed
     assert (tmp_path / "spiral.png").read_bytes().startswith(b"\x89PNG")

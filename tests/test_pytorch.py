@@ -11,8 +11,6 @@ import pytest
 
 import onepass as op
 
-pytestmark = pytest.mark.usefixtures("as_written")
-
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 F = torch.nn.functional
 
