@@ -143,7 +143,7 @@ def test_a_kernel_computes_the_same_in_every_library(case: Case, dtype: str, lib
     assert_close(got, expected, library, dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 @pytest.mark.parametrize("backend", [name for name, backend in op.backends().items() if backend.usable])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_kernel_computes_the_same_on_every_backend(case: Case, backend: str, dtype: str) -> None:

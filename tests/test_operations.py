@@ -10,6 +10,8 @@ from array_api_compat import array_namespace
 from onepass.backends.operations import ELEMENTWISE, INTEGERS, REDUCTIONS, STRUCTURE
 from operation_check import FLOAT_DTYPES, SPECIAL, Results, check, numbers
 
+pytestmark = pytest.mark.slow
+
 # By their domains.
 ANYWHERE = [
     "abs",

@@ -17,6 +17,8 @@ from programs import random_program
 
 import onepass as op
 
+pytestmark = pytest.mark.slow
+
 # More of them look further: ONEPASS_EXAMPLES=5000 pytest tests/test_random_programs.py
 EXAMPLES = int(os.environ.get("ONEPASS_EXAMPLES", "24"))
 SIZES = [(1, 2, 3, 4), (2, 5), (1, 3, 40), (4,), (0, 1, 2)]
