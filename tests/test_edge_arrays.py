@@ -149,7 +149,7 @@ def test_overlapping_views_count_as_two_arrays() -> None:
 
 
 @ALL_KERNELS
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 @pytest.mark.parametrize("scalar", [float, np.float32, np.float64])
 def test_results_follow_the_arrays_and_not_the_scalars(name: str, dtype: str, scalar: type) -> None:
     for case in of_kernel(name):
