@@ -15,6 +15,8 @@ from test_example_data import write_images
 
 import onepass as op
 
+pytestmark = pytest.mark.slow
+
 for package in ("matplotlib", "sklearn", "tqdm"):
     pytest.importorskip(package, reason="the extra `examples` is not installed")
 

@@ -12,6 +12,8 @@ from operation_check import Results, check, numbers
 
 import onepass as op
 
+pytestmark = pytest.mark.slow
+
 
 def reduced(x: Any) -> Results:
     xp = array_namespace(x)

@@ -17,6 +17,8 @@ CHILD = """
 import json, sys, warnings
 from pathlib import Path
 from onepass.backends import program_cache
+
+pytestmark = pytest.mark.slow
 loaded = []
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -22,6 +22,8 @@ from onepass.backends import threads
 from onepass.backends.machine_code import compiled
 from toy_program import LINUX, address, call, expected
 
+pytestmark = pytest.mark.slow
+
 LAYERS = ["omp", "workqueue"] + ["tbb"] * bool(importlib.util.find_spec("tbb"))
 
 

@@ -265,6 +265,8 @@ import ctypes
 import numba
 from onepass.backends.vector_math import exp_float32
 
+pytestmark = pytest.mark.slow
+
 @numba.cfunc(numba.float32(numba.float32), cache=True)
 def doubled(x):
     return exp_float32(x) + exp_float32(x)
