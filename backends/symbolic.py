@@ -30,7 +30,7 @@ class Trace:
         self.first_captured = 0  # the number of the first of them among the leaves
         self.every_call: list[tuple[int, Any]] = []  # leaves, and the functions that look at their numbers
 
-    def captured_array(self, array: numpy.ndarray) -> SymbolicArray:
+    def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         """An array of a closure, which becomes an argument."""
         for position, known in enumerate(self.captured):
             if known is array:
@@ -38,7 +38,7 @@ class Trace:
         self.captured.append(array)
         return self.input(self.first_captured + len(self.captured) - 1, array)
 
-    def input(self, leaf: int, array: numpy.ndarray) -> SymbolicArray:
+    def input(self, leaf: int, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         shape = tuple(None if n == 1 else Axis(n, (leaf, i)) for i, n in enumerate(array.shape))
         name = array.dtype.name
         if name not in DTYPES:
