@@ -149,16 +149,17 @@ def _itemsize(memory: Memory) -> int:
 
 
 def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.3g} {unit}"
+    return _scaled(count, (" B", " kB", " MB", " GB"))
 
 
 def _count(count: float) -> str:
-    for unit in ("", " thousand", " million", " billion"):
-        if count < 1000 or unit == " billion":
-            break
+    return _scaled(count, ("", " thousand", " million", " billion"))
+
+
+def _scaled(count: float, units: tuple[str, ...]) -> str:
+    """Three digits, and the unit that is a thousand times the one before."""
+    for unit in units[:-1]:
+        if count < 1000:
+            return f"{count:.3g}{unit}"
         count /= 1000
-    return f"{count:.3g}{unit}"
+    return f"{count:.3g}{units[-1]}"

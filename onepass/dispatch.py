@@ -86,22 +86,8 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
         the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
         if check_values is not None:
             check_values(name, *the_args, **the_kwargs)
-        backend = chosen_backend()
-        require_arrays_of(backend, plan.library, name)
-        if backend in COMPILING:
-            if plan.compiled is None:
-                require_compilable(backend, name, the_args, the_kwargs)
-            else:
-                try:
-                    values = leaves((the_args, the_kwargs)) if plan.normalise else values
-                    return cast(R, plan.compiled(the_args, the_kwargs, values))
-                except (TooManyDimensionsError, NotUsableError):
-                    if backend != "auto":
-                        raise
-                    # "auto" is the best backend that can do it.
-                    plans[form] = plan._replace(compiled=None)
-        result: R = plan.run(kernel, the_args, the_kwargs)
-        return result
+        values = leaves((the_args, the_kwargs)) if plan.normalise else values
+        return cast(R, _run(kernel, name, plans, form, plan, the_args, the_kwargs, values))
 
     call.__module__ = "onepass"
     return call
@@ -132,27 +118,40 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
         values: list[Any] = []
         form = form_of((args, kwargs), values)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
-        backend = chosen_backend()
-        require_arrays_of(backend, plan.library, name)
         the_args, the_kwargs = (args, kwargs)
         if plan.normalise:
             the_args, the_kwargs = map_leaves(plain_unless_float32, (args, kwargs))
-        if backend in COMPILING:
-            if plan.compiled is None:
-                require_compilable(backend, name, the_args, the_kwargs)
-            else:
-                try:
-                    values = leaves((the_args, the_kwargs)) if plan.normalise else values
-                    return cast(R, plan.compiled(the_args, the_kwargs, values))
-                except (TooManyDimensionsError, NotUsableError):
-                    if backend != "auto":
-                        raise
-                    # "auto" is the best backend that can do it.
-                    plans[form] = plan._replace(compiled=None)
-        result: R = plan.run(function, the_args, the_kwargs)
-        return result
+            values = leaves((the_args, the_kwargs))
+        return cast(R, _run(function, name, plans, form, plan, the_args, the_kwargs, values))
 
     return call
+
+
+def _run(
+    function: Callable[..., Any],
+    name: str,
+    plans: dict[Hashable, Plan],
+    form: Hashable,
+    plan: Plan,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    values: list[Any],
+) -> Any:
+    """A call of a form that has a plan, by the backend in force; `values` are the leaves of the arguments."""
+    backend = chosen_backend()
+    require_arrays_of(backend, plan.library, name)
+    if backend in COMPILING:
+        if plan.compiled is None:
+            require_compilable(backend, name, args, kwargs)
+        else:
+            try:
+                return plan.compiled(args, kwargs, values)
+            except (TooManyDimensionsError, NotUsableError):
+                if backend != "auto":
+                    raise
+                # "auto" is the best backend that can do it.
+                plans[form] = plan._replace(compiled=None)
+    return plan.run(function, args, kwargs)
 
 
 def _remember(plans: dict[Hashable, Plan], form: Hashable, plan: Plan) -> Plan:
