@@ -35,8 +35,6 @@ def test_a_forked_child_has_memory_of_its_own() -> None:
     run("""
 import os, numpy
 from onepass.backends import memory
-
-pytestmark = pytest.mark.slow
 make = lambda: memory.empty((1 << 20,), numpy.dtype(numpy.float32))
 held, spare = make(), make()
 held[:] = 1

@@ -17,8 +17,6 @@ CHILD = """
 import json, sys, warnings
 from pathlib import Path
 from onepass.backends import program_cache
-
-pytestmark = pytest.mark.slow
 loaded = []
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -265,7 +265,6 @@ import ctypes
 import numba
 from onepass.backends.vector_math import exp_float32
 
-pytestmark = pytest.mark.slow
 
 @numba.cfunc(numba.float32(numba.float32), cache=True)
 def doubled(x):
