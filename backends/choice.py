@@ -81,5 +81,6 @@ def require_arrays_of(backend: str, library: str, kernel: str) -> None:
         return
     raise TypeError(
         f"{kernel}: the backend {backend!r} was asked for and got {library} arrays; it takes "
-        f"{'CuPy' if backend == 'cupy' else 'NumPy'} arrays. Convert them, or use the backend 'auto'."
+        f"{'CuPy' if backend == 'cupy' else 'NumPy'} arrays. Convert them, for example with "
+        f"{'cupy' if backend == 'cupy' else 'numpy'}.from_dlpack, or use the backend 'auto'."
     )

@@ -35,6 +35,11 @@ def run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
 _silent: ContextVar[bool] = ContextVar("onepass_silent", default=False)
 
 
+def is_running() -> bool:
+    """Whether a kernel is running here, operation by operation."""
+    return _silent.get()
+
+
 def run_halves_wide(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`run`, with float16 and bfloat16 widened to float32 on the way in and results rounded on the way out.
 

@@ -7,18 +7,11 @@ sizes and addresses, `numbers` the call's scalars, the shares' sums, and the res
 from __future__ import annotations
 
 from . import numba_dialect as dialect
+from .emit_lanes import LANES
 from .emit_rows import RowPrinter
-from .emit_values import (
-    LANES,
-    kept_number,
-    number_from,
-    number_to,
-    read_from,
-    wide,
-    written,
-)
 from .graph import Node
 from .loops import Body, Product
+from .numba_dialect import kept_number, number_from, number_to, read, wide, written
 from .plan import Memory
 from .schedule import base, kind
 from .scopes import Scope
@@ -66,7 +59,10 @@ class Printer(RowPrinter):
             axes = ", ".join(self.plan.axes[axis.find()] for axis in memory.axes)
             stored = "uint8" if memory.dtype == "bool" else memory.dtype
             top.add(f"{memory.name} = {stored}_at(table[{first + slot}])  # {memory.kind} ({axes})")
-        return HEADER + "\n".join(top.lines + sections.lines) + "\n"
+        head, body = HEADER.split("from onepass.backends.threads")
+        streaming = "from onepass.backends.streaming import fence, stream\n" if self.plan.streamed else ""
+        head += f"{streaming}from onepass.backends.threads{body}"
+        return head + "\n".join(top.lines + sections.lines) + "\n"
 
     def section(self, number: int, top: Scope) -> None:
         top.add(f"if section == {2 * number}:")
@@ -105,9 +101,7 @@ class Printer(RowPrinter):
             scope.add("for other in range(shares - 1):")
             scope.add("    for element in range(size * share // shares, size * (share + 1) // shares):")
             own, other = f"{whole}[element]", f"{parts}[other * size + element]"
-            part = dialect.join(
-                operation, node.dtype, read_from(own, node.dtype), read_from(other, node.dtype)
-            )
+            part = dialect.join(operation, node.dtype, read(own, node.dtype), read(other, node.dtype))
             scope.add(f"        {whole}[element] = {written(part, node.dtype)}")
 
     def last_section(self, top: Scope) -> None:
@@ -140,6 +134,8 @@ class Printer(RowPrinter):
                 self.product(step.node, inside)
             else:
                 self.row_loop(step, inside)
+        if any(node in self.plan.streamed for node in phase.kept):
+            scope.add("fence()")
         for node in phase.sums:
             if node in self.sum_slot:
                 place = kept_number(node.dtype, f"{self.sum_slot[node]} + share")

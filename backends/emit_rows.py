@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from . import numba_dialect as dialect
-from .emit_values import LANES, SHORT, ValuePrinter, read_from, reduces, wide, written
+from .emit_lanes import LANES, SHORT, LanePrinter
+from .emit_values import reduces
 from .graph import Axis, Node
 from .loops import RowLoop, column_axis
+from .numba_dialect import read, wide, written
 from .plan import Memory
 from .schedule import base, kind
 from .scopes import LaneScope, Scope
@@ -14,7 +16,7 @@ from .scopes import LaneScope, Scope
 TILE = 4096
 
 
-class RowPrinter(ValuePrinter):
+class RowPrinter(LanePrinter):
     """Prints row loops."""
 
     def row_loop(self, loop: RowLoop, scope: Scope) -> None:
@@ -98,7 +100,7 @@ class RowPrinter(ValuePrinter):
 
     def joined(self, node: Node, place: str, value: str) -> str:
         """What a sum's place in memory becomes with one value more."""
-        text = dialect.join(node.operation, node.dtype, read_from(place, node.dtype), value)
+        text = dialect.join(node.operation, node.dtype, read(place, node.dtype), value)
         return written(text, node.dtype)
 
     def column_loops(self, level: int, row: Scope) -> None:
@@ -202,14 +204,19 @@ class RowPrinter(ValuePrinter):
         for node in totals:
             place = f"s{node.number}[column]"
             inner.add(f"{place} = {self.joined(node, place, f'part{node.number}')}")
-        row.names.update({node: read_from(place, node.dtype) for node, place in names.items()})
+        row.names.update({node: read(place, node.dtype) for node, place in names.items()})
 
     def one_loop(self, axis: Axis, nodes: list[Node], row: Scope, assumed: dict[Node, bool]) -> None:
         reductions = [node for node in nodes if reduces(node) and kind(node) == "row"]
         tiled = [node for node in reductions if node.operation == "sum" and node.dtype == "float32"]
+        streamed = [node for node in nodes if node in self.plan.streamed]
         n = self.length(axis)
         column = Scope(
-            row.indent + (2 if tiled else 1), [], row, {**row.index, axis: "column"}, assumed=assumed
+            row.indent + (2 if tiled or streamed else 1),
+            [],
+            row,
+            {**row.index, axis: "column"},
+            assumed=assumed,
         )
         names = {node: self.name(node) for node in reductions}
         before = Scope(row.indent, [])
@@ -229,11 +236,13 @@ class RowPrinter(ValuePrinter):
                 self.add_to_sum(node, column)
             else:
                 value = written(self.value(node, column), node.dtype)
-                written_last.append(f"{self.element(node, column)} = {value}")
+                buffer = self.plan.streamed.get(node)
+                place = f"{buffer.name}[column]" if buffer else self.element(node, column)
+                written_last.append(f"{place} = {value}")
         for text in written_last:
             column.add(text)
         row.lines += before.lines
-        if tiled:
+        if tiled or streamed:
             row.add(f"for tile in range(0, {n}, {TILE}):")
             inner = Scope(row.indent + 1, row.lines)
             for node in tiled:
@@ -242,6 +251,11 @@ class RowPrinter(ValuePrinter):
         else:
             row.add(f"for column in range({n}):")
         row.lines += column.lines
+        for node in streamed:
+            start = self.element(node, row.at(axis, "tile")).removesuffix("]").split("[", 1)
+            size = self.plan.streamed[node].itemsize
+            source = f"offset({self.plan.streamed[node].name}, tile)"
+            row.add(f"    stream(offset({', '.join(start)}), {source}, min({TILE}, {n} - tile), {size})")
         for node in tiled:
             row.add(f"    {names[node]}_all += float64({names[node]})")
         for node in tiled:

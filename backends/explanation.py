@@ -23,6 +23,7 @@ class Explanation:
     bytes_moved:  read from and written to arrays by the loops over rows, in one call
     operations:   floating-point operations of a call, 2 for a multiplication and an addition of a product
     bytes_held:   scratch memory beside arguments and results
+    cuda:         what the same plan is on a GPU: launches and kernels
     """
 
     text: str
@@ -30,6 +31,7 @@ class Explanation:
     bytes_moved: int
     operations: int
     bytes_held: int
+    cuda: str = ""
 
     def __str__(self) -> str:
         return f"{self.text}\n\nemitted program\n\n{self.source}"

@@ -47,6 +47,9 @@ def kind_of(array: Any) -> Kind:
 
 
 def _find_kind(array: Any) -> Kind:
+    # NumPy's and CuPy's namespaces do not know the dtype that ml_dtypes gives them.
+    if str(array.dtype) == "bfloat16":
+        return "real floating"
     namespace = array_api_compat.array_namespace(array)
     kinds: tuple[Kind, ...] = ("real floating", "integral", "bool", "complex floating")
     for kind in kinds:
@@ -67,7 +70,8 @@ def is_half(array: Any) -> bool:
         return _halves[key]
     except KeyError:
         half = kind_of(array) == "real floating" and (
-            array_api_compat.array_namespace(array).finfo(array.dtype).bits < 32
+            str(array.dtype) == "bfloat16"
+            or array_api_compat.array_namespace(array).finfo(array.dtype).bits < 32
         )
         return _halves.setdefault(key, half)
 

@@ -179,7 +179,7 @@ def _find_levels(loop: RowLoop, phase: Phase) -> None:
                 level = max(level, loop.levels[source] + (1 if along else 0))
         loop.levels[node] = level
     # A reduction's level is that of the loop over the columns that it runs in; its users come one later.
-    last = _last_levels(loop, phase, computed)
+    last = last_levels(loop, phase, computed)
     there: set[Node] = set(loop.loaded)
     for node in computed:
         if column_axis(node, phase) is None or node.operation in REDUCTIONS:
@@ -192,7 +192,7 @@ def _find_levels(loop: RowLoop, phase: Phase) -> None:
             there.add(node)
 
 
-def _last_levels(loop: RowLoop, phase: Phase, computed: list[Node]) -> dict[Node, int]:
+def last_levels(loop: RowLoop, phase: Phase, computed: list[Node]) -> dict[Node, int]:
     """The last level in which each value is asked for, directly or through what is computed from it there."""
     last = dict(loop.levels)
     for user in reversed(computed):

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
 import numpy
 
-from . import blas, memory, program_cache, threads
+from . import blas, memory, program_cache, results, threads
+from .addresses import fill_function, overlap
+from .destinations import Destinations
+from .emit_lanes import MOST_SHARES
 from .emit_numba import Printer
-from .emit_values import MOST_SHARES, kept_number
 from .explanation import Explanation, explain
-from .machine_code import compiled
 from .merge import merge
-from .plan import Memory, Plan, make_plan
-from .schedule import base
+from .plan import Plan, make_plan
 from .simplify import simplify
-from .symbolic import SymbolicArray
 from .trace import Traced, trace
 from .trees import leaves
 from .work import Sizes
@@ -35,6 +32,18 @@ class Frame:
     def __init__(self, table: Any, numbers: Any, scratch: Any) -> None:
         self.table, self.numbers, self.scratch = table, numbers, scratch
         self.whole = numbers.view(numpy.int64)
+
+
+class Team:
+    """A program made ready for a number of threads: how its sections are shared out, and memory for that."""
+
+    __slots__ = ("frames", "sections", "shares", "threads")
+
+    def __init__(self, threads: int, sizes: Sizes) -> None:
+        self.threads = threads
+        self.sections = numpy.array(sizes.sections(threads), numpy.int64).reshape(-1, 3)
+        self.shares = int(self.sections[:, 1].max(initial=1))
+        self.frames: deque[Frame] = deque(maxlen=16)
 
 
 class Program:
@@ -78,9 +87,9 @@ class Program:
         given = [numpy.asarray(everything[m.number]) for m in self._arguments]
         # To the program only addresses matter; the shapes are those of the caller's arrays.
         self.given = {m: array.shape or (1,) for m, array in zip(self._arguments, given, strict=True)}
-        self.given |= {m: self._result_shape(m) for m in fresh}
-        self._fresh = [_allocation(m, self.given[m]) for m in fresh]
-        self._fill = _fill_function(tuple((m.dtype, len(self.given[m])) for m in self._arguments + fresh))
+        self.given |= {m: results.shape_of(m, self.plan, self.shapes) for m in fresh}
+        self._fresh = [results.allocation(m, self.given[m]) for m in fresh]
+        self._fill = fill_function(tuple((m.dtype, len(self.given[m])) for m in self._arguments + fresh))
         self._first = len(self.printer.sizes) + 2
         self._leaves = [m.number for m in self._arguments]
         # What is never as the program wants it, in all calls of this form.
@@ -89,35 +98,30 @@ class Program:
             [i for i, m in enumerate(self._arguments) if m.number in self.plan.donated], dtype=numpy.int64
         )
         self._bytes = numpy.array(
-            [self.sizes.elements(m.axes) * numpy.dtype(m.dtype).itemsize for m in self._arguments],
+            [self.sizes.elements(m.axes) * numpy.dtype(m.dtype).itemsize for m in self._arguments + fresh],
             numpy.int64,
         )
         kinds = {node.attribute: node.dtype for node in self.plan.graph.nodes if node.operation == "scalar"}
         self._scalars = [(leaf, kinds[leaf] != "float64") for leaf in self.plan.scalars]
+        positions = {m: position for position, m in enumerate(self._arguments + fresh)}
+        self._places = [
+            None if place is None else positions[place] for place in results.places(self.traced, self.plan)
+        ]
+        self.wanted = results.wanted(self.traced)
+        self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
         self._donates = len(self._donated) > 0
-        self._threads = 0
-        self._frames: deque[Frame] = deque(maxlen=16)
-        self._build = _builder(self)
+        slots = self.printer.output_slot
+        self._build = results.builder(self.traced, self.plan, slots, self._arguments, self.given)
         # Asking for the threads takes longer than a small kernel.
         self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(MOST_SHARES))
-        self._use(threads.share_count())
+        self._teams: dict[int, Team] = {}
+        self._team = self._team_of(threads.share_count())
 
-    def _result_shape(self, result: Memory) -> tuple[int, ...]:
-        """The shape in which the kernel returns it first, unless that is a transposition."""
-        for node, shape in zip(self.plan.schedule.outputs, self.shapes, strict=True):
-            kept = tuple(axis.find() for axis in node.shape if axis is not None)
-            if self.plan.place.get(base(node)) is result and kept == base(node).axes:
-                return shape
-        return tuple(axis.size for axis in result.axes)
+    def _team_of(self, count: int) -> Team:
+        # Threads of Python's may have told Numba different numbers: none may run in another one's memory.
+        return self._teams.get(count) or self._teams.setdefault(count, Team(count, self.sizes))
 
-    def _use(self, count: int) -> None:
-        """Make ready for a number of threads."""
-        self._threads = count
-        self.sections = numpy.array(self.sizes.sections(count), numpy.int64).reshape(-1, 3)
-        self._shares = int(self.sections[:, 1].max(initial=1))
-        self._frames.clear()
-
-    def _new_frame(self) -> Frame:
+    def _new_frame(self, team: Team) -> Frame:
         plan, sizes = self.plan, self.sizes
         products = blas.load()
         table = [sizes.of[axis] for axis in plan.axes] + [work.block for work in sizes.phases]
@@ -126,23 +130,27 @@ class Program:
         offsets, end = [], 0
         for m in scratch:
             offsets.append(end)
-            length = sizes.length(m, self._shares) * numpy.dtype(m.dtype).itemsize
+            length = sizes.length(m, team.shares) * numpy.dtype(m.dtype).itemsize
             end += -(-length // _ALIGNMENT) * _ALIGNMENT
         block = memory.Workspace().borrow(end + _ALIGNMENT)
         start = block.ctypes.data
         table += [0] * (len(self._arguments) + len(self._fresh)) + [start + offset for offset in offsets]
         return Frame(numpy.array(table, numpy.int64), numpy.zeros(self.printer.numbers + 1), block)
 
-    def __call__(self, values: Sequence[Any]) -> Any:
-        """The kernel's result for the leaves of a call of this form."""
-        if self._is_large and threads.share_count() != self._threads:
-            self._use(threads.share_count())
+    def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
+        """The kernel's result for the leaves of a call of this form.
+
+        destinations: arrays that take results; each has its result's shape and dtype
+        """
+        team = self._team
+        if self._is_large and (count := threads.share_count()) != team.threads:
+            team = self._team = self._team_of(count)
         for leaf, look in self._looks:
             look(values[leaf])
         try:
-            frame = self._frames.pop()
+            frame = team.frames.pop()
         except IndexError:
-            frame = self._new_frame()
+            frame = self._new_frame(team)
         table, numbers = frame.table, frame.numbers
         if self._captured:
             values = self._all_leaves(values)
@@ -151,18 +159,75 @@ class Program:
             array = arguments[position]
             if odd or type(array) is not numpy.ndarray or not array.flags.carray:
                 arguments[position] = self._plain(array, position)
-        fresh = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
-        self._fill(table, self._first, *arguments, *fresh)
-        if self._donates and _overlap(table, self._first, self._bytes, self._donated):
-            for position in self._donated:
-                arguments[position] = arguments[position].copy()
+        if destinations is None:
+            fresh = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
             self._fill(table, self._first, *arguments, *fresh)
+            if self._donates and overlap(table, self._first, self._bytes, self._donated):
+                self._keep_donated(arguments)
+                self._fill(table, self._first, *arguments, *fresh)
+        else:
+            fresh, there, is_done = self._place(table, arguments, destinations)
         for slot, (leaf, is_whole) in enumerate(self._scalars):
             (frame.whole if is_whole else numbers)[slot] = values[leaf]
-        threads.run(self.address, self.sections, table, numbers)
+        threads.run(self.address, team.sections, table, numbers)
         result = self._build(arguments, fresh, numbers, frame.whole)
-        self._frames.append(frame)
-        return result
+        team.frames.append(frame)
+        return result if destinations is None or is_done else destinations.filled(result, there)
+
+    def _place(
+        self, table: Any, arguments: list[Any], destinations: Destinations
+    ) -> tuple[list[Any], Collection[int], bool]:
+        """Put the arguments, fresh arrays and destinations into the table.
+
+        A destination whose memory is another array's as well is left to be copied into.
+        returns: the fresh arrays, destinations among them; which destinations will have their result then;
+                 and whether they all will, and are what the program returns
+        """
+        fresh: list[Any] = [None] * len(self._fresh)
+        direct: dict[int, int] = {}  # positions in the table -> leaves of the result
+        copied: list[int] = []
+        are_plain = True
+        for leaf, (array, position) in enumerate(zip(destinations.arrays, self._places, strict=True)):
+            if array is None:
+                continue
+            if position is not None and position < len(arguments) and arguments[position] is array:
+                direct[position] = leaf
+            elif position is not None and position >= len(arguments) and array.flags.carray:
+                number = position - len(arguments)
+                is_plain = type(array) is numpy.ndarray and array.shape == self._fresh[number][1]
+                are_plain = are_plain and is_plain
+                fresh[number] = array if is_plain else numpy.asarray(array).reshape(self._fresh[number][1])
+                direct[position] = leaf
+            else:
+                copied.append(leaf)
+        for number, (empty, shape, dtype) in enumerate(self._fresh):
+            if fresh[number] is None:
+                fresh[number] = empty(shape, dtype)
+        self._fill(table, self._first, *arguments, *fresh)
+
+        def shared(*positions: int) -> bool:
+            return overlap(table, self._first, self._bytes, numpy.array(positions, numpy.int64))
+
+        if not shared(*direct, *self._donated):
+            destinations.require_apart(copied)
+            return fresh, direct.values(), are_plain and not copied
+        destinations.require_apart()
+        keep = any(map(shared, self._donated))
+        for position in [p for p in direct if shared(p)]:
+            del direct[position]
+            if position >= len(arguments):
+                empty, shape, dtype = self._fresh[position - len(arguments)]
+                fresh[position - len(arguments)] = empty(shape, dtype)
+        if keep:
+            self._keep_donated(arguments)
+            direct = {p: leaf for p, leaf in direct.items() if p >= len(arguments)}
+        self._fill(table, self._first, *arguments, *fresh)
+        return fresh, direct.values(), False
+
+    def _keep_donated(self, arguments: list[Any]) -> None:
+        """Let results take copies of the donated arguments, which somebody else uses."""
+        for position in self._donated:
+            arguments[position] = arguments[position].copy()
 
     def _all_leaves(self, values: Sequence[Any]) -> Sequence[Any]:
         """The leaves of a call, and the arrays that the kernel has from elsewhere."""
@@ -173,141 +238,3 @@ class Program:
         wanted = self._arguments[position]
         array = numpy.require(numpy.asarray(array), wanted.dtype, ["C", "A"]).reshape(self.given[wanted])
         return array if array.flags.carray else array.copy()
-
-
-def _allocation(
-    result: Memory, shape: tuple[int, ...]
-) -> tuple[Callable[..., Any], tuple[int, ...], numpy.dtype[Any]]:
-    """How a fresh array for a result is made: function, shape, dtype."""
-    dtype = numpy.dtype(result.dtype)
-    is_small = math.prod(shape) * dtype.itemsize < memory.LARGE
-    return numpy.empty if is_small else memory.empty, shape, dtype
-
-
-def _find_overlap(table, first, sizes, donated):  # type: ignore[no-untyped-def]
-    """Whether a donated argument's memory is also another's."""
-    for index in range(donated.shape[0]):
-        position = donated[index]
-        start = table[first + position]
-        end = start + sizes[position]
-        for other in range(sizes.shape[0]):
-            address = table[first + other]
-            if other != position and address < end and start < address + sizes[other]:
-                return True
-    return False
-
-
-def _overlap(table: Any, first: int, sizes: Any, donated: Any) -> bool:
-    return bool(_overlap_function()(table, first, sizes, donated))
-
-
-@functools.cache
-def _overlap_function() -> Any:
-    import numba
-
-    whole = numba.types.int64
-    signature = numba.types.boolean(whole[::1], whole, whole[::1], whole[::1])
-    return compiled(_find_overlap, numba.njit, signature)
-
-
-@functools.cache
-def _fill_function(signature: tuple[tuple[str, int], ...]) -> Any:
-    """A compiled function that writes the addresses of arrays of these dtypes and dimensions into a table."""
-    names = [f"a{i}" for i in range(len(signature))]
-    types = [f"{'bool_' if t == 'bool' else t}[{', '.join([':'] * (n - 1) + ['::1'])}]" for t, n in signature]
-    lines = [
-        "from numba import bool_, float32, float64, int8, int16, int32, int64, njit, uint8, uint16, uint32",
-        "from numba import uint64, void",
-        "from onepass.backends.pointers import address_of, data_of",
-        "",
-        "",
-        f"@njit(void(int64[::1], int64, {', '.join(types)}), cache=CACHE)",
-        f"def fill(table, first, {', '.join(names)}):",
-        *[f"    table[first + {i}] = address_of(data_of({name}))" for i, name in enumerate(names)],
-        "    return",
-    ]
-    return program_cache.load("\n".join(lines) + "\n", "addresses").fill
-
-
-def _builder(program: Program) -> Callable[..., Any]:
-    """A function of (arguments, fresh, numbers, whole) that makes the result's tree."""
-    constants: dict[str, Any] = {"numpy": numpy}
-    plan, printer = program.plan, program.printer
-    arguments = {m: f"arguments[{i}]" for i, m in enumerate(program._arguments)}
-    fresh = {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind("result"))}
-    nodes = iter(zip(plan.schedule.outputs, program.shapes, strict=True))
-
-    def constant(value: Any) -> str:
-        name = f"c{len(constants)}"
-        constants[name] = value
-        return name
-
-    def leaf(value: Any) -> str:
-        if not isinstance(value, SymbolicArray):
-            return constant(value)
-        node, shape = next(nodes)
-        source = base(node)
-        if source.axes:
-            place = plan.place[source]
-            text = fresh.get(place) or arguments[place]
-            kept = tuple(axis.find() for axis in node.shape if axis is not None)
-            if kept != source.axes:
-                order = tuple(source.axes.index(axis) for axis in kept)
-                text += f".reshape({tuple(axis.size for axis in source.axes)}).transpose({order})"
-                return f"{text}.reshape({shape})"
-            return text if shape == program.given[place] else f"{text}.reshape({shape})"
-        number = kept_number(node.dtype, str(printer.output_slot[source]))
-        if node.weak:
-            return f"{ {'float64': 'float', 'int64': 'int', 'bool': 'bool'}[node.dtype] }({number})"
-        if shape:
-            return f"numpy.full({shape}, {number}, {constant(numpy.dtype(node.dtype))})"
-        return f"{constant(numpy.dtype(node.dtype).type)}({number})"
-
-    def tree(value: Any) -> str:
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return f"{constant(type(value))}({', '.join(map(tree, value))})"
-        if isinstance(value, list | tuple):
-            items = ", ".join(map(tree, value))
-            if type(value) is list:
-                return f"[{items}]"
-            return f"({items}{',' if value else ''})"
-        if isinstance(value, dict):
-            return "{" + ", ".join(f"{constant(key)}: {tree(item)}" for key, item in value.items()) + "}"
-        return leaf(value)
-
-    made: Callable[..., Any] = eval(
-        f"lambda arguments, fresh, numbers, whole: {tree(program.traced.result)}", constants
-    )
-    return made
-
-
-class Kernel:
-    """A function compiled for calls of one form, once for every set of numbers that it looks at."""
-
-    def __init__(
-        self, function: Callable[..., Any], name: str, numbers: frozenset[int], donated: Sequence[int]
-    ) -> None:
-        self._function, self._name, self._donated = function, name, donated
-        # Options are part of the form already; what the kernel looks at beside them is not.
-        self._given = self._numbers = numbers
-        self._program: Program | None = None
-        self._programs: dict[tuple[Any, ...], Program] = {}
-
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
-        """The function of (args, kwargs), whose leaves are `values`."""
-        program = self._program or self._find(args, kwargs, values)
-        return program(values)
-
-    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Program:
-        key = tuple(values[leaf] for leaf in sorted(self._numbers))
-        program = self._programs.get(key)
-        if program is None:
-            program = Program(self._function, self._name, args, kwargs, self._donated, self._numbers)
-            looked_at = program.traced.numbers
-            if looked_at != self._numbers:
-                self._numbers, self._programs = looked_at, {}
-                key = tuple(values[leaf] for leaf in sorted(looked_at))
-            self._programs[key] = program
-            if not looked_at - self._given:
-                self._program = program
-        return program

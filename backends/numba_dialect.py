@@ -145,3 +145,53 @@ def join(operation: str, dtype: str, total: str, element: str) -> str:
         step = "({0} if {0} > {1} else {1})" if operation == "max" else "({0} if {0} < {1} else {1})"
     text = step.format(total, element)
     return f"{dtype}({text})" if dtype in INTEGERS and dtype not in ("int64", "uint64") else text
+
+
+def declare(name: str, dtype: str, value: str) -> str:
+    """The statement that gives a value a name."""
+    return f"{name} = {value}"
+
+
+def read(place: str, dtype: str) -> str:
+    """A bool is a byte in memory, and has to be made one again."""
+    return f"({place} != 0)" if dtype == "bool" else place
+
+
+def written(value: str, dtype: str) -> str:
+    """A value as it is put into memory."""
+    return f"uint8({value})" if dtype == "bool" else value
+
+
+def wide(dtype: str) -> str:
+    """What a single number is computed and kept in: integers have all their bits."""
+    return "float64" if dtype in FLOATS else "uint64" if dtype.startswith("u") else "int64"
+
+
+def kept_number(dtype: str, slot: str) -> str:
+    """The place of a single number: `numbers`, or the same memory as integers."""
+    return f"numbers[{slot}]" if dtype in FLOATS else f"whole[{slot}]"
+
+
+def number_from(dtype: str, slot: str) -> str:
+    """A single number, out of its place."""
+    place = kept_number(dtype, slot)
+    return place if dtype == "float64" else f"({place} != 0)" if dtype == "bool" else f"{dtype}({place})"
+
+
+def number_to(dtype: str, value: str) -> str:
+    """A single number as it is put into its place."""
+    return f"float64({value})" if dtype in FLOATS else f"int64({value})"
+
+
+def index(text: str) -> str:
+    """A position as a value of int64."""
+    return "int64(0)" if text == "0" else text
+
+
+def inside(name: str, value: str, length: str) -> list[str]:
+    """Statements that make of an index one inside: from the end where negative, then clamped."""
+    return [
+        f"{name} = int64({value})",
+        f"{name} = {name} + {length} if {name} < 0 else {name}",
+        f"{name} = min(max({name}, 0), {length} - 1)",
+    ]

@@ -12,6 +12,8 @@ SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 INTEGERS = SIGNED + UNSIGNED
 DTYPES = (*FLOATS, *INTEGERS, "bool")
+# Memory may hold these, on a GPU; they are computed with as float32.
+HALVES = ("float16", "bfloat16")
 
 Takes = Literal["float", "numeric", "integer", "bool", "integer or bool", "any"]
 

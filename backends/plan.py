@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .donation import may_take
 from .graph import Axis, Graph, Node, walk
-from .loops import Body, Product, RowLoop, body, column_axis
-from .operations import REDUCTIONS
-from .schedule import Phase, Schedule, base, is_taken_whole, kind, schedule, sources
+from .loops import Body, Product, RowLoop, body
+from .schedule import Schedule, base, kind, schedule, sources
+
+# Bytes from which on a result is stored around the caches, and its rows are long enough for that.
+LARGER_THAN_CACHES, LONG_ROW = 64 << 20, 4096
 
 Kind = Literal["argument", "result", "whole", "partial", "block", "row", "lane"]
 
@@ -24,6 +27,7 @@ class Memory:
           side by side
     axes: what it is indexed by, outermost first; of a block the first one counts rows of the block
     number: of the leaf for an argument, else a count
+    half:   what the memory holds where that is narrower than `dtype`; "" where it is not
     """
 
     name: str
@@ -32,6 +36,17 @@ class Memory:
     axes: tuple[Axis, ...]
     number: int = 0
     phase: int = 0  # whose block or row it is
+    half: str = ""
+
+    @property
+    def held(self) -> str:
+        """The dtype of its elements."""
+        return self.half or self.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return 2 if self.half else 1 if self.dtype == "bool" else int(self.dtype.lstrip("uintfloa")) // 8
 
 
 @dataclass
@@ -47,10 +62,13 @@ class Plan:
     place: dict[Node, Memory] = field(default_factory=dict)  # of what is in memory as a whole
     local: dict[tuple[int, Node], Memory] = field(default_factory=dict)  # by phase: of blocks and rows
     partial: dict[Node, Memory] = field(default_factory=dict)
+    # Results so large that a row is made in a buffer and stored around the caches.
+    streamed: dict[Node, Memory] = field(default_factory=dict)
     scalars: list[int] = field(default_factory=list)  # leaves of the numbers of a call
     number_sums: list[Node] = field(default_factory=list)  # sums without axes
     number_outputs: list[Node] = field(default_factory=list)
     donated: dict[int, int] = field(default_factory=dict)  # leaf -> result that takes its memory
+    half: str = ""  # what floating results are rounded to
 
     def of_kind(self, *kinds: Kind) -> list[Memory]:
         return [memory for memory in self.memories if memory.kind in kinds]
@@ -64,15 +82,24 @@ class Plan:
         return self.local.get((phase, node)) or self.place.get(node)
 
 
-def make_plan(kernel: str, graph: Graph, outputs: list[Node], donated_leaves: Iterable[int] = ()) -> Plan:
+def make_plan(
+    kernel: str,
+    graph: Graph,
+    outputs: list[Node],
+    donated_leaves: Iterable[int] = (),
+    halves: Mapping[int, str] | None = None,
+    half: str = "",
+) -> Plan:
     """Lower a simplified graph.
 
     outputs:        the nodes of the result's arrays
     donated_leaves: arguments whose memory results may take
+    halves:         arguments whose memory holds a half precision
+    half:           what floating results are rounded to
     """
     outputs = [_computed(graph, node) for node in outputs]
     scheduled = schedule(outputs)
-    plan = Plan(kernel, graph, scheduled, [body(phase) for phase in scheduled.phases])
+    plan = Plan(kernel, graph, scheduled, [body(phase) for phase in scheduled.phases], half=half)
     nodes = list(walk(outputs))
     for node in nodes:
         for shape in [node.shape, *(source.shape for source in node.inputs)]:
@@ -84,9 +111,9 @@ def make_plan(kernel: str, graph: Graph, outputs: list[Node], donated_leaves: It
         if node.operation == "scalar":
             plan.scalars.append(node.attribute)
         if node.operation == "input":
-            plan.place[node] = plan.add(
-                Memory(f"x{node.attribute}", "argument", node.dtype, node.axes, node.attribute)
-            )
+            argument = Memory(f"x{node.attribute}", "argument", node.dtype, node.axes, node.attribute)
+            argument.half = (halves or {}).get(node.attribute, "")
+            plan.place[node] = plan.add(argument)
     _place_results(plan, outputs, tuple(donated_leaves))
     for node in scheduled.complete:
         if kind(node) == "sum" and not node.axes:
@@ -122,66 +149,16 @@ def _place_results(plan: Plan, outputs: list[Node], donated_leaves: tuple[int, .
                 plan.number_outputs.append(node)
         elif node not in plan.place:
             number = len(placed)
-            taken = next((given for given in free if _may_take(plan, node, given)), None)
+            taken = next((given for given in free if may_take(plan, node, given)), None)
             if taken is not None:
                 free.remove(taken)
                 plan.place[node] = plan.place[taken]
                 plan.donated[taken.attribute] = number
             else:
-                plan.place[node] = plan.add(Memory(f"r{number}", "result", node.dtype, node.axes, number))
+                result = Memory(f"r{number}", "result", node.dtype, node.axes, number)
+                result.half = plan.half if node.dtype == "float32" else ""
+                plan.place[node] = plan.add(result)
             placed.append(plan.place[node])
-
-
-def _may_take(plan: Plan, result: Node, given: Node) -> bool:
-    """Whether `result` can be written over `given`: nobody needs an element of it once it is written."""
-    if kind(result) != "row" or result.dtype != given.dtype or result.operation == "matmul":
-        return False
-    # Equal axes, and not only equal sizes: then whoever reads it reads the element he is about to write.
-    if result.axes != given.axes or [a is None for a in result.shape] != [a is None for a in given.shape]:
-        return False
-    home = next(phase for phase in plan.schedule.phases if result in phase.kept)
-    for inside in plan.bodies:
-        phase = inside.phase
-        reads = any(
-            base(source) is given for node in phase.inside | set(phase.sums) for source in node.inputs
-        )
-        if not reads or phase.section < home.section:
-            continue
-        if phase is not home or len(inside.steps) != 1 or not isinstance(inside.steps[0], RowLoop):
-            return False
-        if not _is_read_in_time(inside.steps[0], phase, result, given):
-            return False
-    return not any(
-        base(source) is given for node in plan.schedule.whole for source in node.inputs
-    ) and not any(
-        base(source) is given
-        for phase in plan.schedule.phases
-        if phase.section >= home.section
-        for node in phase.inside
-        for position, source in enumerate(node.inputs)
-        if is_taken_whole(node, position)
-    )
-
-
-def _is_read_in_time(loop: RowLoop, phase: Phase, result: Node, given: Node) -> bool:
-    """Whether all that reads `given` does so before, or at the element where, `result` is written."""
-    column = column_axis(result, phase)
-    if any(node.operation == "pick" and given in _reads(node, loop) for node in loop.levels):
-        return False
-    ends = [*loop.stores, *loop.sums, *loop.carried]
-    ends += [node for node in loop.levels if node.operation in REDUCTIONS and kind(node) == "row"]
-    for node in ends:
-        if node is result or given not in _reads(node, loop):
-            continue
-        source = base(node.inputs[0]) if node.operation in REDUCTIONS else node
-        level = loop.levels.get(source if kind(node) == "sum" else node, 0)
-        same_loop = column_axis(source, phase) is column
-        # Within one loop everything is read before anything is written; different loops of a level, and what
-        # a row has one of, come in an order of their own.
-        in_time = level < loop.levels[result] or (level == loop.levels[result] and same_loop)
-        if not in_time or (column is None and not same_loop):
-            return False
-    return True
 
 
 def _place_locals(plan: Plan, number: int, inside: Body) -> None:
@@ -213,6 +190,7 @@ def _place_locals(plan: Plan, number: int, inside: Body) -> None:
                     plan.local[number, node] = there
                     taken.add(source)
                     break
+        _place_streamed(plan, number, step, phase.axis.find())
         _place_carried(plan, number, step, phase.axis.find())
     for (where, _), memory in list(plan.local.items()):
         if where == number and memory not in plan.memories and memory.kind in ("block", "row"):
@@ -246,18 +224,6 @@ def _reads_only_in_place(loop: RowLoop, source: Node, written: Node) -> bool:
     )
 
 
-def _reads(node: Node, loop: RowLoop) -> set[Node]:
-    """What is read in the level of this value for it; a reduction has read its input in its own level."""
-    found: set[Node] = set()
-    stack = [node]
-    while stack:
-        for source in sources(stack.pop()):
-            found.add(source)
-            if source in loop.levels and source.operation not in REDUCTIONS and source not in loop.carried:
-                stack.append(source)
-    return found
-
-
 def _is_sum_of(node: Node, written: Node) -> bool:
     return written in sources(node)
 
@@ -278,6 +244,20 @@ def _loads(node: Node, loop: RowLoop) -> set[Node]:
     return {source for part in _expression(node, loop) for source in sources(part)}
 
 
+def _place_streamed(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
+    """Rows of a result that is larger than the caches, and that its own loop does not read."""
+    read = {source for node in [*loop.levels, *loop.sums] for source in sources(node)}
+    for node in loop.stores:
+        place = plan.where(node, number)
+        columns = tuple(axis for axis in node.axes if axis is not rows)
+        if place is None or place.kind != "result" or not columns or node in read:
+            continue
+        row_bytes = columns[0].size * place.itemsize
+        if node.axes[0] is rows and row_bytes >= LONG_ROW and rows.size * row_bytes >= LARGER_THAN_CACHES:
+            buffer = Memory(f"t{number}_{node.number}", "row", node.dtype, columns, phase=number)
+            plan.streamed[node] = plan.add(buffer)
+
+
 def _place_carried(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
     """A row's values for a later level live in the row of a result that is written later, if there is one."""
     used: set[Memory] = set()
@@ -286,9 +266,9 @@ def _place_carried(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
             (
                 place
                 for store in loop.stores
-                if (place := plan.where(store, number)) is not None
+                if (place := plan.streamed.get(store) or plan.where(store, number)) is not None
                 and place not in used
-                and place.kind in ("result", "block", "whole")
+                and place.kind in ("result", "block", "whole", "row")
                 and place.dtype == node.dtype
                 and store.axes == node.axes
                 and loop.levels[store] == loop.last_level

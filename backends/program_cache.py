@@ -44,7 +44,8 @@ def folder() -> Path:
 
 def clear() -> None:
     """Delete what `load` has put into the folder and Numba's files beside it; nothing else."""
-    for path in [*folder().glob("*.py"), *folder().glob("*.tmp"), *folder().glob("__pycache__/*.nb*")]:
+    patterns = ("*.py", "*.cubin", "*.tmp", "__pycache__/*.nb*")
+    for path in [path for pattern in patterns for path in folder().glob(pattern)]:
         if _OURS.match(path.name):
             _forget_machine_code(path)
             with contextlib.suppress(OSError):

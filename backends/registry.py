@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 
@@ -88,17 +89,31 @@ def report_broken(name: str, error: Exception) -> NotUsableError:
 
 
 def _cupy() -> Backend:
-    runs = "CuPy arrays, operation by operation"
+    runs = "CuPy arrays, compiled for the GPU"
     try:
         cupy = importlib.import_module("cupy")
-    except ImportError:
-        why_not = "CuPy is not installed; pip install 'onepass[cuda12]' or 'onepass[cuda13]'"
-        return Backend("cupy", False, runs, None, why_not)
     except Exception as error:  # a broken CUDA installation raises what it likes
-        return Backend("cupy", False, runs, None, f"CuPy does not import: {error}")
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return Backend("cupy", False, runs, None, f"CuPy is not installed; {_INSTALL_CUPY}")
+        # CuPy raises a page of advice from what is missing.
+        return Backend("cupy", False, runs, None, f"CuPy does not import: {error.__cause__ or error}")
+    why_not = _missing_for(cupy)
+    return Backend("cupy", not why_not, runs, cupy.__version__, why_not)
+
+
+_INSTALL_CUPY = "pip install 'onepass[cuda12]' or 'onepass[cuda13]'"
+
+
+def _missing_for(cupy: Any) -> str:
+    """What of CUDA an importable CuPy lacks, and what to do about it; empty where it lacks nothing."""
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # no driver, or one that is older than the toolkit
-        return Backend("cupy", False, runs, cupy.__version__, f"CuPy finds no CUDA driver: {error}")
-    why_not = "" if devices else "CuPy finds no GPU"
-    return Backend("cupy", bool(devices), runs, cupy.__version__, why_not)
+    except Exception as error:
+        return f"CuPy finds no CUDA driver: {error}"
+    if not devices:
+        return "CuPy finds no GPU"
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:
+        return f"CuPy finds no NVRTC to compile with; {_INSTALL_CUPY} ({str(error).splitlines()[0]})"
+    return ""

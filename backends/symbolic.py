@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 
 from .graph import Axis, Graph, Node
-from .operations import DTYPES
+from .operations import DTYPES, HALVES
 
 
 class NeedsNumber(Exception):  # noqa: N818 - a request to trace again, not an error
@@ -28,6 +28,7 @@ class Trace:
         self.graph = Graph()
         self.captured: list[Any] = []  # arrays that the kernel has from elsewhere, in the order of their use
         self.first_captured = 0  # the number of the first of them among the leaves
+        self.halves: dict[int, str] = {}  # arguments whose memory holds less than they are computed with
         self.every_call: list[tuple[int, Any]] = []  # leaves, and the functions that look at their numbers
 
     def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
@@ -41,6 +42,9 @@ class Trace:
     def input(self, leaf: int, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         shape = tuple(None if n == 1 else Axis(n, (leaf, i)) for i, n in enumerate(array.shape))
         name = array.dtype.name
+        if name in HALVES:
+            self.halves[leaf] = name
+            name = "float32"
         if name not in DTYPES:
             raise self.error(
                 TypeError, f"an array of dtype {name} cannot be compiled; expected one of {', '.join(DTYPES)}"
@@ -250,6 +254,11 @@ def look_at_every_call(array: SymbolicArray, look: Any) -> None:
         array.trace.every_call.append((array.node.attribute, look))
 
 
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of a library that programs are compiled for."""
+    return isinstance(value, numpy.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+
+
 def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
     """A value of any kind that may stand in an operation."""
     if isinstance(value, SymbolicArray):
@@ -260,8 +269,10 @@ def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
         value = value.item()
     if isinstance(value, bool | int | float):
         return trace.constant(value)
-    if isinstance(value, numpy.ndarray | numpy.float32):
-        return trace.captured_array(numpy.asarray(value))
+    if isinstance(value, numpy.float32):
+        value = numpy.asarray(value)
+    if is_array(value):
+        return trace.captured_array(value)
     raise trace.error(TypeError, f"got {type(value).__name__!r} where an array or a number is needed")
 
 

@@ -10,7 +10,8 @@ import numpy
 
 from . import elementwise  # noqa: F401 - gives symbolic arrays their operators
 from .graph import Node
-from .symbolic import NeedsNumber, SymbolicArray, Trace, current
+from .operations import FLOATS
+from .symbolic import NeedsNumber, SymbolicArray, Trace, current, is_array
 from .trees import leaves, map_leaves
 
 
@@ -22,6 +23,13 @@ class Traced:
     trace: Trace
     result: Any  # the tree that the kernel returned, of symbolic arrays and whatever else
     numbers: frozenset[int]  # the leaves whose number is part of the form, because the kernel looked at it
+
+    @property
+    def half(self) -> str:
+        """The half precision that results are rounded to: that of all floating arguments; "" for none."""
+        inputs = [node for node in self.trace.graph.nodes if node.operation == "input"]
+        floats = {self.trace.halves.get(node.attribute, "") for node in inputs if node.dtype in FLOATS}
+        return floats.pop() if len(floats) == 1 else ""
 
     @property
     def outputs(self) -> list[Node]:
@@ -66,8 +74,10 @@ def _trace_once(
 
     def symbol(leaf: Any) -> Any:
         number = next(position)
-        if isinstance(leaf, numpy.ndarray | numpy.float32):
-            return running.input(number, numpy.asarray(leaf))
+        if isinstance(leaf, numpy.float32):
+            leaf = numpy.asarray(leaf)
+        if is_array(leaf):
+            return running.input(number, leaf)
         if is_run_time_number(leaf) and number not in numbers:
             return running.scalar(number, leaf)
         return leaf

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from .emit_values import LANES, MOST_SHARES, SHORT
+from .emit_lanes import LANES, MOST_SHARES, SHORT
 from .graph import Axis, Node
 from .loops import Body, Product, RowLoop
 from .operations import ELEMENTWISE

@@ -6,16 +6,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy
-
-from .backends.operations import DTYPES, FLOATS
+from .backends.kernel import Kernel
+from .backends.libraries import library_of
+from .backends.operations import DTYPES, FLOATS, HALVES
 from .backends.registry import numba_why_not, report_broken
 from .backends.symbolic import SymbolicArray
 from .backends.trees import leaves
+from .destinations import Given, filled
 from .requirements import describe
 
-# The choices under which NumPy arrays are compiled for.
-COMPILING = ("auto", "numba")
+# The library of the arrays -> the choices under which they are compiled for.
+COMPILING = {"numpy": ("auto", "numba"), "cupy": ("auto", "cupy")}
 
 
 def has_traced(tree: Any) -> bool:
@@ -23,23 +24,28 @@ def has_traced(tree: Any) -> bool:
     return any(isinstance(leaf, SymbolicArray) for leaf in leaves(tree))
 
 
-def is_compilable(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the arrays are NumPy's, of dtypes that the compiler knows, real ones among them."""
-    arrays = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, numpy.ndarray | numpy.float32)]
+def is_compilable(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the arrays are of dtypes that the library's compiling backend knows, real ones among them."""
+    arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
     names = [array.dtype.name for array in arrays]
-    return all(name in DTYPES for name in names) and any(name in FLOATS for name in names)
+    halves = HALVES if library == "cupy" else ()
+    return all(name in (*DTYPES, *halves) for name in names) and any(
+        name in (*FLOATS, *halves) for name in names
+    )
 
 
 def require_compilable(backend: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise a TypeError for a call that was asked to be compiled and cannot be."""
-    if backend != "numba" or is_compilable(args, kwargs):
+    library = {"numba": "numpy", "cupy": "cupy"}.get(backend)
+    if library is None or is_compilable(library, args, kwargs):
         return
-    arrays = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, numpy.ndarray)]
+    arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
     got = next((array for array in arrays if array.dtype.name not in DTYPES), arrays[0] if arrays else None)
+    known = "float16, bfloat16, float32 and float64" if library == "cupy" else "float32 and float64"
     raise TypeError(
-        f"{name}: the backend 'numba' was asked for and got {describe(got) if arrays else 'no arrays'}; it "
-        "compiles for arrays of float32 and float64, with integers and bools beside them. Convert with "
-        ".astype(numpy.float32), or use the backend 'numpy'."
+        f"{name}: the backend {backend!r} was asked for and got {describe(got) if arrays else 'no arrays'}; "
+        f"it compiles for arrays of {known}, with integers and bools beside them. Convert with "
+        f".astype({library}.float32), or use the backend {'numpy' if library == 'numpy' else 'auto'!r}."
     )
 
 
@@ -57,8 +63,11 @@ def compiled_for(
 
     donate:  names of arguments whose memory the results may take
     options: integers given by name are part of the form
+    returns: a function of args, kwargs, their leaves, and `out`: arrays that take results, or None
     """
-    if library != "numpy" or not is_compilable(args, kwargs) or numba_why_not():
+    if library not in COMPILING or not is_compilable(library, args, kwargs):
+        return None
+    if library == "numpy" and numba_why_not():
         return None
     numbers = frozenset(
         index
@@ -66,19 +75,49 @@ def compiled_for(
         if options and parameter in kwargs and type(leaf) is int and type(kwargs[parameter]) is int
     )
     donated = donated_leaves(function, args, kwargs, donate)
-    kernel: Callable[..., Any] | None = None
+    kernel: Kernel | None = None
+    overwriting: dict[tuple[int, ...], Kernel] = {}  # by the leaves whose memory results may take
 
-    def call(args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
+    def kernel_for(donated: tuple[int, ...]) -> Kernel:
+        new = _program_for_cpu if library == "numpy" else _program_for_gpu
+
+        def make(args: tuple[Any, ...], kwargs: dict[str, Any], numbers: frozenset[int]) -> Any:
+            return new(function, name, args, kwargs, donated, numbers)
+
+        return Kernel(make, numbers)
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], out: Any) -> Any:
         nonlocal kernel
         if kernel is None:
-            try:
-                from .backends.numba_backend import Kernel
-            except Exception as error:  # Numba refuses versions of NumPy and Python in ways of its own
-                raise report_broken("numba", error) from error
-            kernel = Kernel(function, name, numbers, donated)
-        return kernel(args, kwargs, values)
+            kernel = kernel_for(donated)
+        if out is None:
+            return kernel(args, kwargs, values)
+        if library == "cupy":
+            return filled(name, library, kernel(args, kwargs, values), out)
+        given, its = Given(out), kernel
+        # An argument that is to be overwritten may be overwritten while it is read.
+        if free := given.overwritten(values):
+            free = (*donated, *free)
+            its = overwriting.get(free) or overwriting.setdefault(free, kernel_for(free))
+        program = its.program(args, kwargs, values)
+        return program(values, given.matched(name, library, program.wanted, program.known))
 
     return call
+
+
+def _program_for_cpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
+    try:
+        from .backends.numba_backend import Program
+    except Exception as error:  # Numba refuses versions of NumPy and Python in ways of its own
+        raise report_broken("numba", error) from error
+    return Program(function, name, *call)
+
+
+def _program_for_gpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
+    from .backends.cuda_backend import CudaProgram
+    from .backends.cupy_device import current_device
+
+    return CudaProgram(function, name, *call, device=current_device())
 
 
 def donated_leaves(

@@ -18,6 +18,7 @@ from .backends.trace import tracing
 from .backends.trees import leaves, map_leaves, named_leaves
 from .checks import Check
 from .compilation import COMPILING, compiled_for, has_traced, require_compilable
+from .destinations import Function, filled, taken, takes_out
 from .requirements import describe
 
 P = ParamSpec("P")
@@ -33,10 +34,11 @@ class Plan(NamedTuple):
     library: str
     run: Callable[..., Any]
     normalise: bool  # whether arguments came as NumPy scalars, or by name and not by position
-    compiled: Callable[..., Any] | None  # of (args, kwargs), where a backend can compile this form
+    # Of (args, kwargs, leaves, out), where a backend can compile this form.
+    compiled: Callable[..., Any] | None
 
 
-def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None = None) -> Callable[P, R]:
+def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None = None) -> Function[P, R]:
     """The public form of a kernel of the library.
 
     check:        raises for calls of a wrong form; runs once a form
@@ -49,6 +51,7 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
         for parameter in signature.parameters.values()
         if "Scalar" in str(parameter.annotation) or "int" in str(parameter.annotation)
     }
+    may_have_out = takes_out(signature)
     positional = {p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD}
     plans: dict[Hashable, Plan] = {}
 
@@ -72,6 +75,7 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
 
     @functools.wraps(kernel)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        out = taken(name, kwargs) if kwargs and may_have_out and "out" in kwargs else None
         if tracing() and has_traced((args, kwargs)):
             the_args, the_kwargs = normalised(args, kwargs)
             check(name, *the_args, **the_kwargs)
@@ -87,16 +91,18 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
         if check_values is not None:
             check_values(name, *the_args, **the_kwargs)
         values = leaves((the_args, the_kwargs)) if plan.normalise else values
-        return cast(R, _run(kernel, name, plans, form, plan, the_args, the_kwargs, values))
+        result: R = _run(kernel, name, plans, form, plan, the_args, the_kwargs, values, out)
+        return result
 
     call.__module__ = "onepass"
-    return call
+    return cast(Function[P, R], call)
 
 
-def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -> Callable[P, R]:
+def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -> Function[P, R]:
     """A function of the user's, run on the backend that its arrays ask for."""
     name = function.__name__
     signature = inspect.signature(function)
+    may_have_out = takes_out(signature)
     plans: dict[Hashable, Plan] = {}
 
     def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
@@ -113,6 +119,7 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        out = taken(name, kwargs) if kwargs and may_have_out and "out" in kwargs else None
         if tracing() and has_traced((args, kwargs)):
             return function(*args, **kwargs)
         values: list[Any] = []
@@ -122,9 +129,10 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
         if plan.normalise:
             the_args, the_kwargs = map_leaves(plain_unless_float32, (args, kwargs))
             values = leaves((the_args, the_kwargs))
-        return cast(R, _run(function, name, plans, form, plan, the_args, the_kwargs, values))
+        result: R = _run(function, name, plans, form, plan, the_args, the_kwargs, values, out)
+        return result
 
-    return call
+    return cast(Function[P, R], call)
 
 
 def _run(
@@ -136,22 +144,28 @@ def _run(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     values: list[Any],
+    out: Any,
 ) -> Any:
-    """A call of a form that has a plan, by the backend in force; `values` are the leaves of the arguments."""
+    """A call of a form that has a plan, by the backend in force.
+
+    values: the leaves of the arguments
+    out:    a tree of arrays that take the results, or None
+    """
     backend = chosen_backend()
     require_arrays_of(backend, plan.library, name)
-    if backend in COMPILING:
+    if backend in COMPILING.get(plan.library, ()):
         if plan.compiled is None:
             require_compilable(backend, name, args, kwargs)
         else:
             try:
-                return plan.compiled(args, kwargs, values)
+                return plan.compiled(args, kwargs, values, out)
             except (TooManyDimensionsError, NotUsableError):
                 if backend != "auto":
                     raise
                 # "auto" is the best backend that can do it.
                 plans[form] = plan._replace(compiled=None)
-    return plan.run(function, args, kwargs)
+    result = plan.run(function, args, kwargs)
+    return result if out is None else filled(name, plan.library, result, out)
 
 
 def _remember(plans: dict[Hashable, Plan], form: Hashable, plan: Plan) -> Plan:
@@ -233,8 +247,10 @@ def _not_an_argument(
         for path, leaf in _named_arguments(signature, args, kwargs)
         if library_of(leaf) is None and not isinstance(leaf, int | float | str | complex | None)
     )
+    how = " Bring it in with cupy.asarray." if hasattr(leaf, "__cuda_array_interface__") else ""
     return TypeError(
         f"{name}: {path} is {describe(leaf)}; expected an array, a number, or a list, tuple or dict of them."
+        + how
     )
 
 

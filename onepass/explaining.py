@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .backends.registry import numba_why_not
@@ -22,7 +23,8 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
     args, kwargs: as for a call: NumPy arrays of float32 and float64, with numbers and integer arrays beside
     returns:  an Explanation: print it to read the graph, the sections and phases with their products and
               loops, bytes moved, operations, memory held, and the emitted program; the figures are its
-              attributes `bytes_moved`, `operations` and `bytes_held`, the text is `text` and `source`
+              attributes `bytes_moved`, `operations` and `bytes_held`, the text is `text` and `source`, and
+              `cuda` is the program that a GPU runs for the same call
     raises:   TypeError for arrays that are not compiled for, or an operation that the compiler does not know;
               RuntimeError where Numba is not installed
     """
@@ -33,10 +35,12 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
     if not callable(function):
         raise TypeError(f"explain: got {function!r}; expected a function and its arguments.")
     args, kwargs = map_leaves(plain_unless_float32, (args, kwargs))
-    if not is_compilable(args, kwargs):
+    if not is_compilable("numpy", args, kwargs):
         require_compilable("numba", name, args, kwargs)
+    from .backends.cuda_text import cuda_text
     from .backends.numba_backend import Program
 
     inside = inspect.unwrap(function)
     donated = donated_leaves(inside, args, kwargs, getattr(function, "donate", ()))
-    return Program(function, name, args, kwargs, donated, compiled=False).explanation()
+    explanation = Program(function, name, args, kwargs, donated, compiled=False).explanation()
+    return replace(explanation, cuda=cuda_text(function, name, args, kwargs, donated))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Sequence
 from numbers import Integral
@@ -11,7 +12,7 @@ import array_api_compat
 
 from .backends.bounds import bounds
 from .backends.libraries import can_be_read, is_real_array, kind_of, library_of
-from .backends.symbolic import look_at_every_call
+from .backends.symbolic import SymbolicArray, look_at_every_call
 
 CHECK_VARIABLE = "ONEPASS_CHECK"
 
@@ -37,7 +38,8 @@ def require_array(name: str, argument: str, value: Any) -> None:
     if library_of(value) is None:
         raise TypeError(
             f"{name}: {argument} is {describe(value)}; expected an array, of NumPy or of another library "
-            "that follows the array API standard. Convert it first, for example with numpy.asarray."
+            "that follows the array API standard. Convert it first, for example with "
+            f"{'cupy' if hasattr(value, '__cuda_array_interface__') else 'numpy'}.asarray."
         )
 
 
@@ -97,6 +99,8 @@ def require_labels(
 ) -> None:
     """For `argument` of `shape` (N, K): (N,) integers; or, where `soft`, (N, K) real probabilities."""
     require_array(name, "labels", labels)
+    if isinstance(ignore_index, SymbolicArray):
+        ignore_index = operator.index(ignore_index)  # of a kernel that hands it on: part of the program
     or_soft = f", or {shape} for soft labels" if soft else ""
     if soft and labels.ndim == 2 and _shape(labels) == shape:
         require_real(name, "labels", labels)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar, overload
 
+from .destinations import Function
 from .dispatch import dispatched_by_user
 
 P = ParamSpec("P")
@@ -14,14 +14,14 @@ R = TypeVar("R")
 
 
 @overload
-def kernel(function: Callable[P, R], /, *, donate: str | Iterable[str] = ()) -> Callable[P, R]: ...
+def kernel(function: Callable[P, R], /, *, donate: str | Iterable[str] = ()) -> Function[P, R]: ...
 @overload
 def kernel(
     function: None = None, /, *, donate: str | Iterable[str] = ()
-) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def kernel(
     function: Callable[P, R] | None = None, /, *, donate: str | Iterable[str] = ()
-) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+) -> Function[P, R] | Callable[[Callable[P, R]], Function[P, R]]:
     """Make a kernel of a function that is written in plain array API.
 
     Use it as `@kernel`, `@kernel(donate="params")` or `kernel(function, donate=...)`.
@@ -30,7 +30,10 @@ def kernel(
               It must not change its arguments. It may call other kernels, which become part of it.
     donate:   the names of arguments whose memory the results may take: do not use what was given for them
               after the call. A permission that a backend may leave unused; the eager one does.
-    returns:  a function of the same signature, with the names in its attribute `donate`
+    returns:  a function of the same signature, with the names in its attribute `donate`. Where it has no
+              parameter `out` of its own and no **kwargs, it also takes `out=`: arrays that take the results,
+              in the structure of the result, with None for fresh ones. Each has exactly its result's shape
+              and dtype; it may be an argument.
     raises:   ValueError for a donated name that is no parameter. A call raises TypeError for an argument of
               another kind and for arrays of two libraries, ValueError for arrays on two devices.
 
@@ -38,7 +41,7 @@ def kernel(
     NumPy's scalars of float64, integer and bool types count as Python numbers, which never promote.
     """
     if function is None:
-        return functools.partial(kernel, donate=donate)
+        return lambda given: kernel(given, donate=donate)
     if not callable(function):
         raise TypeError(f"kernel: got {function!r}; expected a function.")
     signature = inspect.signature(function)
@@ -50,5 +53,5 @@ def kernel(
             )
 
     call = dispatched_by_user(function, names)
-    call.donate = names  # type: ignore[attr-defined]
+    call.donate = names
     return call

@@ -234,3 +234,19 @@ def test_a_number_that_the_kernel_looks_at_is_part_of_the_program() -> None:
     x = normal(5, dtype="float64")
     for n in (1, 3, 2, 3):
         np.testing.assert_allclose(power(x, n), x**n, rtol=1e-15)
+
+
+def test_an_option_that_is_an_argument_of_the_kernel_is_part_of_its_program() -> None:
+    logits, labels = np.random.default_rng(0).normal(size=(4, 5)), np.array([1, 3, 3, 0])
+
+    @op.kernel
+    def loss(logits: Any, labels: Any, ignored: int) -> Any:
+        return op.softmax_cross_entropy(logits, labels, ignore_index=ignored)
+
+    for ignored in (3, 0, 3):
+        kept = labels != ignored
+        with op.use_backend("numba"):
+            got = loss(logits, labels, ignored)
+        np.testing.assert_allclose(got, op.softmax_cross_entropy(logits[kept], labels[kept]), rtol=1e-13)
+    plan = op.explain(op.softmax_cross_entropy_with_grad, logits, labels, ignore_index=3)
+    assert "equal" in plan.text

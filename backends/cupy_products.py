@@ -1,0 +1,106 @@
+"""Matrix products of CuPy's arrays, written into or added to an array that is there."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any
+
+_NOT_TRANSPOSED, _TRANSPOSED = 0, 1
+_DEFAULT_ALGORITHM = -1
+
+# By NumPy's letter for the dtype (its name takes longer to find than a product to start): cuBLAS's number for
+# it, and 0 and 1 of the type that cuBLAS scales its results by.
+_SCALARS = {
+    "f": (0, ctypes.c_float(0), ctypes.c_float(1)),
+    "d": (1, ctypes.c_double(0), ctypes.c_double(1)),
+}
+
+
+def product(
+    cupy: Any, a: Any, b: Any, out: Any, *, transpose_a: bool, transpose_b: bool, accumulate: bool
+) -> None:
+    """out = a @ b, or out += a @ b, either factor transposed first; all in C order, of one dtype."""
+    rows, columns = out.shape
+    inner = a.shape[0 if transpose_a else 1]
+    if not rows or not columns:
+        return
+    if not inner:
+        if not accumulate:
+            out.data.memset_async(0, out.nbytes)
+        return
+    number, zero, one = _SCALARS[out.dtype.char]
+    # Read by columns, as cuBLAS reads, memory in C order is the transposed matrix: the transposed result is
+    # the product of the transposed factors in opposite order.
+    _gemm(cupy)(
+        cupy.cuda.get_cublas_handle(),
+        cupy.cuda.get_current_stream().ptr,
+        _TRANSPOSED if transpose_b else _NOT_TRANSPOSED,
+        _TRANSPOSED if transpose_a else _NOT_TRANSPOSED,
+        columns,
+        rows,
+        inner,
+        ctypes.addressof(one),
+        b.data.ptr,
+        number,
+        b.shape[1],
+        a.data.ptr,
+        number,
+        a.shape[1],
+        ctypes.addressof(one if accumulate else zero),
+        out.data.ptr,
+        number,
+        columns,
+        _precision(cupy, out.dtype),
+        _DEFAULT_ALGORITHM,
+    )
+
+
+def _precision(cupy: Any, dtype: Any) -> int:
+    """How cuBLAS computes, as CuPy's own products: in TF32 where CUPY_TF32=1 or `set_compute_type` say so."""
+    cublas = cupy.cuda.cublas
+    chosen = cupy._core.get_compute_type(dtype)
+    choices = cupy._core._routines_linalg
+    pedantic = chosen == choices.COMPUTE_TYPE_PEDANTIC
+    precision: int
+    if dtype.char == "d":
+        precision = cublas.CUBLAS_COMPUTE_64F_PEDANTIC if pedantic else cublas.CUBLAS_COMPUTE_64F
+    elif chosen == choices.COMPUTE_TYPE_TF32:
+        precision = cublas.CUBLAS_COMPUTE_32F_FAST_TF32
+    else:
+        precision = cublas.CUBLAS_COMPUTE_32F_PEDANTIC if pedantic else cublas.CUBLAS_COMPUTE_32F
+    return precision
+
+
+@functools.cache
+def _gemm(cupy: Any) -> Callable[..., None]:
+    """cublasGemmEx after cublasSetStream: `gemm(handle, stream, transpose_a, transpose_b, m, n, k, ...)`.
+
+    CuPy's own wrapper refuses to be recorded in a graph, which cuBLAS itself allows, and counts in 32 bits.
+    So this calls the library that CuPy has loaded, found through CuPy's module that is linked with it.
+    """
+    cublas = cupy.cuda.cublas
+    try:
+        library = _library(cublas.__file__)
+        multiply, set_stream = library.cublasGemmEx_64, library.cublasSetStream_v2
+    except (AttributeError, OSError):  # a platform that does not look for symbols where a module is linked
+        return lambda handle, stream, *rest: cublas.gemmEx(handle, *rest)
+    pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+    set_stream.argtypes = [pointer, pointer]
+    multiply.argtypes = [
+        *[pointer, whole, whole, long, long, long, pointer],
+        *[pointer, whole, long, pointer, whole, long, pointer],
+        *[pointer, whole, long, whole, whole],
+    ]
+
+    def gemm(handle: int, stream: int, *rest: int) -> None:
+        status = set_stream(handle, stream) or multiply(handle, *rest)
+        if status:
+            raise cublas.CUBLASError(status)
+
+    return gemm
+
+
+def _library(path: str) -> Any:
+    return ctypes.CDLL(path)

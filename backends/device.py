@@ -1,0 +1,72 @@
+"""What a program for a GPU needs of the machine that it runs on: the seam between the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+
+class Launch(NamedTuple):
+    """How a kernel is started.
+
+    grid:    blocks, never 0 and a multiple of `cluster`
+    threads: of a block
+    shared:  bytes of shared memory a block, beside what the source fixes
+    cluster: blocks that share a row, and read each other's shared memory; 1 where they do not, 8 at most. The
+             source says so too (`__cluster_dims__`), for compute capability 9.0 and later only
+    """
+
+    grid: int
+    threads: int
+    shared: int = 0
+    cluster: int = 1
+
+
+class Device(Protocol):
+    """A device with the arrays of one library.
+
+    Every method works on the stream that is current in the thread that calls it, and returns before the
+    device has done the work; the device has to be the current one.
+    """
+
+    capability: int  # 90 for a compute capability of 9.0
+    processors: int  # streaming multiprocessors
+
+    def load(self, source: str, names: Sequence[str]) -> Mapping[str, Any]:
+        """Compile CUDA C++ and return its kernels by name; compiled once and found again afterwards.
+
+        The source includes nothing. It is compiled as C++17, without fast mathematics, for this device.
+        """
+
+    def launch(self, kernel: Any, launch: Launch, arguments: Sequence[int | float]) -> None:
+        """Start a kernel; every argument is 8 bytes: an address or a `long long`, or a double.
+
+        arguments: `int` and `float` themselves; a bool or a number of NumPy's has another size
+        """
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """An array in C order of undefined content, at an address that 256 divides."""
+
+    def zeros(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """The same, of zeros."""
+
+    def plain(self, array: Any, dtype: str) -> Any:
+        """The array in C order, aligned, of this dtype; itself where it is so already."""
+
+    def address(self, array: Any) -> int:
+        """Where its first element is."""
+
+    def product(
+        self, a: Any, b: Any, out: Any, *, transpose_a: bool, transpose_b: bool, accumulate: bool
+    ) -> None:
+        """Matrices: out = a @ b, or out += a @ b, either factor transposed first; all in C order.
+
+        All are float32 or all float64, and any dimension may be 0. `out` is apart from both factors.
+        """
+
+    def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
+        """What `run` launches, recorded to be launched again with the same addresses; None if it cannot be.
+
+        run: has run before, so that all it needs is loaded, and allocates nothing. It is called once, to be
+             recorded: nothing that it launches is executed then. Its arrays must outlive the graph
+        """

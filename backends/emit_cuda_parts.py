@@ -1,0 +1,95 @@
+"""The part of the GPU's printer for sums over the rows: every block, or group of threads, leaves a part."""
+
+from __future__ import annotations
+
+from . import cuda_dialect as dialect
+from .emit_cuda_values import CudaValuePrinter
+from .geometry import WARP
+from .graph import Node
+from .scopes import Scope
+
+
+class PartPrinter(CudaValuePrinter):
+    """Prints how a loop adds up over its rows; another kernel adds up the parts."""
+
+    def start_sums(self) -> None:
+        assert self.loop is not None
+        top = self.top
+        for node in self.loop.sums:
+            start = dialect.start(node.operation, self._total(node))
+            if not node.axes:
+                top.add(f"{dialect.TYPES[self._total(node)]} s{node.number} = {start};")
+            elif self._is_in_registers(node):
+                top.add(f"{dialect.TYPES[node.dtype]} s{node.number}[ITEMS][VECTOR];")
+                top.lines.append("#pragma unroll")
+                top.add("for (int item = 0; item < ITEMS; ++item)")
+                top.lines.append("#pragma unroll")
+                top.add(f"    for (int v = 0; v < VECTOR; ++v) s{node.number}[item][v] = {start};")
+            else:
+                (axis,) = node.axes
+                parts, n = self.plan.partial[node].name, self.length(axis)
+                top.add("if (first)")
+                top.add(f"    for (long long column = lane; column < {n}; column += LANES)")
+                nothing = dialect.written(start, node.dtype)
+                top.add(f"        {parts}[part * {n} + column] = {nothing};")
+                # Another thread may go on with the column.
+                top.add("group.meet();")
+
+    def _total(self, node: Node) -> str:
+        """The dtype in which a sum is added up."""
+        return node.dtype if node.axes else dialect.wide(node.dtype)
+
+    def _is_in_registers(self, node: Node) -> bool:
+        return node.axes == (self.main,) and self.geometry.items > 0 and not self.geometry.flat
+
+    def add_to_sum(self, node: Node, scope: Scope, condition: str) -> None:
+        value = self.value(node.inputs[0], scope)
+        if not node.axes:
+            total = self._total(node)
+            value = value if total == "bool" else f"({dialect.TYPES[total]})({value})"
+            step = f"s{node.number} = {dialect.join(node.operation, total, f's{node.number}', value)};"
+        elif self._is_in_registers(node):
+            place = f"s{node.number}[item][v]"
+            step = f"{place} = {dialect.join(node.operation, node.dtype, place, value)};"
+        else:
+            (axis,) = node.axes
+            place = f"{self.plan.partial[node].name}[part * {self.length(axis)} + {self.index(axis, scope)}]"
+            text = dialect.join(node.operation, node.dtype, dialect.read(place, node.dtype), value)
+            step = f"{place} = {dialect.written(text, node.dtype)};"
+        scope.add(f"if ({condition}) {step}" if condition else step)
+
+    def end_sums(self, end: Scope) -> None:
+        """Leave this block's numbers, and this group's rows, for the kernel that adds them up."""
+        assert self.loop is not None
+        numbers = [node for node in self.loop.sums if not node.axes]
+        for node in self.loop.sums:
+            if self._is_in_registers(node):
+                parts, n = self.plan.partial[node].name, self.length(self.main)
+                place = f"{parts}[part * {n} + column0 + v]"
+                joined = dialect.join(
+                    node.operation, node.dtype, dialect.read(place, node.dtype), f"s{node.number}[item][v]"
+                )
+                value = f"first ? s{node.number}[item][v] : {joined}"
+                end.lines.append("#pragma unroll")
+                end.add("for (int item = 0; item < ITEMS; ++item) {")
+                end.add("    const int column0 = (item * LANES + lane) * VECTOR;")
+                end.add(f"    if (column0 < {n})")
+                end.lines.append("#pragma unroll")
+                end.add("        for (int v = 0; v < VECTOR; ++v)")
+                end.add(f"            {place} = {dialect.written(value, node.dtype)};")
+                end.add("}")
+        if numbers:
+            if self.geometry.group > WARP:
+                end.add("__syncthreads();  // the shared memory is free again")
+            end.add(f"Group<{self.geometry.threads}, 1> block;")
+        for node in numbers:
+            end.add(f"s{node.number} = block.combine(s{node.number}, {dialect.functor(node.operation)}());")
+        if numbers:
+            end.add("if (threadIdx.x == 0) {")
+            for node in numbers:
+                place = f"q{node.number}[{'part' if self.geometry.flat else 'blockIdx.x'}]"
+                total = self._total(node)
+                joined = dialect.join(node.operation, total, dialect.read(place, total), f"s{node.number}")
+                value = dialect.written(f"first ? s{node.number} : {joined}", total)
+                end.add(f"    {place} = {value};")
+            end.add("}")

@@ -1,0 +1,90 @@
+"""How the threads of a GPU share the rows of a loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WARP = 32
+MOST_THREADS, MOST_CLUSTER = 1024, 8  # of a block; blocks of a cluster that every device of 9.0 on can hold
+FLAT_THREADS = 256
+SHORT_THREADS = 128  # of a block where a warp, or part of one, has a row
+VECTOR_BYTES = 16
+CLUSTERS = 90  # the compute capability from which on there are clusters
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The shape of one kernel, known when it is compiled.
+
+    threads: of a block
+    group:   threads of a block that share a row: 1, 2, 4, ... 32 lanes of a warp, or all of the block
+    items:   vectors of a row that each thread keeps in registers; 0: the row is read anew in every turn
+    vector:  elements that are loaded at once
+    cluster: blocks that share a row
+    flat:    there are no rows, only numbers: each thread has a vector of them at a time
+    """
+
+    threads: int
+    group: int
+    items: int
+    vector: int
+    cluster: int = 1
+    flat: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows that a block has at once."""
+        return self.threads // self.group
+
+    @property
+    def lanes(self) -> int:
+        """Threads that share a row."""
+        return self.group * self.cluster
+
+    @property
+    def shared(self) -> int:
+        """Bytes of shared memory: two halves of a slot for every warp and one for the block."""
+        return 2 * 8 * (self.threads // WARP + 1)
+
+
+def flat(vector: int) -> Geometry:
+    """For a loop over numbers, where nothing has columns."""
+    return Geometry(FLAT_THREADS, 1, 1, vector, flat=True)
+
+
+def for_rows(columns: int, kept: int, vector: int, capability: int) -> Geometry:
+    """For a loop over rows.
+
+    columns: of the longest dimension of a row
+    kept:    registers that a column's values take from turn to turn; of 8 bytes, three each
+    vector:  elements that may be loaded at once, by their alignment
+    """
+    vectors = -(-columns // vector)
+    # Sixteen numbers a thread hide the latency of memory, but a thread of 1024 has no more than 64 registers.
+    items = max(1, (16 if kept <= 2 else 8 if kept <= 4 else 4 if kept <= 8 else 1) // vector)
+    if vectors <= WARP * items:
+        group = min(WARP, _power_of_two(vectors))
+        return Geometry(SHORT_THREADS, group, -(-vectors // group), vector)
+    threads = min(MOST_THREADS, max(2 * WARP, _power_of_two(-(-vectors // items))))
+    if vectors <= threads * items:
+        return Geometry(threads, threads, -(-vectors // threads), vector)
+    cluster = _power_of_two(-(-vectors // (threads * items)))
+    if capability >= CLUSTERS and cluster <= MOST_CLUSTER:
+        return Geometry(threads, threads, -(-vectors // (threads * cluster)), vector, cluster)
+    return Geometry(MOST_THREADS, MOST_THREADS, 0, vector)
+
+
+def blocks(rows: int, geometry: Geometry, processors: int, *, sums: bool) -> int:
+    """The grid. Loops that add up over the rows leave one part a group, so they take no more than fit."""
+    at_once = geometry.rows * (geometry.vector if geometry.flat else 1)
+    needed = -(-rows // at_once) if rows else 0
+    resident = processors * (2 * MOST_THREADS // geometry.threads)
+    most = resident if sums else 16 * resident
+    if geometry.cluster == 1:
+        return min(needed, most)
+    return geometry.cluster * min(needed, max(1, most // geometry.cluster))
+
+
+def _power_of_two(number: int) -> int:
+    """The smallest power of two that is no less."""
+    return 1 << max(0, number - 1).bit_length()

@@ -1,0 +1,41 @@
+"""From a call to its plan: trace, simplify, merge, and put into phases and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .merge import merge
+from .plan import Plan, make_plan
+from .simplify import simplify
+from .trace import Traced, trace
+
+
+@dataclass
+class Lowered:
+    """A traced call and its plan; `shapes` are those of the result's arrays as the kernel returns them."""
+
+    traced: Traced
+    plan: Plan
+    shapes: list[tuple[int, ...]]
+
+
+def lower(
+    function: Callable[..., Any],
+    kernel: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    donated_leaves: Sequence[int] = (),
+    numbers: frozenset[int] = frozenset(),
+) -> Lowered:
+    """The plan of a call, the same for every dialect.
+
+    donated_leaves: arguments whose memory results may take
+    numbers:        leaves whose number is part of the program
+    """
+    traced = trace(function, kernel, args, kwargs, numbers)
+    _, plainer = simplify(traced.trace.graph, traced.outputs)
+    graph, outputs = merge(kernel, plainer)
+    plan = make_plan(kernel, graph, outputs, donated_leaves, traced.trace.halves, traced.half)
+    return Lowered(traced, plan, [node.sizes() for node in traced.outputs])

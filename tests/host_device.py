@@ -1,0 +1,67 @@
+"""A device that is the host: CUDA kernels run in fibers, NumPy arrays are its memory, with guards around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from host_cuda import HostModule, check_guards, guarded, guarded_copy
+from onepass.backends.device import Launch
+
+
+class HostDevice:
+    """Executes programs for their numbers and their synchronisation; it says nothing about a real device.
+
+    schedule: the order in which threads run
+    aligned:  whether vectors of 16 bytes can be loaded from its arrays
+    """
+
+    def __init__(
+        self, capability: int = 90, processors: int = 3, schedule: str = "forward", aligned: bool = True
+    ) -> None:
+        self.capability, self.processors = capability, processors
+        self.schedule, self.aligned = schedule, aligned
+        self.launches: list[tuple[str, Launch]] = []
+        self.sources: list[str] = []
+
+    def load(self, source: str, names: Sequence[str]) -> Mapping[str, Any]:
+        self.sources.append(source)
+        module = HostModule(source, names)
+        return {name: (module, name) for name in names}
+
+    def launch(self, kernel: Any, launch: Launch, arguments: Sequence[int | float]) -> None:
+        module, name = kernel
+        self.launches.append((name, launch))
+        module.launch(
+            name,
+            launch.grid,
+            launch.threads,
+            arguments,
+            shared=launch.shared,
+            cluster=launch.cluster,
+            schedule=self.schedule,
+            seed=len(self.launches),
+        )
+        check_guards()
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        return guarded(shape, dtype, self._offset(np.dtype(dtype)))
+
+    def plain(self, array: Any, dtype: str) -> Any:
+        return guarded_copy(np.asarray(array, dtype), self._offset(np.dtype(dtype)))
+
+    def _offset(self, dtype: np.dtype[Any]) -> int:
+        return 0 if self.aligned or dtype == np.uint8 else dtype.itemsize
+
+    def address(self, array: Any) -> int:
+        return int(array.ctypes.data)
+
+    def product(
+        self, a: Any, b: Any, out: Any, *, transpose_a: bool, transpose_b: bool, accumulate: bool
+    ) -> None:
+        made = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+        out[...] = out + made if accumulate else made
+
+    def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
+        return None

@@ -1,0 +1,285 @@
+"""Bits of whole kernels: the same again, row by row for any number of threads, in every thread and child."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from onepass.backends import threads
+from onepass.backends.trees import leaves, map_leaves
+from test_threads import LAYERS, finish, in_forked_child, start
+
+import onepass as op
+
+Array = np.ndarray[Any, Any]
+random = np.random.default_rng(20261122)
+
+
+def normal(*shape: int) -> Array:
+    return random.standard_normal(shape)
+
+
+def classes(rows: int, columns: int) -> Array:
+    return random.integers(0, columns, rows)
+
+
+@op.kernel
+def train_step(params: Any, x: Any, labels: Any, lr: float) -> Any:
+    loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=1e-3)
+    return loss, op.sgd_step(params, grads, lr)
+
+
+# Rows that make no whole number of blocks; few columns are computed side by side, and more one by one.
+WIDE, FEW = normal(2999, 61), normal(20_011, 5)
+POSITIVE, SOFT = np.abs(normal(2999, 61)) % 1, op.kernels.softmax(normal(2999, 61))
+LAYERS_OF = [(0.1 * normal(61, 50), normal(50)), (0.2 * normal(50, 40), None)]
+PER_ROW: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
+    "softmax": (op.softmax, (WIDE,), {}),
+    "softmax of few": (op.softmax, (FEW,), {}),
+    "log_softmax": (op.log_softmax, (WIDE,), {}),
+    "softmax_backward": (op.softmax_backward, (WIDE, SOFT), {}),
+    "sigmoid": (op.sigmoid, (normal(9001, 61),), {}),
+    "tanh": (op.tanh, (normal(9001, 61),), {}),
+    "relu": (op.relu, (normal(29_999, 61),), {}),
+    "tanh_backward": (op.tanh_backward, (normal(29_999, 61), normal(29_999, 61)), {}),
+    **{
+        f"{name} {columns}": (getattr(op, name), (scores, classes(*scores.shape)), {"reduction": "none"})
+        for name in ("softmax_cross_entropy", "softmax_cross_entropy_with_grad", "multiclass_hinge_with_grad")
+        for columns, scores in (("wide", WIDE), ("few", FEW))
+    },
+    "soft labels": (op.softmax_cross_entropy_with_grad, (WIDE, SOFT), {"reduction": "none"}),
+    "nll_loss": (op.nll_loss_with_grad, (WIDE, SOFT), {"reduction": "none"}),
+    "weights": (
+        op.softmax_cross_entropy_with_grad,
+        (WIDE, classes(*WIDE.shape)),
+        {"reduction": "none", "class_weight": POSITIVE[0], "label_smoothing": 0.1, "ignore_index": 3},
+    ),
+    "binary_cross_entropy_with_logits": (
+        op.binary_cross_entropy_with_logits_with_grad,
+        (WIDE, POSITIVE),
+        {"reduction": "none"},
+    ),
+    "binary_cross_entropy": (op.binary_cross_entropy_with_grad, (SOFT, POSITIVE), {"reduction": "none"}),
+    "mean_squared_error": (
+        op.mean_squared_error_with_grad,
+        (normal(29_999, 61), normal(29_999, 61)),
+        {"reduction": "none"},
+    ),
+    "linear": (op.linear, (WIDE, normal(61, 300), normal(300)), {}),
+    "mlp_forward": (op.mlp_forward, (LAYERS_OF, WIDE), {}),
+    "mlp_forward with tanh": (op.mlp_forward, (LAYERS_OF, WIDE), {"activation": "tanh"}),
+}
+# Their values are sums over rows as well, which depend on the shares; their gradients do not.
+GRADIENTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
+    f"gradient of {name} {columns}": (getattr(op, f"{name}_with_grad"), (scores, classes(*scores.shape)), {})
+    for name in ("softmax_cross_entropy", "multiclass_hinge")
+    for columns, scores in (("wide", WIDE), ("few", FEW))
+}
+SUMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
+    "train_step": (train_step, (LAYERS_OF, WIDE, classes(2999, 40), 0.1), {}),
+    "linear_backward": (op.linear_backward, (normal(2999, 40), WIDE, normal(61, 40)), {}),
+    "softmax_cross_entropy": (op.softmax_cross_entropy, (FEW, classes(*FEW.shape)), {}),
+    "softmax over rows": (op.softmax, (WIDE,), {"axis": 0}),
+    "l2_penalty": (op.l2_penalty, (normal(999, 999), 0.1), {}),
+}
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]
+ALL = {**PER_ROW, **GRADIENTS, **SUMS}
+
+
+@pytest.fixture
+def parallel(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The most shares of a section, for every call that has run sections on several threads."""
+    actual, ran = threads._parallel, []
+
+    def counting() -> Callable[..., int]:
+        def run(*args: Any) -> int:
+            ran.append(int(args[1][:, 1].max()))
+            return int(actual()(*args))
+
+        return run
+
+    monkeypatch.setattr(threads, "_parallel", counting)
+    yield ran
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+def of_dtype(tree: Any, dtype: str, offset: int = 0) -> Any:
+    """A copy, with floating arrays in `dtype`, that many elements after a multiple of 64 bytes."""
+
+    def leaf_of(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        leaf = leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf
+        memory = np.empty(leaf.size + 64, leaf.dtype)
+        start = -memory.ctypes.data % 64 // leaf.itemsize + offset
+        memory[start : start + leaf.size] = leaf.reshape(-1)
+        return memory[start : start + leaf.size].reshape(leaf.shape)
+
+    return map_leaves(leaf_of, tree)
+
+
+def bits(result: Any) -> list[bytes]:
+    return [np.asarray(leaf).tobytes() for leaf in leaves(result) if leaf is not None]
+
+
+def needs_two_threads() -> None:
+    if numba.config.NUMBA_NUM_THREADS < 2 or threads._processors() < 2:
+        pytest.skip("needs two processors")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALL)
+def test_the_same_call_gives_the_same_bits(name: str, dtype: str, parallel: list[int]) -> None:
+    needs_two_threads()
+    function, args, kwargs = ALL[name]
+    with op.use_backend("numba"):
+        expected = bits(function(*of_dtype(args, dtype), **of_dtype(kwargs, dtype)))
+        assert parallel == [2]
+        # Wherever the arrays are, in new memory or in memory that has been used.
+        for offset in (0, 1, 3, 7):
+            mine = of_dtype((args, kwargs), dtype, offset)
+            assert bits(function(*mine[0], **mine[1])) == expected
+            again = function(*mine[0], **mine[1])
+            assert bits(again) == expected
+            if "out" not in inspect.signature(function).parameters:
+                assert bits(function(*mine[0], **mine[1], out=again)) == expected
+    assert set(parallel) == {2}
+    assert len(parallel) >= 9
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*PER_ROW, *GRADIENTS])
+def test_a_row_s_bits_do_not_depend_on_the_threads(
+    name: str, dtype: str, parallel: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_two_threads()
+    function, args, kwargs = {**PER_ROW, **GRADIENTS}[name]
+    args, kwargs = of_dtype((args, kwargs), dtype)
+    found = {}
+    with op.use_backend("numba"):
+        for count in (1, 2):
+            numba.set_num_threads(count)
+            found[count] = function(*args, **kwargs)
+            assert parallel == [2] * (count - 1)
+        for count in (3, 7):
+            monkeypatch.setattr(threads, "share_count", lambda count=count: count)
+            found[count] = function(*args, **kwargs)
+        assert parallel[:2] == [2, 3]
+        assert parallel[2] > 3  # as many as there are blocks for
+        whole = slice(1, None) if name in GRADIENTS else slice(None)
+        for count in (2, 3, 7):
+            assert bits(found[count])[whole] == bits(found[1])[whole], count
+    # As it is written, to rounding: bits that are the same and wrong would be no use.
+    with op.use_backend("numpy"):
+        written = function(*args, **kwargs)
+    tolerance = {"float32": 2e-5, "float64": 4e-14}[dtype]
+    for mine, theirs in zip(leaves(found[2]), leaves(written), strict=True):
+        scale = max(1.0, float(np.abs(theirs).max()))
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * scale)
+
+
+def test_a_row_s_bits_do_not_depend_on_the_other_rows() -> None:
+    """Of a batch that is a part of the other, and begins where that has a block's beginning."""
+    labels = classes(*WIDE.shape)
+    with op.use_backend("numba"):
+        whole = op.softmax_cross_entropy_with_grad(WIDE, labels, reduction="none")
+        for rows in (1, 2, 17, 1000):
+            part = op.softmax_cross_entropy_with_grad(WIDE[-rows:], labels[-rows:], reduction="none")
+            assert bits(part) == bits((whole[0][-rows:], whole[1][-rows:]))
+
+
+# Events, each in a process of its own that has two of Numba's threads, on one of its layers.
+
+NAMES = ["softmax", "softmax_cross_entropy_with_grad wide", "mlp_forward", "linear_backward", "train_step"]
+
+
+def require_right(answers: dict[str, list[bytes]] | None = None, count: int = 2) -> dict[str, list[bytes]]:
+    """Values as NumPy has them; and the bits of `answers`, if there are some already."""
+    numba.set_num_threads(count)
+    found = {}
+    for name in NAMES:
+        function, args, kwargs = ALL[name]
+        result = function(*args, **kwargs)
+        with op.use_backend("numpy"):
+            written = function(*args, **kwargs)
+        for mine, theirs in zip(leaves(result), leaves(written), strict=True):
+            if theirs is not None:
+                np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+        found[name] = bits(result)
+    assert answers is None or found == answers
+    return found
+
+
+def ran_on_threads(work: Callable[[], Any]) -> tuple[Any, int]:
+    actual, ran = threads._parallel, []
+    threads._parallel = lambda: lambda *args: (ran.append(1), actual()(*args))[1]  # type: ignore[assignment]
+    try:
+        return work(), len(ran)
+    finally:
+        threads._parallel = actual
+
+
+def several_threads_call_at_once() -> None:
+    answers, ran = ran_on_threads(require_right)
+    assert ran == len(NAMES)
+    with ThreadPoolExecutor(5) as pool:
+        for call in [pool.submit(lambda: [require_right(answers) for _ in range(3)]) for _ in range(5)]:
+            call.result()
+
+
+def threads_with_other_numbers_of_threads_call_at_once() -> None:
+    answers = {count: require_right(count=count) for count in (1, 2)}
+    assert answers[1] != answers[2], "sums over rows show in their bits how many shares there were"
+
+    def work(count: int) -> None:
+        numba.set_num_threads(count)
+        for _ in range(60):
+            for name in NAMES:
+                function, args, kwargs = ALL[name]
+                assert bits(function(*args, **kwargs)) == answers[count][name]
+
+    with ThreadPoolExecutor(4) as pool:
+        for call in [pool.submit(work, count) for count in (1, 2, 1, 2)]:
+            call.result()
+
+
+def children_after_a_fork() -> None:
+    answers, ran = ran_on_threads(require_right)
+    assert ran == len(NAMES)
+
+    def child() -> None:
+        assert ran_on_threads(lambda: require_right(answers))[1] == 0
+        in_forked_child(lambda: require_right(answers))
+
+    in_forked_child(child)
+    with ThreadPoolExecutor(1) as pool:
+        forked = pool.submit(in_forked_child, child)
+        for _ in range(3):
+            require_right(answers)
+        forked.result()
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("machine_code")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(
+    "event",
+    [several_threads_call_at_once, threads_with_other_numbers_of_threads_call_at_once, children_after_a_fork],
+    ids=lambda event: event.__name__,
+)
+def test_every_layer_gives_the_same_bits(event: Callable[[], None], layer: str, kept: Path) -> None:
+    needs_two_threads()
+    code = f"import test_bits; test_bits.{event.__name__}()\nassert numba.threading_layer() == {layer!r}"
+    finish(start(code, kept, layer))

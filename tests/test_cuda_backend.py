@@ -1,0 +1,216 @@
+"""The run side of the GPU backend: memory, alignment, graphs, and what is launched with what."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import host_cuda
+import numpy as np
+import pytest
+from array_api_compat import array_namespace
+from host_device import HostDevice
+from onepass.backends.cuda_backend import MOST_GRAPHS, CudaProgram
+from onepass.backends.cuda_stages import ROWS_OF_BLOCK, Stages
+from onepass.backends.trees import leaves
+
+import onepass as op
+from onepass import kernels
+
+pytestmark = pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
+
+
+class PooledDevice(HostDevice):
+    """Gives freed memory out again, as CuPy's pool does, and records launches for a graph."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.pool: dict[tuple[Any, ...], list[Any]] = {}
+        self.replays = 0
+        self.recording: list[Callable[[], None]] | None = None
+        self.can_record = True
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        assert self.recording is None, "memory was asked for while a graph is recorded"
+        made = self.pool.setdefault((shape, str(dtype)), [])
+        for array in made:
+            # Nobody but the pool and this loop has it.
+            if _references(array) <= 0:
+                array.reshape(-1).view(np.uint8)[...] = 0xFF
+                return array
+        made.append(super().empty(shape, dtype))
+        return made[-1]
+
+    def plain(self, array: Any, dtype: str) -> Any:
+        return array if array.flags.carray and array.dtype == dtype else super().plain(array, dtype)
+
+    def launch(self, kernel: Any, launch: Any, arguments: Any) -> None:
+        if self.recording is not None:
+            self.recording.append(lambda: HostDevice.launch(self, kernel, launch, list(arguments)))
+        else:
+            super().launch(kernel, launch, arguments)
+
+    def product(self, a: Any, b: Any, out: Any, **options: Any) -> None:
+        if self.recording is not None:
+            self.recording.append(lambda: HostDevice.product(self, a, b, out, **options))
+        else:
+            super().product(a, b, out, **options)
+
+    def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
+        if not self.can_record:
+            return None
+        self.recording = launches = []
+        run()
+        self.recording = None
+
+        def replay() -> None:
+            self.replays += 1
+            for launch in launches:
+                launch()
+
+        return replay
+
+
+def _references(array: Any) -> int:
+    """How many hold the array or a view of it, beside the pool, the loop, and this function and its call."""
+    return sys.getrefcount(array) - 4
+
+
+def train_step(params: Any, x: Any, labels: Any, lr: float) -> Any:
+    loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=1e-3)
+    return loss, op.sgd_step(params, grads, lr)
+
+
+def network(random: np.random.Generator) -> tuple[Any, Any, Any]:
+    params = [(random.normal(size=(3, 8)), np.zeros(8)), (random.normal(size=(8, 4)), np.zeros(4))]
+    return params, random.normal(size=(6, 3)), random.integers(0, 4, 6)
+
+
+def test_a_training_loop_is_recorded_once_and_replayed_with_every_rate() -> None:
+    random = np.random.default_rng(0)
+    params, x, labels = network(random)
+    device = PooledDevice()
+    donated = tuple(range(4))
+    program = CudaProgram(train_step, "train_step", (params, x, labels, 0.5), {}, donated, device=device)
+    mine, expected = [(w.copy(), b.copy()) for w, b in params], params
+    for turn in range(5):
+        rate = 0.5 / (turn + 1)
+        loss, mine = program(leaves(((mine, x, labels, rate), {})))
+        with op.use_backend("numpy"):
+            expected_loss, expected = op.kernel(train_step)(expected, x, labels, rate)
+        np.testing.assert_allclose(float(loss), expected_loss, rtol=1e-12)
+        for got, right in zip(leaves(mine), leaves(expected), strict=True):
+            np.testing.assert_allclose(got, right, rtol=1e-11, atol=1e-13)
+        del loss
+    assert device.replays >= 2
+    # The scalar is set outside of the graph, or the rate would have stayed what it was.
+    assert [name for name, _ in device.launches].count("begin") == 5
+
+
+def test_new_addresses_are_not_those_of_a_graph() -> None:
+    random = np.random.default_rng(1)
+    device = PooledDevice()
+    x = random.normal(size=(4, 8))
+    program = CudaProgram(kernels.softmax, "softmax", (x,), {}, device=device)
+    for _ in range(2 * MOST_GRAPHS):
+        x = random.normal(size=(4, 8))
+        for _ in range(3):
+            got = program([x])
+            np.testing.assert_allclose(got, kernels.softmax(x), rtol=1e-13)
+            del got
+
+
+def test_what_cannot_be_recorded_is_run() -> None:
+    device = PooledDevice()
+    device.can_record = False
+    x = np.random.default_rng(2).normal(size=(4, 8))
+    program = CudaProgram(kernels.softmax, "softmax", (x,), {}, device=device)
+    for _ in range(4):
+        np.testing.assert_allclose(program([x]), kernels.softmax(x), rtol=1e-13)
+    assert device.replays == 0
+
+
+def test_alignment_is_looked_at_in_every_call() -> None:
+    x = np.random.default_rng(3).normal(size=(4, 8)).astype(np.float32)
+    device = PooledDevice()
+    program = CudaProgram(kernels.relu, "relu", (x,), {}, device=device)
+    aligned, misaligned = host_cuda.guarded_copy(x), host_cuda.guarded_copy(x, 4)
+    for array in (aligned, misaligned, aligned):
+        np.testing.assert_array_equal(program([array]), np.maximum(x, 0))
+    assert len(device.sources) == 2
+    assert "constexpr int VECTOR = 4;" in device.sources[0]
+    assert "constexpr int VECTOR = 1;" in device.sources[1]
+
+
+def test_a_donated_argument_that_is_another_one_too_is_not_written_over() -> None:
+    x = np.random.default_rng(4).normal(size=(4, 8))
+    device = PooledDevice()
+
+    def program(a: Any, b: Any) -> Any:
+        return 2 * a, a + b
+
+    compiled = CudaProgram(program, "program", (x, x.copy()), {}, (0,), device=device)
+    assert compiled.plan.donated
+    before = x.copy()
+    doubled, added = compiled([x, x])
+    np.testing.assert_array_equal(x, before)
+    np.testing.assert_array_equal(doubled, 2 * before)
+    np.testing.assert_array_equal(added, 2 * before)
+
+
+def test_nothing_is_launched_for_no_rows() -> None:
+    device = PooledDevice()
+    logits, labels = np.empty((0, 5)), np.empty(0, np.int64)
+    program = CudaProgram(
+        kernels.softmax_cross_entropy_with_grad, "loss", (logits, labels), {}, device=device
+    )
+    loss, grad = program([logits, labels])
+    assert np.isnan(loss)
+    assert grad.shape == (0, 5)
+    assert all(launch.grid > 0 for _, launch in device.launches)
+    assert [name for name, _ in device.launches] == ["finish0"]
+
+
+def test_row_blocks_hold_to_their_budget_and_give_the_same() -> None:
+    random = np.random.default_rng(5)
+    x, weight = random.normal(size=(200, 3)), random.normal(size=(3, 40))
+    labels = random.integers(0, 40, 200)
+
+    def head(x: Any, weight: Any, labels: Any) -> Any:
+        loss, grad = op.softmax_cross_entropy_with_grad(op.linear(x, weight), labels)
+        return loss, grad @ weight.T, x.T @ grad
+
+    small = functools.partial(Stages, budget=2 * ROWS_OF_BLOCK * 40 * 8)
+    device = PooledDevice()
+    program = CudaProgram(head, "head", (x, weight, labels), {}, device=device, stages=small)
+    got = program([x, weight, labels])
+    assert [name for name, _ in device.launches].count("rows0_1") == 4
+    assert program.variant(aligned=True).bytes < 2.2 * ROWS_OF_BLOCK * 40 * 8
+    with op.use_backend("numpy"):
+        expected = op.kernel(head)(x, weight, labels)
+    for mine, right in zip(got, expected, strict=True):
+        np.testing.assert_allclose(mine, right, rtol=1e-12, atol=1e-14)
+
+
+def test_arrays_of_two_libraries_are_an_error() -> None:
+    strict = pytest.importorskip("array_api_strict")
+    x, other = np.ones(3), strict.ones(3)
+
+    def program(a: Any, b: Any) -> Any:
+        return array_namespace(a).exp(a), b
+
+    with pytest.raises(TypeError, match="program: got arrays of array_api_strict and numpy"):
+        CudaProgram(program, "program", (x, other), {}, device=HostDevice())
+
+
+def test_halves_with_products_are_never_recorded() -> None:
+    device = PooledDevice()
+    x, weight = np.ones((4, 3), np.float16), np.ones((3, 2), np.float16)
+    program = CudaProgram(kernels.linear, "linear", (x, weight), {}, device=device)
+    for _ in range(3):
+        out = program([x, weight])
+        assert out.dtype == np.float16
+        np.testing.assert_array_equal(out, np.full((4, 2), 3))
+    assert device.replays == 0

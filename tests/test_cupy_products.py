@@ -1,0 +1,86 @@
+"""Products of CuPy's arrays, on a stand-in that multiplies as cuBLAS does; nothing here runs on a GPU."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from onepass.backends import cupy_device
+from recorded_cupy import Array, Recorder, installed
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorder:
+    return installed(monkeypatch, tmp_path)
+
+
+def _matrix(rows: int, columns: int, dtype: str, seed: int) -> Any:
+    """A matrix between NaNs, which a product that reads or writes beyond it meets."""
+    memory = numpy.full(rows * columns + 512, numpy.nan, dtype)
+    matrix = memory[256 : 256 + rows * columns].reshape(rows, columns).view(Array)
+    matrix[...] = numpy.random.default_rng(seed).normal(size=(rows, columns))
+    return matrix
+
+
+@pytest.mark.parametrize("by_cupy", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("transpose_a", [False, True])
+def test_products(
+    recorder: Recorder, transpose_a: bool, transpose_b: bool, accumulate: bool, dtype: str, by_cupy: bool
+) -> None:
+    if by_cupy:
+        del recorder.cublas.cublasGemmEx_64
+    device = cupy_device.current_device()
+    for rows, columns, inner in itertools.product((0, 1, 3), (0, 1, 5), (0, 1, 4)):
+        a = _matrix(*((inner, rows) if transpose_a else (rows, inner)), dtype, 1)
+        b = _matrix(*((columns, inner) if transpose_b else (inner, columns)), dtype, 2)
+        out = _matrix(rows, columns, dtype, 3)
+        before = numpy.array(out) if accumulate else numpy.zeros_like(out)
+        if not accumulate:
+            out[...] = numpy.nan
+        recorder.cublas.precisions.clear()
+        device.product(a, b, out, transpose_a=transpose_a, transpose_b=transpose_b, accumulate=accumulate)
+        expected = before + (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+        numpy.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
+        memory = out
+        while memory.base is not None:
+            memory = memory.base
+        assert numpy.isnan(memory[:256]).all()
+        assert numpy.isnan(memory[256 + out.size :]).all()
+        assert len(recorder.cublas.precisions) == (min(rows, columns, inner) > 0)
+
+
+def _multiply(recorder: Recorder, dtype: str) -> None:
+    a, out = _matrix(2, 2, dtype, 1), _matrix(2, 2, dtype, 2)
+    device = cupy_device.current_device()
+    device.product(a, a, out, transpose_a=False, transpose_b=True, accumulate=False)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "chosen", "precision"),
+    [("float32", 1, 68), ("float32", 2, 69), ("float32", 7, 77), ("float64", 1, 70), ("float64", 2, 71)],
+)
+def test_products_are_as_precise_as_cupys(
+    recorder: Recorder, dtype: str, chosen: int, precision: int
+) -> None:
+    recorder.compute_type = chosen
+    _multiply(recorder, dtype)
+    assert recorder.cublas.precisions == [precision]
+
+
+def test_products_use_the_current_stream(recorder: Recorder) -> None:
+    _multiply(recorder, "float32")
+    with recorder.stream() as stream:
+        _multiply(recorder, "float32")
+    assert recorder.cublas.streams == [0, stream.ptr]
+
+
+def test_a_failing_product_is_an_error(recorder: Recorder) -> None:
+    recorder.cublas.status = 13
+    with pytest.raises(RuntimeError, match="13"):
+        _multiply(recorder, "float32")
