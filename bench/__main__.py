@@ -22,6 +22,7 @@ from .workloads import WORKLOADS
 def main() -> int:
     """Exit with 1 where a peer failed or results differ."""
     arguments = _parser().parse_args()
+    arguments.output = arguments.output or Path("bench-results", "gpu" if arguments.gpu else "")
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.redraw:
         run = json.loads(arguments.redraw.read_text())
@@ -33,11 +34,17 @@ def main() -> int:
         print(*(WORKLOADS[index].name for index in indices), sep="\n")
         return 0
     with tempfile.TemporaryDirectory(prefix="onepass-bench-") as scratch:
-        names, missing = _installed(arguments.peers, arguments.output, Path(scratch))
+        names, missing, devices = _installed(
+            arguments.peers, arguments.output, Path(scratch), gpu=arguments.gpu
+        )
+        if arguments.gpu and not set(names) - set(peers.FLOORS):
+            raise SystemExit("--gpu: nothing finds a GPU here; the lines above say why.")
         if arguments.smoke:
             return _smoke(indices, names, arguments.output, Path(scratch))
         options = Options(arguments.output, Path(scratch), arguments.sweeps, arguments.seconds)
-        run = {"machine": machine.describe(), "missing": missing, "workloads": []}
+        run = {"machine": machine.describe(), "missing": missing, "gpu": arguments.gpu, "workloads": []}
+        if arguments.gpu:
+            run["machine"] |= {"GPU": "; ".join(devices), **machine.ON_A_GPU}
         bar = tqdm(indices, unit="workload")
 
         def report(text: str) -> None:
@@ -73,43 +80,52 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="workloads with TEXT in their name")
     parser.add_argument("--peers", default="", metavar="A,B", help=f"of {', '.join(peers.found())}")
+    parser.add_argument(
+        "--gpu", action="store_true", help=f"the table of a GPU; peers: {', '.join(peers.found(gpu=True))}"
+    )
     parser.add_argument("--sweeps", type=int, default=11, help="samples of a workload and peer, at most")
     parser.add_argument("--seconds", type=float, default=4.0, help="for the samples of a workload and peer")
     parser.add_argument("--smoke", action="store_true", help="small sizes, once, results only")
     parser.add_argument("--list", action="store_true", help="the names of the workloads")
     parser.add_argument("--json", type=Path, metavar="FILE", help="results go here, too")
-    parser.add_argument("--output", type=Path, default=Path("bench-results"), metavar="DIR")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="bench-results, or its folder gpu")
     parser.add_argument(
         "--redraw", type=Path, metavar="FILE", help="table and plots of an earlier run's JSON"
     )
     return parser
 
 
-def _installed(wanted: str, output: Path, scratch: Path) -> tuple[list[str], dict[str, str]]:
-    """The peers that run here, in the order of the table, and why the others do not, by title."""
+def _installed(
+    wanted: str, output: Path, scratch: Path, *, gpu: bool
+) -> tuple[list[str], dict[str, str], list[str]]:
+    """The peers that run here, in the order of the table; why the others do not, by title; their devices."""
     chosen = [name for name in wanted.split(",") if name]
-    unknown = set(chosen) - set(peers.found())
+    all_names = peers.found(gpu=gpu)
+    unknown = set(chosen) - set(all_names)
     if unknown:
         raise SystemExit(f"--peers: no peer is called {', '.join(sorted(unknown))}; see --help")
     workers = []
-    for name in peers.found():
+    for name in all_names:
         if not chosen or name in chosen or name in peers.FLOORS:
             (output / f"{name}.log").unlink(missing_ok=True)
             workers.append(Worker(name, output, scratch))
             workers[-1].send("hello")
-    here, missing = [], {}
+    here, missing, devices = [], {}, set[str]()
     for worker in workers:
         try:
             hello = worker.receive()
         except WorkerDiedError as death:
             hello = {"title": worker.peer, "missing": str(death)}
         worker.stop()
+        if "failed" in hello:
+            hello = {"title": worker.peer, "missing": hello["failed"]}
         if hello["missing"]:
             missing[hello["title"]] = hello["missing"]
             tqdm.write(f"left out: {hello['title']}: {hello['missing']}")
         else:
             here.append(worker.peer)
-    return here, missing
+            devices |= {hello["device"]} - {""}
+    return here, missing, sorted(devices)
 
 
 def _smoke(indices: list[int], names: list[str], output: Path, scratch: Path) -> int:

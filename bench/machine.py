@@ -14,6 +14,15 @@ import onepass
 from . import memory
 from .floors import processors
 
+# What the lines of a table on a GPU say beside the name of the device.
+ON_A_GPU = {
+    "clock": "the device's events; cross-entropy and heads a call at a time, each after a write of 256 MiB; "
+    "training steps one after the other. JAX has no events: the host's clock, without what the writes take",
+    "graphs": "training steps of PyTorch, and torch.compile's cross-entropy, are one CUDA graph each; "
+    "onepass and JAX record what they record by themselves",
+    "products": "of float32 in float32 for everybody, without TF32",
+}
+
 
 def describe() -> dict[str, str]:
     """Lines for the table, by what they describe."""

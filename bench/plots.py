@@ -29,6 +29,9 @@ COLOURS = {
     "torch_eager": "#56B4E9",
     "torch_compile": "#0072B2",
     "sklearn_mlp": "#999933",
+    "jax_jit_gpu": "#009E73",
+    "torch_eager_gpu": "#56B4E9",
+    "torch_compile_gpu": "#0072B2",
 }
 OTHER_COLOUR = "#882255"
 MARKS = "osD^vP*X<>"

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from .peers import BASELINE, FLOORS
+from .peers import BASELINE, FLOORS, GPU_BASELINE
 
 # A run as it is written to JSON: {"machine": {...}, "workloads": [{"name": ..., "peers": {peer: entry}}]}.
 Run = Any
@@ -25,8 +25,18 @@ def quartiles(entry: Any) -> tuple[float, float]:
 
 def floor(workload: Any) -> tuple[float, str] | None:
     """The least possible time, and which of the two it is: the work must do both, at best at once."""
-    found = [(median(workload["peers"].get(name)), name.removeprefix("floor_")) for name in FLOORS]
+    found = [(median(workload["peers"].get(name)), _of_floor(name)) for name in FLOORS]
     return max(((seconds, name) for seconds, name in found if seconds is not None), default=None)
+
+
+def _of_floor(name: str) -> str:
+    return name.removeprefix("floor_").removesuffix("_gpu")
+
+
+def copy_rate(workload: Any) -> float | None:
+    """Bytes a second of the copy, which reads one half and writes the other."""
+    seconds = median(workload["peers"].get("floor_copy_gpu") or workload["peers"].get("floor_copy"))
+    return workload["least_bytes"] / seconds if seconds else None
 
 
 def peers_of(run: Run) -> dict[str, str]:
@@ -46,7 +56,7 @@ def markdown(run: Run) -> str:
         "",
         "## Time",
         "",
-        f"Median time of a call; in brackets the ratio to {_title(run, BASELINE)}, below 1 if faster.",
+        f"Median time of a call; in brackets the ratio to {_title(run, _baseline(run))}, below 1 if faster.",
         "The floor is the larger of a copy of the same bytes and the same products. **Bold**: the fastest.",
         "",
         *_times(run),
@@ -57,6 +67,7 @@ def markdown(run: Run) -> str:
         "",
         "## Peak memory",
         "",
+        *(["On the device, of the heads."] if run.get("gpu") else []),
         "The high-water mark of the second call, beyond libraries and inputs; results are in it.",
         "",
         *_memory(run),
@@ -76,9 +87,11 @@ def markdown(run: Run) -> str:
 
 def _times(run: Run) -> Iterable[str]:
     peers = peers_of(run)
-    yield from _header(["workload", *peers.values(), "floor"])
+    # On a GPU the rate says how near to the device the floor itself comes.
+    rate = ["rate of the copy"] if run.get("gpu") else []
+    yield from _header(["workload", *peers.values(), "floor", *rate])
     for workload in run["workloads"]:
-        base = median(workload["peers"].get(BASELINE))
+        base = median(workload["peers"].get(_baseline(run)))
         times = {name: median(workload["peers"].get(name)) for name in peers}
         best = min((t for t in times.values() if t is not None), default=None)
         cells = []
@@ -89,7 +102,11 @@ def _times(run: Run) -> Iterable[str]:
             text = f"**{duration(seconds)}**" if seconds == best else duration(seconds)
             cells.append(text + (f" ({seconds / base:.2f})" if base is not None else ""))
         least = floor(workload)
-        yield _row([workload["name"], *cells, f"{duration(least[0])} {least[1]}" if least else ""])
+        cells.append(f"{duration(least[0])} {least[1]}" if least else "")
+        if rate:
+            a_second = copy_rate(workload)
+            cells.append(f"{size(a_second)}/s" if a_second is not None else "")
+        yield _row([workload["name"], *cells])
 
 
 def _times_floor(run: Run) -> Iterable[str]:
@@ -143,8 +160,8 @@ def _details(run: Run) -> Iterable[str]:
                     f"{duration(low)} to {duration(high)}",
                     str(len(entry["samples"])),
                     f"{statistics.median(entry.get('page_faults') or [0]):.0f}",
-                    f"{operations:.3g}" if name != "floor_copy" else "",
-                    f"{moved:.3g}" if name != "floor_products" else "",
+                    f"{operations:.3g}" if name not in FLOORS or _of_floor(name) != "copy" else "",
+                    f"{moved:.3g}" if name not in FLOORS or _of_floor(name) != "products" else "",
                     f"{entry['error']:.0e}" if entry["error"] is not None else "",
                 ]
             )
@@ -182,6 +199,10 @@ def size(count: float) -> str:
 
 def _three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _baseline(run: Run) -> str:
+    return GPU_BASELINE if run.get("gpu") else BASELINE
 
 
 def _title(run: Run, name: str) -> str:

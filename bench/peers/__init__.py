@@ -12,7 +12,15 @@ A peer is a module with
                         grad_weight) of a head, (loss, [(weight, bias), ...]) of a training step, which
                         carries its parameters on. Raises OtherWorkError for what it does not do.
 
-and, where a wall clock does not do, time_calls(call, count) -> seconds of `count` calls.
+and, where the host's clock and memory do not do,
+
+    time_calls(call, count, workload)
+                        the seconds of `count` calls
+    wait()              for what the last call has promised; results of `prepare` may then be promises
+    memory              an object with `resident`, `start_peak` and `peak`, as `bench.memory` has them
+    device()            the name of what it runs on
+
+A name that ends in "_gpu" is of the table on a GPU, as is onepass_cupy, and all others of the processor's.
 
 Nothing but the peer's own process imports it.
 """
@@ -25,19 +33,22 @@ from typing import Any
 
 # The hand-written one first: ratios are to it, and the others are checked against it.
 BASELINE = "numpy_seeds"
-FLOORS = ("floor_copy", "floor_products")
+GPU_BASELINE = "torch_eager_gpu"
+FLOORS = ("floor_copy", "floor_products", "floor_copy_gpu", "floor_products_gpu")
 
 
 class OtherWorkError(Exception):
     """The peer does not do this workload; its message says why."""
 
 
-def found() -> list[str]:
-    """The names of all peers: the baseline, onepass, the others, and the floors last."""
+def found(*, gpu: bool = False) -> list[str]:
+    """The names of the peers of one table: the baseline, onepass, the others, and the floors last."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
+    names = [name for name in names if name.endswith("_gpu") == gpu or name == "onepass_cupy"]
+    baseline = GPU_BASELINE if gpu else BASELINE
 
     def place(name: str) -> tuple[bool, bool, bool, str]:
-        return name in FLOORS, name != BASELINE, not name.startswith("onepass"), name
+        return name in FLOORS, name != baseline, not name.startswith("onepass"), name
 
     return sorted(names, key=place)
 

@@ -23,25 +23,26 @@ def version() -> str:
     return str(jax.__version__)
 
 
-def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
+# Not annotated in JAX.
+_computed: Any = jax.block_until_ready
+
+
+def prepare(workload: Workload, data: Data, computed: Callable[[Any], Any] = _computed) -> Callable[[], Any]:
+    """computed: what becomes of a result before it is returned"""
     config: Any = jax.config
     config.update("jax_enable_x64", workload.dtype == "float64")
     if workload.kind == "training step":
-        return training_step(workload, data)
+        return training_step(workload, data, computed)
     labels = jnp.asarray(data.labels)
     inputs = (jnp.asarray(data.x), *(jnp.asarray(weight) for weight, _ in data.params))
     loss_of = head_loss if workload.kind == "linear head" else cross_entropy_of_inputs
     value_and_grads = jax.jit(jax.value_and_grad(loss_of))
 
     def call() -> Any:
-        loss, grads = _computed(value_and_grads(inputs, labels))
+        loss, grads = computed(value_and_grads(inputs, labels))
         return loss, *grads
 
     return call
-
-
-# Not annotated in JAX.
-_computed: Any = jax.block_until_ready
 
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
@@ -75,7 +76,7 @@ def head_loss(inputs: Any, labels: Any) -> Any:
     return cross_entropy(inputs[0] @ inputs[1], labels)
 
 
-def training_step(workload: Workload, data: Data) -> Callable[[], Any]:
+def training_step(workload: Workload, data: Data, computed: Callable[[Any], Any]) -> Callable[[], Any]:
     params: Any = [(jnp.array(weight), jnp.array(bias)) for weight, bias in data.params]
     state: Any = ()
     if workload.optimizer == "adam":
@@ -122,7 +123,7 @@ def training_step(workload: Workload, data: Data) -> Callable[[], Any]:
 
     def call() -> Any:
         nonlocal params, state
-        loss, params, state = _computed(run(params, state, xs, ys))
+        loss, params, state = computed(run(params, state, xs, ys))
         return loss, params
 
     return call

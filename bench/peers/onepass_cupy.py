@@ -13,15 +13,20 @@ TITLE = "onepass cupy"
 COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
 
 version = onepass_numpy.version
-time_calls = gpu.time_calls
+wait = gpu.wait
+device = gpu.device
+memory = gpu.PoolMemory()
 
 
 def missing() -> str:
     return onepass_numpy.why_not("cupy")
 
 
+def time_calls(call: Callable[[], Any], count: int, workload: Workload) -> float:
+    return gpu.time_calls(gpu.CupyClock(), call, count, cold=gpu.is_cold(workload))
+
+
 def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
     params = [(gpu.to_device(weight), gpu.to_device(bias)) for weight, bias in data.params]
     on_device = Data(gpu.to_device(data.x), gpu.to_device(data.labels), params)
-    call = onepass_numpy.on_backend("cupy", onepass_numpy.work(workload, on_device))
-    return lambda: gpu.finished(call())
+    return onepass_numpy.on_backend("cupy", onepass_numpy.work(workload, on_device))

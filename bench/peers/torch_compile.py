@@ -23,7 +23,7 @@ def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
     if workload.kind == "training step":
         loss_of = torch_eager.network_loss(workload)
         compiled = torch.compile(loss_of, fullgraph=True, dynamic=False)
-        return torch_eager.training_step(workload, data, compiled)
+        return torch_eager.TrainingStep(workload, data, compiled)
     loss_of = torch_eager.head_loss if workload.kind == "linear head" else torch_eager.cross_entropy
     compiled = torch.compile(loss_of, fullgraph=True, dynamic=False)
     return torch_eager.loss_and_grads(workload, data, compiled)

@@ -24,7 +24,7 @@ def version() -> str:
 
 def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
     if workload.kind == "training step":
-        return training_step(workload, data, network_loss(workload))
+        return TrainingStep(workload, data, network_loss(workload))
     return loss_and_grads(workload, data, head_loss if workload.kind == "linear head" else cross_entropy)
 
 
@@ -36,10 +36,12 @@ def head_loss(inputs: list[Any], labels: Any) -> Any:
     return functional.cross_entropy(inputs[0] @ inputs[1], labels)
 
 
-def loss_and_grads(workload: Workload, data: Data, loss_of: Callable[..., Any]) -> Callable[[], Any]:
+def loss_and_grads(
+    workload: Workload, data: Data, loss_of: Callable[..., Any], device: str = "cpu"
+) -> Callable[[], Any]:
     arrays = [data.x, *(weight for weight, _ in data.params)]
-    inputs = [torch.from_numpy(array).requires_grad_() for array in arrays]
-    labels = torch.from_numpy(data.labels)
+    inputs = [torch.from_numpy(array).to(device).requires_grad_() for array in arrays]
+    labels = torch.from_numpy(data.labels).to(device)
 
     def call() -> Any:
         loss = loss_of(inputs, labels)
@@ -71,23 +73,44 @@ def network_loss(workload: Workload) -> Callable[..., Any]:
     return loss_of
 
 
-def training_step(workload: Workload, data: Data, loss_of: Callable[..., Any]) -> Callable[[], Any]:
-    params = [torch.tensor(array).requires_grad_() for pair in data.params for array in pair]
-    batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data.batches(workload.rows)]
-    lr = LEARNING_RATES[workload.optimizer]
-    adam = torch.optim.Adam(params, lr, fused=True) if workload.optimizer == "adam" else None
+class TrainingStep:
+    """A step, or an epoch of them, which carries its parameters and the optimiser's state on."""
 
-    def call() -> Any:
-        for x, labels in batches:
-            loss = loss_of(params, x, labels)
+    def __init__(
+        self, workload: Workload, data: Data, loss_of: Callable[..., Any], device: str = "cpu"
+    ) -> None:
+        self._loss_of, self._lr = loss_of, LEARNING_RATES[workload.optimizer]
+        self._params = [
+            torch.tensor(array, device=device).requires_grad_() for pair in data.params for array in pair
+        ]
+        self._batches = [
+            (torch.from_numpy(x).to(device), torch.from_numpy(y).to(device))
+            for x, y in data.batches(workload.rows)
+        ]
+        self._adam: torch.optim.Adam | None = None
+        if workload.optimizer == "adam":
+            self._adam = torch.optim.Adam(self._params, self._lr, fused=True, capturable=device != "cpu")
+
+    def __call__(self) -> Any:
+        params = self._params
+        for x, labels in self._batches:
+            loss = self._loss_of(params, x, labels)
             grads = torch.autograd.grad(loss, params)
-            if adam is None:
+            if self._adam is None:
                 with torch.no_grad():
-                    torch._foreach_add_(params, grads, alpha=-lr)
+                    torch._foreach_add_(params, grads, alpha=-self._lr)
             else:
                 for param, grad in zip(params, grads, strict=True):
                     param.grad = grad
-                adam.step()
+                self._adam.step()
         return loss.detach(), list(zip(params[::2], params[1::2], strict=True))
 
-    return call
+    def restart(self, data: Data) -> None:
+        """As if nothing had been called; every tensor stays where it is."""
+        arrays = [array for pair in data.params for array in pair]
+        with torch.no_grad():
+            for param, array in zip(self._params, arrays, strict=True):
+                param.copy_(torch.from_numpy(array))
+        for state in self._adam.state.values() if self._adam is not None else ():
+            for tensor in state.values():
+                tensor.zero_()

@@ -1,0 +1,144 @@
+"""What the peers on PyTorch share on a GPU: its events, its memory, and work recorded as one CUDA graph.
+
+Nobody has run this file on a device yet.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from . import gpu
+from .workloads import Workload
+
+DEVICE = "cuda"
+_cuda: Any = torch.cuda  # partly without annotations
+# As PyTorch's documentation has it: what is recorded has run before, on a stream of its own.
+WARM_UPS = 3
+
+
+class TorchClock:
+    """Events on PyTorch's current stream."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(gpu.FLUSH_BYTES, dtype=torch.uint8, device=DEVICE)
+
+    def flush(self) -> None:
+        self._memory.zero_()
+
+    def event(self) -> Any:
+        event = _cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def seconds(self, start: Any, end: Any) -> float:
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1e3
+
+
+class AllocatorMemory:
+    """PyTorch's memory in the words of `memory`: what tensors take of the device's."""
+
+    def resident(self) -> int:
+        gc.collect()
+        return torch.cuda.memory_allocated()
+
+    def start_peak(self) -> None:
+        torch.cuda.reset_peak_memory_stats()
+
+    def peak(self) -> int:
+        return torch.cuda.max_memory_allocated()
+
+
+def time_calls(call: Callable[[], Any], count: int, workload: Workload) -> float:
+    return gpu.time_calls(TorchClock(), call, count, cold=gpu.is_cold(workload))
+
+
+def missing() -> str:
+    return "" if torch.cuda.is_available() else "PyTorch finds no GPU"
+
+
+def wait() -> None:
+    torch.cuda.synchronize()
+
+
+def device() -> str:
+    return f"{torch.cuda.get_device_name()}, PyTorch's CUDA {torch.version.cuda}"
+
+
+def as_precise_as_the_others() -> None:
+    """Products of float32 in float32, which is PyTorch's own default, whatever the environment says."""
+    torch.set_float32_matmul_precision("highest")
+
+
+def recorded(work: Callable[[], Any], restart: Callable[[], None] = lambda: None) -> Callable[[], Any]:
+    """`work` as a CUDA graph, recorded by the first call.
+
+    restart: undoes what calls of `work` have changed, in the same memory
+    """
+    replay: Callable[[], None] | None = None
+    result: Any = None
+
+    def call() -> Any:
+        nonlocal replay, result
+        if replay is None:
+            _warm_up(work)
+            restart()
+            replay, result = _record(work)
+        replay()
+        return result
+
+    return call
+
+
+def _warm_up(work: Callable[[], Any]) -> None:
+    stream = _cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UPS):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+
+
+def _record(work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+    """What does the work once more, and the tensors in which its results then are."""
+    graph = _cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = work()
+    return graph.replay, result
+
+
+def products_of(workload: Workload) -> Callable[[], None] | None:
+    """A call of the workload's matrix products, written into tensors that are there; None if it has none."""
+    if not workload.products:
+        return None
+    as_precise_as_the_others()
+    dtype = getattr(torch, workload.dtype)
+    tensors: dict[tuple[int, int], Any] = {}
+
+    def tensor(rows: int, columns: int) -> Any:
+        # Of one size each, since a floor should not hold more than a peer.
+        if (rows, columns) not in tensors:
+            tensors[rows, columns] = torch.randn(rows, columns, dtype=dtype, device=DEVICE)
+        return tensors[rows, columns]
+
+    steps: list[tuple[Any, Any, Any]] = []
+    rows = workload.rows
+    for product, d, k in workload.products:
+        x, weight, grad = tensor(rows, d), tensor(d, k), tensor(rows, k)
+        if product == "forward":
+            steps.append((x, weight, torch.empty_like(grad)))
+        elif product == "weight":
+            steps.append((x.T, grad, torch.empty_like(weight)))
+        else:
+            steps.append((grad, weight.T, torch.empty_like(x)))
+
+    def call() -> None:
+        for _ in range(workload.batches):
+            for left, right, out in steps:
+                torch.mm(left, right, out=out)
+
+    return call

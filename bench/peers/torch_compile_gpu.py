@@ -1,0 +1,46 @@
+"""torch.compile on a GPU: the loss compiled, and the whole call one CUDA graph, but for a head.
+
+Recorded by hand and not by mode="reduce-overhead", which would copy the data into memory of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .. import gpu_torch
+from ..workloads import Data, Workload
+from . import torch_eager, torch_eager_gpu
+
+TITLE = "torch.compile"
+COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+
+version = torch_eager.version
+missing = gpu_torch.missing
+wait = gpu_torch.wait
+device = gpu_torch.device
+time_calls = gpu_torch.time_calls
+memory = torch_eager_gpu.memory
+
+
+def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
+    gpu_torch.as_precise_as_the_others()
+    # Compiled for these sizes alone, its best case, whatever was compiled before.
+    torch._dynamo.reset()
+    if workload.kind == "training step":
+        step = torch_eager.TrainingStep(
+            workload, data, _compiled(torch_eager.network_loss(workload)), gpu_torch.DEVICE
+        )
+        return gpu_torch.recorded(step, lambda: step.restart(data))
+    if workload.kind == "linear head":
+        # A graph gains nothing here, and would hide its memory from the allocator's count.
+        return torch_eager.loss_and_grads(workload, data, _compiled(torch_eager.head_loss), gpu_torch.DEVICE)
+    compiled = _compiled(torch_eager.cross_entropy)
+    return gpu_torch.recorded(torch_eager.loss_and_grads(workload, data, compiled, gpu_torch.DEVICE))
+
+
+def _compiled(loss_of: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = torch.compile(loss_of, fullgraph=True, dynamic=False)
+    return compiled
