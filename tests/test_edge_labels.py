@@ -18,6 +18,12 @@ LOSSES = ["softmax_cross_entropy", "nll_loss", "multiclass_hinge"]
 N, K = 6, 5
 LOGITS = np.random.default_rng(3).standard_normal((N, K))
 LABELS = np.array([4, 0, 2, 3, 1, 4])
+LABEL_OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "ignore_index": {"ignore_index": 4},
+    "class_weight": {"class_weight": np.arange(1.0, K + 1)},
+    "both": {"ignore_index": 4, "class_weight": np.arange(1.0, K + 1)},
+}
 
 
 def with_grad(name: str) -> Callable[..., Any]:
@@ -43,17 +49,30 @@ def call(name: str, scores: Any, labels: Any) -> Any:
     return getattr(op, name)(*([1.0] if name.endswith("_backward") else []), scores, labels)
 
 
-@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize(
-    "options", [{}, {"ignore_index": 4}, {"class_weight": np.arange(1.0, K + 1)}], ids=str
+    ("name", "options", "backend"),
+    [
+        # Every dtype is another program: one loss with all that reads labels, and the others as written.
+        pytest.param(
+            name,
+            options,
+            backend,
+            marks=[pytest.mark.slow] * (backend == "numba" and (name, option) != (LOSSES[0], "both")),
+            id=f"{backend}-{name}-{option}",
+        )
+        for backend in ("numpy", "numba")
+        for name in LOSSES
+        for option, options in LABEL_OPTIONS.items()
+    ],
 )
-def test_every_integer_dtype_gives_the_same_bits(name: str, options: dict[str, Any]) -> None:
-    loss, grad = with_grad(name)(LOGITS, LABELS, reduction="none", **options)
-    assert np.count_nonzero(loss) >= 3
-    for dtype in [*INTEGERS, ">i4", ">u2"]:
-        got_loss, got_grad = with_grad(name)(LOGITS, LABELS.astype(dtype), reduction="none", **options)
-        np.testing.assert_array_equal(got_loss, loss, strict=True, err_msg=dtype)
-        np.testing.assert_array_equal(got_grad, grad, strict=True, err_msg=dtype)
+def test_every_integer_dtype_gives_the_same_bits(name: str, options: dict[str, Any], backend: str) -> None:
+    with op.use_backend(backend):
+        loss, grad = with_grad(name)(LOGITS, LABELS, reduction="none", **options)
+        assert np.count_nonzero(loss) >= 3
+        for dtype in [*INTEGERS, ">i4", ">u2"]:
+            got_loss, got_grad = with_grad(name)(LOGITS, LABELS.astype(dtype), reduction="none", **options)
+            np.testing.assert_array_equal(got_loss, loss, strict=True, err_msg=dtype)
+            np.testing.assert_array_equal(got_grad, grad, strict=True, err_msg=dtype)
 
 
 @pytest.mark.parametrize("other", ["strict", "torch", "jax"])

@@ -28,7 +28,7 @@ def run_spiral(*options: str, folder: Path) -> tuple[list[dict[str, Any]], str]:
     return json.loads((folder / "figures.json").read_text(encoding="utf-8"))["runs"], done.stdout
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def test_spiral_ends_where_the_course_ends(dtype: str, tmp_path: Path) -> None:
     runs, printed = run_spiral("--dtype", dtype, folder=tmp_path)
     assert len(runs) % 2 == 0

@@ -13,19 +13,27 @@ from hypothesis import strategies as st
 
 import onepass as op
 
+Batch = tuple[np.ndarray, np.ndarray, float]
+
 
 @st.composite
-def drawn_batches(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
+def drawn_batches(draw: st.DrawFn, shapes: st.SearchStrategy[tuple[int, int]]) -> Batch:
     """Logits, in 64ths so that adding whole numbers is exact, labels and a factor."""
-    rows, classes = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    rows, classes = draw(shapes)
     numerators = draw(st.lists(st.integers(-2048, 2048), min_size=rows * classes, max_size=rows * classes))
     picks = draw(st.lists(st.integers(0, classes - 1), min_size=rows, max_size=rows))
     return np.reshape(numerators, (rows, classes)) / 64, np.array(picks), draw(st.integers(-40, 40)) / 4
 
 
+ANY_SHAPE = st.tuples(st.integers(1, 5), st.integers(1, 5))
+# One row, one class and any other number of classes are another program each, for each way to call a loss.
+BACKENDS = [
+    pytest.param("numpy", ANY_SHAPE, id="numpy"),
+    pytest.param("numba", st.tuples(st.integers(2, 5), st.just(5)), id="numba"),
+    pytest.param("numba", ANY_SHAPE, marks=pytest.mark.slow, id="numba, any shape"),
+]
 LABEL_LOSSES = ("softmax_cross_entropy", "nll_loss", "multiclass_hinge")
 REDUCTIONS = ("mean", "sum", "none")
-Batch = tuple[np.ndarray, np.ndarray, float]
 cross_entropy, with_grad = op.softmax_cross_entropy, op.softmax_cross_entropy_with_grad
 
 
@@ -102,7 +110,15 @@ def backward_is_linear_and_all_forms_agree(batch: Batch) -> None:
         backward_is_linear_and_all_forms_agree,
     ],
 )
+@pytest.mark.parametrize(("backend", "shapes"), BACKENDS)
 @settings(derandomize=True, max_examples=25, deadline=None)
-@given(batch=drawn_batches())
-def test_property(holds: Callable[[Batch], None], batch: Batch) -> None:
-    holds(batch)
+@given(data=st.data())
+def test_property(
+    holds: Callable[[Batch], None],
+    backend: str,
+    shapes: st.SearchStrategy[tuple[int, int]],
+    data: st.DataObject,
+) -> None:
+    batch = data.draw(drawn_batches(shapes))
+    with op.use_backend(backend):
+        holds(batch)

@@ -102,8 +102,13 @@ def elementwise_pairs() -> list[Pair]:
     return pairs
 
 
+# Formulas against formulas; compiled ones are held against these in test_kernels.
+OF_ARRAYS = pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
+
+
+@OF_ARRAYS
 @pytest.mark.parametrize("pair", label_pairs() + elementwise_pairs(), ids=str)
-def test_loss_and_gradient_are_those_of_autograd(pair: Pair) -> None:
+def test_loss_and_gradient_are_those_of_autograd(pair: Pair, backend: str) -> None:
     reduction = pair.our_options.get("reduction", "mean")
     scores, target = map(to_torch, pair.args)
     scores.requires_grad_()
@@ -114,12 +119,13 @@ def test_loss_and_gradient_are_those_of_autograd(pair: Pair) -> None:
     grad_out = torch.randn(loss.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     (weighted,) = torch.autograd.grad(loss, scores, grad_out)
 
-    assert_close(getattr(op, pair.ours)(*pair.args, **pair.our_options), loss)
-    got, grad = getattr(op, f"{pair.ours}_with_grad")(*pair.args, **pair.our_options)
-    assert_close(got, loss)
-    assert_close(grad, summed)
-    ours = grad_out.numpy() if reduction == "none" else grad_out.item()
-    assert_close(getattr(op, f"{pair.ours}_backward")(ours, *pair.args, **pair.our_options), weighted)
+    with op.use_backend(backend):
+        assert_close(getattr(op, pair.ours)(*pair.args, **pair.our_options), loss)
+        got, grad = getattr(op, f"{pair.ours}_with_grad")(*pair.args, **pair.our_options)
+        assert_close(got, loss)
+        assert_close(grad, summed)
+        ours = grad_out.numpy() if reduction == "none" else grad_out.item()
+        assert_close(getattr(op, f"{pair.ours}_backward")(ours, *pair.args, **pair.our_options), weighted)
 
     # On tensors the forward kernel is differentiable, and autograd finds what `_backward` says.
     options = {name: to_torch(value) for name, value in pair.our_options.items()}
@@ -210,15 +216,17 @@ ACTIVATIONS: list[Pair] = [
 ]
 
 
+@OF_ARRAYS
 @pytest.mark.parametrize("pair", ACTIVATIONS, ids=str)
-def test_activation_and_its_backward_are_those_of_autograd(pair: Pair) -> None:
+def test_activation_and_its_backward_are_those_of_autograd(pair: Pair, backend: str) -> None:
     values = to_torch(pair.args[0]).requires_grad_()
     grad_out = to_torch(np.random.default_rng(0).standard_normal(values.shape))
     expected = pair.theirs(values, **pair.their_options)
     (grad,) = torch.autograd.grad(expected, values, grad_out)
-    out = getattr(op, pair.ours)(pair.args[0], **pair.our_options)
-    assert_close(out, expected)
-    assert_close(getattr(op, f"{pair.ours}_backward")(grad_out.numpy(), out, **pair.our_options), grad)
+    with op.use_backend(backend):
+        out = getattr(op, pair.ours)(pair.args[0], **pair.our_options)
+        assert_close(out, expected)
+        assert_close(getattr(op, f"{pair.ours}_backward")(grad_out.numpy(), out, **pair.our_options), grad)
     on_tensors = getattr(op, pair.ours)(values, **pair.our_options)
     assert_close(on_tensors, expected)
     # At a tie autograd halves the slope of a maximum, where relu_backward and F.relu have 0.
@@ -281,9 +289,10 @@ OPTIMIZERS: list[tuple[str, str | None, str, dict[str, Any], dict[str, Any]]] = 
 ]
 
 
+@OF_ARRAYS
 @pytest.mark.parametrize(("step", "init", "name", "options", "others"), OPTIMIZERS)
 def test_optimizer_takes_the_steps_of_pytorch(
-    step: str, init: str | None, name: str, options: dict[str, Any], others: dict[str, Any]
+    step: str, init: str | None, name: str, options: dict[str, Any], others: dict[str, Any], backend: str
 ) -> None:
     draw = np.random.default_rng(1)
     params: Any = {
@@ -299,10 +308,11 @@ def test_optimizer_takes_the_steps_of_pytorch(
             tensor.grad = to_torch(array)
         optimizer.step()
         grads = {"layers": [tuple(arrays[:2])], "scale": arrays[2]}
-        if state is None:
-            params = getattr(op, step)(params, grads, **options)
-        else:
-            params, state = getattr(op, step)(params, grads, state, **options)
+        with op.use_backend(backend):
+            if state is None:
+                params = getattr(op, step)(params, grads, **options)
+            else:
+                params, state = getattr(op, step)(params, grads, state, **options)
         for got, tensor in zip((*params["layers"][0], params["scale"]), tensors, strict=True):
             assert_close(got, tensor)
         for key, tree in ({} if state is None else state).items():
