@@ -22,6 +22,9 @@ def may_take(plan: Plan, result: Node, given: Node) -> bool:
     # Equal axes, and not only equal sizes: then whoever reads it reads the element he is about to write.
     if result.axes != given.axes or [a is None for a in result.shape] != [a is None for a in given.shape]:
         return False
+    # Single numbers are made wherever they are needed, also when all loops are done.
+    if any(kind(node) == "number" and given in sources(node) for node in plan.schedule.when):
+        return False
     home = next(phase for phase in plan.schedule.phases if result in phase.kept)
     for inside in plan.bodies:
         phase = inside.phase

@@ -37,6 +37,18 @@ class Axes:
         self._together[a.find()] = beside_a | beside_b
 
 
+def _apart(shape: Shape) -> Shape:
+    """The shape with an axis for each dimension: of a product with itself both are the same one."""
+    seen: set[Axis] = set()
+    dimensions: list[Axis | None] = []
+    for axis in shape:
+        own = fresh(axis) if axis is not None and axis.find() in seen else axis
+        dimensions.append(own)
+        if own is not None:
+            seen.add(own.find())
+    return tuple(dimensions)
+
+
 def fresh(axis: Axis | None) -> Axis | None:
     """Another axis of the same size."""
     return None if axis is None else Axis(axis.size, axis.find().source)
@@ -96,6 +108,7 @@ class _Rebuild:
 
     def elementwise(self, operation: str, inputs: list[Node], old: Node, target: Shape | None) -> Node:
         """Line up the dimensions from the last on; a value whose own would fall together is copied first."""
+        target = None if target is None else _apart(target)
         ndim = max([node.ndim for node in inputs] + [len(target or ())])
         missing: list[Axis | None] = [None] * (ndim - len(target or ()))
         shape = missing + list(target or ())

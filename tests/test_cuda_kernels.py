@@ -280,6 +280,5 @@ def test_a_number_that_is_picked_from_sums_waits_until_all_blocks_have_made_them
     assert device.launches[-1][0] == "outputs"  # not the kernel that makes the sums
 
 
-@pytest.mark.xfail(strict=True, reason="numbers are made at the end, when the argument is overwritten")
 def test_a_number_that_is_picked_from_a_donated_argument() -> None:
     check(Call(picked_and_doubled, (np.arange(8.0), np.array([3])), {}, ("x",)))
