@@ -29,7 +29,7 @@ from onepass.backends.vector_intrinsics import *
 from onepass.backends.vector_math import *
 
 
-@cfunc(PROGRAM, cache=CACHE, fastmath={"contract"}, error_model="numpy")
+@cfunc(PROGRAM, cache=CACHE, error_model="numpy")
 def program(section, share, shares, table, numbers):
 """
 
@@ -59,10 +59,7 @@ class Printer(RowPrinter):
             axes = ", ".join(self.plan.axes[axis.find()] for axis in memory.axes)
             stored = "uint8" if memory.dtype == "bool" else memory.dtype
             top.add(f"{memory.name} = {stored}_at(table[{first + slot}])  # {memory.kind} ({axes})")
-        head, body = HEADER.split("from onepass.backends.threads")
-        streaming = "from onepass.backends.streaming import fence, stream\n" if self.plan.streamed else ""
-        head += f"{streaming}from onepass.backends.threads{body}"
-        return head + "\n".join(top.lines + sections.lines) + "\n"
+        return HEADER + "\n".join(top.lines + sections.lines) + "\n"
 
     def section(self, number: int, top: Scope) -> None:
         top.add(f"if section == {2 * number}:")
@@ -134,8 +131,6 @@ class Printer(RowPrinter):
                 self.product(step.node, inside)
             else:
                 self.row_loop(step, inside)
-        if any(node in self.plan.streamed for node in phase.kept):
-            scope.add("fence()")
         for node in phase.sums:
             if node in self.sum_slot:
                 place = kept_number(node.dtype, f"{self.sum_slot[node]} + share")

@@ -209,10 +209,9 @@ class RowPrinter(LanePrinter):
     def one_loop(self, axis: Axis, nodes: list[Node], row: Scope, assumed: dict[Node, bool]) -> None:
         reductions = [node for node in nodes if reduces(node) and kind(node) == "row"]
         tiled = [node for node in reductions if node.operation == "sum" and node.dtype == "float32"]
-        streamed = [node for node in nodes if node in self.plan.streamed]
         n = self.length(axis)
         column = Scope(
-            row.indent + (2 if tiled or streamed else 1),
+            row.indent + (2 if tiled else 1),
             [],
             row,
             {**row.index, axis: "column"},
@@ -236,13 +235,11 @@ class RowPrinter(LanePrinter):
                 self.add_to_sum(node, column)
             else:
                 value = written(self.value(node, column), node.dtype)
-                buffer = self.plan.streamed.get(node)
-                place = f"{buffer.name}[column]" if buffer else self.element(node, column)
-                written_last.append(f"{place} = {value}")
+                written_last.append(f"{self.element(node, column)} = {value}")
         for text in written_last:
             column.add(text)
         row.lines += before.lines
-        if tiled or streamed:
+        if tiled:
             row.add(f"for tile in range(0, {n}, {TILE}):")
             inner = Scope(row.indent + 1, row.lines)
             for node in tiled:
@@ -251,11 +248,6 @@ class RowPrinter(LanePrinter):
         else:
             row.add(f"for column in range({n}):")
         row.lines += column.lines
-        for node in streamed:
-            start = self.element(node, row.at(axis, "tile")).removesuffix("]").split("[", 1)
-            size = self.plan.streamed[node].itemsize
-            source = f"offset({self.plan.streamed[node].name}, tile)"
-            row.add(f"    stream(offset({', '.join(start)}), {source}, min({TILE}, {n} - tile), {size})")
         for node in tiled:
             row.add(f"    {names[node]}_all += float64({names[node]})")
         for node in tiled:

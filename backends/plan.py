@@ -11,9 +11,6 @@ from .graph import Axis, Graph, Node, walk
 from .loops import Body, Product, RowLoop, body
 from .schedule import Schedule, base, kind, schedule, sources
 
-# Bytes from which on a result is stored around the caches, and its rows are long enough for that.
-LARGER_THAN_CACHES, LONG_ROW = 64 << 20, 4096
-
 Kind = Literal["argument", "result", "whole", "partial", "block", "row", "lane"]
 
 
@@ -62,8 +59,6 @@ class Plan:
     place: dict[Node, Memory] = field(default_factory=dict)  # of what is in memory as a whole
     local: dict[tuple[int, Node], Memory] = field(default_factory=dict)  # by phase: of blocks and rows
     partial: dict[Node, Memory] = field(default_factory=dict)
-    # Results so large that a row is made in a buffer and stored around the caches.
-    streamed: dict[Node, Memory] = field(default_factory=dict)
     scalars: list[int] = field(default_factory=list)  # leaves of the numbers of a call
     number_sums: list[Node] = field(default_factory=list)  # sums without axes
     number_outputs: list[Node] = field(default_factory=list)
@@ -190,7 +185,6 @@ def _place_locals(plan: Plan, number: int, inside: Body) -> None:
                     plan.local[number, node] = there
                     taken.add(source)
                     break
-        _place_streamed(plan, number, step, phase.axis.find())
         _place_carried(plan, number, step, phase.axis.find())
     for (where, _), memory in list(plan.local.items()):
         if where == number and memory not in plan.memories and memory.kind in ("block", "row"):
@@ -244,20 +238,6 @@ def _loads(node: Node, loop: RowLoop) -> set[Node]:
     return {source for part in _expression(node, loop) for source in sources(part)}
 
 
-def _place_streamed(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
-    """Rows of a result that is larger than the caches, and that its own loop does not read."""
-    read = {source for node in [*loop.levels, *loop.sums] for source in sources(node)}
-    for node in loop.stores:
-        place = plan.where(node, number)
-        columns = tuple(axis for axis in node.axes if axis is not rows)
-        if place is None or place.kind != "result" or not columns or node in read:
-            continue
-        row_bytes = columns[0].size * place.itemsize
-        if node.axes[0] is rows and row_bytes >= LONG_ROW and rows.size * row_bytes >= LARGER_THAN_CACHES:
-            buffer = Memory(f"t{number}_{node.number}", "row", node.dtype, columns, phase=number)
-            plan.streamed[node] = plan.add(buffer)
-
-
 def _place_carried(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
     """A row's values for a later level live in the row of a result that is written later, if there is one."""
     used: set[Memory] = set()
@@ -266,9 +246,9 @@ def _place_carried(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
             (
                 place
                 for store in loop.stores
-                if (place := plan.streamed.get(store) or plan.where(store, number)) is not None
+                if (place := plan.where(store, number)) is not None
                 and place not in used
-                and place.kind in ("result", "block", "whole", "row")
+                and place.kind in ("result", "block", "whole")
                 and place.dtype == node.dtype
                 and store.axes == node.axes
                 and loop.levels[store] == loop.last_level

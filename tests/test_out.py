@@ -49,7 +49,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 @pytest.mark.parametrize("name", CALLS)
 def test_results_are_in_the_arrays_given(name: str, dtype: str, backend: str) -> None:
     function, args = CALLS[name]
