@@ -134,7 +134,7 @@ def test_the_face_offers_every_kernel_with_its_signature() -> None:
         assert name in op.__all__
 
 
-# Every case is another program to compile: in float32 one of each kernel's, unless the slow ones are asked for.
+# Every case is another program to compile; in float32 one of each kernel's does, the others are slow.
 LAST = {case.kernel: case for case in CASES}
 TABLE = [pytest.param(case, "float64", id=f"{case}-float64") for case in CASES] + [
     pytest.param(
