@@ -101,6 +101,7 @@ class Job:
             print(f"rank {self.rank} of {self.size} {why}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(0.5)  # a launcher drops what it has not read of this when the job ends
         self._mpi.COMM_WORLD.Abort(1)
 
     def close(self) -> None:

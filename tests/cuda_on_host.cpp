@@ -68,7 +68,9 @@ const char* refusal(unsigned grid) {
     if (!launch.cluster || launch.cluster > MOST_BLOCKS) return "1 to 16 blocks a cluster";
     if (!grid || grid % launch.cluster) return "a grid above 0 that is a multiple of the cluster";
     if (launch.shared_size > MOST_SHARED) return "at most 232448 bytes of shared memory";
-    if (!stacks) stacks = map(STACK * MOST_THREADS * MOST_BLOCKS);
+    // The first thread's stack has room below it too: what overflows there must not land in foreign memory.
+    if (!stacks)
+        if (auto begin = map(LEAD + STACK * MOST_THREADS * MOST_BLOCKS)) stacks = begin + LEAD;
     if (!memories) memories = map((MOST_SHARED + 4 * SHARED_GUARD) * MOST_BLOCKS);
     return stacks && memories ? nullptr : "more memory for stacks";
 }

@@ -14,6 +14,7 @@ enum class Schedule { forward, reverse, random, unfair };
 constexpr unsigned WARP = 32, MOST_THREADS = 1024, MOST_BLOCKS = 16;
 // Not a power of two, or the stacks of all fibers would meet in the same lines of the cache.
 constexpr size_t STACK = 64 * 1024 + 576;
+constexpr size_t LEAD = 4 * 1024 * 1024;
 constexpr Word CANARY = 0x5ca1ab1e0ddba11ull;
 
 #if defined __x86_64__ && !defined CUDA_ON_HOST_UCONTEXT
