@@ -44,13 +44,13 @@ class AllocatorMemory:
 
     def resident(self) -> int:
         gc.collect()
-        return torch.cuda.memory_allocated()
+        return int(torch.cuda.memory_allocated())
 
     def start_peak(self) -> None:
         torch.cuda.reset_peak_memory_stats()
 
     def peak(self) -> int:
-        return torch.cuda.max_memory_allocated()
+        return int(torch.cuda.max_memory_allocated())
 
 
 def time_calls(call: Callable[[], Any], count: int, workload: Workload) -> float:
