@@ -70,19 +70,16 @@ class CudaProgram:
         device: Device,
         stages: Callable[..., Stages] = Stages,
     ) -> None:
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, takes_halves=True)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._stages = device, stages
         self._captured = self.traced.trace.captured
         self._require_one_library(kernel, leaves((args, kwargs)))
         self._arguments, self._results = self.plan.of_kind("argument"), self.plan.of_kind("result")
         self._fresh = [(tuple(axis.size for axis in m.axes), m.held) for m in self._results]
-        self._outputs = [
-            (self.plan.half if node.dtype == "float32" else "") or node.dtype
-            for node in self.plan.number_outputs
-        ]
-        kinds = {node.attribute: node.dtype for node in self.plan.graph.nodes if node.operation == "scalar"}
-        self._scalars = [(leaf, float if kinds[leaf] == "float64" else int) for leaf in self.plan.scalars]
+        self._outputs = [self.plan.held_number(node) for node in self.plan.number_outputs]
+        dtypes = self.plan.scalar_dtypes
+        self._scalars = [(leaf, float if dtype == "float64" else int) for leaf, dtype in dtypes.items()]
         self._variants: dict[bool, Variant] = {}
         self._compiling = threading.Lock()
         self._graphs = Graphs()

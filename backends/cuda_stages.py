@@ -32,7 +32,6 @@ class RowKernel:
     kernel: CudaKernel
     geometry: Geometry
     grid: int  # for a whole block of rows
-    sums: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class Stages:
             grid = min(grid, most)
         for node in loop.sums:
             self.pieces[node] = grid // shape.cluster * shape.rows if node.axes else grid
-        return RowKernel(kernel, shape, grid, tuple(loop.sums))
+        return RowKernel(kernel, shape, grid)
 
     def geometry_of(self, loop: RowLoop, body: Body, number: int) -> Geometry:
         """How the threads share the rows of a loop."""

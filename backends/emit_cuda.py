@@ -25,12 +25,10 @@ class CudaPrinter(LoopPrinter):
         """Puts the call's scalars among the numbers: they change, and a recorded graph does not."""
         if not self.plan.scalars:
             return None
-        kinds = {node.attribute: node.dtype for node in self.plan.graph.nodes if node.operation == "scalar"}
         declared, lines = ["double* numbers"], []
-        for slot, leaf in enumerate(self.plan.scalars):
-            is_float = kinds[leaf] == "float64"
-            declared.append(f"const {'double' if is_float else 'long long'} a{leaf}")
-            lines.append(f"    {dialect.kept_number(kinds[leaf], str(slot))} = a{leaf};")
+        for slot, (leaf, dtype) in enumerate(self.plan.scalar_dtypes.items()):
+            declared.append(f"const {'double' if dtype == 'float64' else 'long long'} a{leaf}")
+            lines.append(f"    {dialect.kept_number(dtype, str(slot))} = a{leaf};")
         head = "// The scalars of the call.\n" + 'extern "C" __global__ void __launch_bounds__(1) begin('
         text = f"{head}{', '.join(declared)}) {{\n" + "\n".join(lines) + "\n}\n"
         return CudaKernel("begin", text, ("numbers", *(f"a{leaf}" for leaf in self.plan.scalars)))
@@ -80,7 +78,7 @@ class CudaPrinter(LoopPrinter):
 
     def print_outputs(self, scope: Scope) -> None:
         for position, node in enumerate(self.plan.number_outputs):
-            value = dialect.written(self.value(node, scope), self.held_number(node))
+            value = dialect.written(self.value(node, scope), self.plan.held_number(node))
             scope.add(f"*o{position} = {value};")
 
     def finish_columns(self, node: Node, top: Scope) -> None:

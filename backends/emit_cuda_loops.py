@@ -141,7 +141,7 @@ class LoopPrinter(PartPrinter):
         assert self.loop is not None
         stores: list[str] = []
         for node in self.loop.stores:
-            stores += self.stored(node, inner, row)
+            stores += self.stored(node, inner)
         for node in self.loop.sums:
             self.add_to_sum(node, inner, "")
         lines = [
@@ -255,10 +255,10 @@ class LoopPrinter(PartPrinter):
                 column.add(f"{name}[item][v] = {value};")
                 column.names[node] = value
                 if node in self.loop.stores:
-                    stores += self.stored(node, column, row)
+                    stores += self.stored(node, column)
                 self.kept[node] = f"{name}[item][v]"
             else:
-                stores += self.stored(node, column, row)
+                stores += self.stored(node, column)
         row.lines += before.lines
         if is_main:
             self.print_main_loop(row, column, stores, active)
@@ -301,7 +301,7 @@ class LoopPrinter(PartPrinter):
         row.add("    }")
         row.add("}")
 
-    def stored(self, node: Node, column: Scope, row: Scope) -> list[str]:
+    def stored(self, node: Node, column: Scope) -> list[str]:
         """Compute a value of a column, and the statements that store it behind the loop over the vector."""
         value = dialect.written(self.value(node, column), self.held(node))
         pointer = self.row_pointer(node) if self.main in node.axes and self.at_main(column) else None

@@ -94,10 +94,6 @@ class CudaValuePrinter(ValuePrinter):
         assert memory is not None, f"{node} is not in memory"
         return memory.held
 
-    def held_number(self, node: Node) -> str:
-        """What is kept of a result that is a single number."""
-        return self.plan.half or node.dtype if node.dtype == "float32" else node.dtype
-
     def row_pointer(self, node: Node) -> str | None:
         """The pointer to the row's part of a value's memory; None where its columns do not lie together."""
         memory = self.plan.where(node, self.number)
@@ -174,7 +170,7 @@ class CudaValuePrinter(ValuePrinter):
         for position, node in enumerate(self.plan.number_outputs):
             if f"o{position}" in words:
                 parameters[f"o{position}"] = (
-                    f"{dialect.stored_type(self.held_number(node))}* __restrict__ o{position}"
+                    f"{dialect.stored_type(self.plan.held_number(node))}* __restrict__ o{position}"
                 )
         if "numbers" in words:
             parameters["numbers"] = "double* numbers"

@@ -28,13 +28,16 @@ def lower(
     kwargs: dict[str, Any],
     donated_leaves: Sequence[int] = (),
     numbers: frozenset[int] = frozenset(),
+    *,
+    takes_halves: bool = False,
 ) -> Lowered:
     """The plan of a call, the same for every dialect.
 
     donated_leaves: arguments whose memory results may take
     numbers:        leaves whose number is part of the program
+    takes_halves:   whether arrays may be of half precision
     """
-    traced = trace(function, kernel, args, kwargs, numbers)
+    traced = trace(function, kernel, args, kwargs, numbers, takes_halves=takes_halves)
     _, plainer = simplify(traced.trace.graph, traced.outputs)
     graph, outputs = merge(kernel, plainer)
     plan = make_plan(kernel, graph, outputs, donated_leaves, traced.trace.halves, traced.half)

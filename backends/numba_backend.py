@@ -14,10 +14,7 @@ from .destinations import Destinations
 from .emit_lanes import MOST_SHARES
 from .emit_numba import Printer
 from .explanation import Explanation, explain
-from .merge import merge
-from .plan import Plan, make_plan
-from .simplify import simplify
-from .trace import Traced, trace
+from .lowering import lower
 from .trees import leaves
 from .work import Sizes
 
@@ -60,11 +57,8 @@ class Program:
         *,
         compiled: bool = True,
     ) -> None:
-        self.traced: Traced = trace(function, kernel, args, kwargs, numbers)
-        _, plainer = simplify(self.traced.trace.graph, self.traced.outputs)
-        graph, outputs = merge(kernel, plainer)
-        self.plan: Plan = make_plan(kernel, graph, outputs, donated_leaves)
-        self.shapes = [node.sizes() for node in self.traced.outputs]
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers)
+        self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.printer = Printer(self.plan)
         self.source = self.printer.source()
         self.sizes = Sizes(self.plan)
@@ -101,8 +95,7 @@ class Program:
             [self.sizes.elements(m.axes) * numpy.dtype(m.dtype).itemsize for m in self._arguments + fresh],
             numpy.int64,
         )
-        kinds = {node.attribute: node.dtype for node in self.plan.graph.nodes if node.operation == "scalar"}
-        self._scalars = [(leaf, kinds[leaf] != "float64") for leaf in self.plan.scalars]
+        self._scalars = [(leaf, dtype != "float64") for leaf, dtype in self.plan.scalar_dtypes.items()]
         positions = {m: position for position, m in enumerate(self._arguments + fresh)}
         self._places = [
             None if place is None else positions[place] for place in results.places(self.traced, self.plan)

@@ -65,6 +65,16 @@ class Plan:
     donated: dict[int, int] = field(default_factory=dict)  # leaf -> result that takes its memory
     half: str = ""  # what floating results are rounded to
 
+    @property
+    def scalar_dtypes(self) -> dict[int, str]:
+        """Leaf -> dtype of the numbers of a call, in the order of their slots."""
+        kinds = {node.attribute: node.dtype for node in self.graph.nodes if node.operation == "scalar"}
+        return {leaf: kinds[leaf] for leaf in self.scalars}
+
+    def held_number(self, node: Node) -> str:
+        """What is kept of a result that is a single number."""
+        return self.half or node.dtype if node.dtype == "float32" else node.dtype
+
     def of_kind(self, *kinds: Kind) -> list[Memory]:
         return [memory for memory in self.memories if memory.kind in kinds]
 

@@ -23,8 +23,9 @@ class NeedsNumber(Exception):  # noqa: N818 - a request to trace again, not an e
 class Trace:
     """One run of a kernel with symbolic arguments."""
 
-    def __init__(self, kernel: str) -> None:
+    def __init__(self, kernel: str, *, takes_halves: bool = False) -> None:
         self.kernel = kernel
+        self.takes_halves = takes_halves
         self.graph = Graph()
         self.captured: list[Any] = []  # arrays that the kernel has from elsewhere, in the order of their use
         self.first_captured = 0  # the number of the first of them among the leaves
@@ -42,7 +43,7 @@ class Trace:
     def input(self, leaf: int, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         shape = tuple(None if n == 1 else Axis(n, (leaf, i)) for i, n in enumerate(array.shape))
         name = array.dtype.name
-        if name in HALVES:
+        if name in HALVES and self.takes_halves:
             self.halves[leaf] = name
             name = "float32"
         if name not in DTYPES:

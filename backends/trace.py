@@ -48,15 +48,18 @@ def trace(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     numbers: frozenset[int] = frozenset(),
+    *,
+    takes_halves: bool = False,
 ) -> Traced:
     """Call `function` with symbolic arrays in place of its arrays.
 
     numbers: the leaves of (args, kwargs) whose number is a constant of the program. A kernel that looks at
              another one (`range(n)`, `if flag > 1`) is traced again with that one added.
+    takes_halves: whether arrays may be of half precision, which stand for float32
     """
     while True:
         try:
-            return _trace_once(function, kernel, args, kwargs, numbers)
+            return _trace_once(function, kernel, args, kwargs, numbers, takes_halves)
         except NeedsNumber as needs:
             numbers = numbers | needs.leaves
 
@@ -67,8 +70,9 @@ def _trace_once(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     numbers: frozenset[int],
+    takes_halves: bool,
 ) -> Traced:
-    running = Trace(kernel)
+    running = Trace(kernel, takes_halves=takes_halves)
     running.first_captured = len(leaves((args, kwargs)))
     position = iter(range(running.first_captured))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,3 +27,16 @@ def as_written() -> Iterator[None]:
     """The formulas themselves, run operation by operation; compiled ones are held against that elsewhere."""
     with op.use_backend("numpy"):
         yield
+
+
+@pytest.fixture
+def cupy() -> Iterator[Any]:
+    """CuPy where it can compute, as the backend that was asked for; its memory is given back afterwards."""
+    from on_gpu import cupy_or_skip
+
+    cupy = cupy_or_skip()
+    with op.use_backend("cupy"):
+        yield cupy
+    cupy.cuda.get_current_stream().synchronize()
+    gc.collect()
+    cupy.get_default_memory_pool().free_all_blocks()

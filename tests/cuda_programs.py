@@ -107,7 +107,8 @@ def emitted(call: Call, capability: int, form: Form | None = None, *, aligned: b
     """The kernels of a call, for arrays that need not have memory."""
     function, kwargs = inspect.unwrap(call.function), dict(call.kwargs)
     donated = donated_leaves(function, call.args, kwargs, call.donate)
-    lowered = lower(function, function.__name__, call.args, kwargs, donated, _numbers(call))
+    numbers = _numbers(call)
+    lowered = lower(function, function.__name__, call.args, kwargs, donated, numbers, takes_halves=True)
     return stages_of(form)(lowered.plan, capability=capability, processors=132, aligned=aligned)
 
 

@@ -250,3 +250,17 @@ def test_an_option_that_is_an_argument_of_the_kernel_is_part_of_its_program() ->
         np.testing.assert_allclose(got, op.softmax_cross_entropy(logits[kept], labels[kept]), rtol=1e-13)
     plan = op.explain(op.softmax_cross_entropy_with_grad, logits, labels, ignore_index=3)
     assert "equal" in plan.text
+
+
+def test_an_array_of_half_precision_from_outside_is_an_error_that_names_the_line() -> None:
+    half = np.ones(3, np.float16)
+
+    @op.kernel
+    def scaled(x: Any) -> Any:
+        return x * half
+
+    with (
+        op.use_backend("numba"),
+        pytest.raises(TypeError, match=r"float16 cannot be compiled.*test_compiler"),
+    ):
+        scaled(np.ones(3, np.float32))

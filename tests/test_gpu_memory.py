@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from gpu_programs import head, network, plain_step, step
-from on_gpu import assert_close, bits, cupy_or_skip, to_gpu
+from on_gpu import assert_close, bits, to_gpu
 
 import onepass as op
 from onepass import kernels
@@ -18,16 +16,6 @@ pytestmark = pytest.mark.gpu
 
 # Of the intermediates of a kernel, what is held at a time; the rows are taken in blocks.
 BLOCK_BYTES = 256 << 20
-
-
-@pytest.fixture
-def cupy() -> Iterator[Any]:
-    cupy = cupy_or_skip()
-    with op.use_backend("cupy"):
-        yield cupy
-    cupy.cuda.get_current_stream().synchronize()
-    gc.collect()
-    cupy.get_default_memory_pool().free_all_blocks()
 
 
 def test_donated_memory_is_taken_and_nothing_else(cupy: Any) -> None:

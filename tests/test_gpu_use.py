@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 from gpu_programs import head, network, plain_step, step
-from on_gpu import assert_close, bits, busy, cupy_or_skip, to_gpu
+from on_gpu import assert_close, bits, busy, to_gpu
 from onepass.backends import cupy_device
 
 import onepass as op
 from onepass import kernels
 
 pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture
-def cupy() -> Iterator[Any]:
-    cupy = cupy_or_skip()
-    with op.use_backend("cupy"):
-        yield cupy
-    cupy.cuda.get_current_stream().synchronize()
-    gc.collect()
-    cupy.get_default_memory_pool().free_all_blocks()
 
 
 def test_a_call_does_not_wait_for_the_device(cupy: Any) -> None:
