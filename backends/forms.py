@@ -6,7 +6,7 @@ what was found out for the first holds for the second.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy
@@ -14,23 +14,41 @@ import numpy
 from .libraries import device_of, library_of
 
 
-def form_of(value: Any, leaves: list[Any]) -> Hashable:
-    """A hashable description of an array, a scalar, an option, or a list, tuple or dict of them.
+def form_of_call(args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]) -> Hashable:
+    """The form of a call's arguments.
 
     leaves: what is not a list, tuple or dict is appended to it, in the order of `trees.leaves`
     """
+    form = _form_of_items(args, leaves)
+    return (form, tuple(kwargs), _form_of_items(kwargs.values(), leaves)) if kwargs else form
+
+
+def form_of(value: Any, leaves: list[Any]) -> Hashable:
+    """A hashable description of an array, a scalar, an option, or a list, tuple or dict of them."""
+    return _form_of_items((value,), leaves)
+
+
+def _form_of_items(items: Iterable[Any], leaves: list[Any]) -> tuple[Hashable, ...]:
     # The commonest first: this runs at every call, for every leaf.
-    kind = type(value)
-    if kind is numpy.ndarray:
-        leaves.append(value)
-        return value.dtype, value.shape
-    if kind is tuple or kind is list:
-        return kind, *[form_of(item, leaves) for item in value]
-    if isinstance(value, dict):
-        return kind, *value, *[form_of(item, leaves) for item in value.values()]
-    if isinstance(value, list | tuple):
-        return kind, *[form_of(item, leaves) for item in value]
-    leaves.append(value)
+    form: list[Hashable] = []
+    for value in items:
+        kind = type(value)
+        if kind is numpy.ndarray:
+            leaves.append(value)
+            form += value.dtype, value.shape
+        elif kind is tuple or kind is list:
+            form += kind, _form_of_items(value, leaves)
+        elif isinstance(value, dict):
+            form += kind, tuple(value), _form_of_items(value.values(), leaves)
+        elif isinstance(value, list | tuple):
+            form += kind, _form_of_items(value, leaves)
+        else:
+            leaves.append(value)
+            form.append(_form_of_leaf(value, kind))
+    return tuple(form)
+
+
+def _form_of_leaf(value: Any, kind: type) -> Hashable:
     if kind is float or kind is int:
         # A changing learning rate is no other form, but a negative one, or a share above 1, may be an error,
         # and a float of 0 leaves a term out.

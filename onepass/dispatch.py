@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 import numpy
 
 from .backends import chosen_backend, eager, require_arrays_of
-from .backends.forms import form_of
+from .backends.forms import form_of_call
 from .backends.libraries import device_of, is_half, library_of
 from .backends.merge import TooManyDimensionsError
 from .backends.registry import NotUsableError
@@ -32,6 +32,7 @@ class Plan(NamedTuple):
     """What was found out about calls of one form."""
 
     library: str
+    compiling: tuple[str, ...]  # choices of a backend under which arrays of this library are compiled for
     run: Callable[..., Any]
     normalise: bool  # whether arguments came as NumPy scalars, or by name and not by position
     # Of (args, kwargs, leaves, out), where a backend can compile this form.
@@ -71,7 +72,7 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
         # In the order in which this form's calls will pass them.
         the_args, the_kwargs = (normal_args, normal_kwargs) if normalise else (args, kwargs)
         compiled = compiled_for(library, kernel, name, the_args, the_kwargs, options=True)
-        return Plan(library, run, normalise, compiled)
+        return Plan(library, COMPILING.get(library, ()), run, normalise, compiled)
 
     @functools.wraps(kernel)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -82,10 +83,11 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
             if check_values is not None:
                 check_values(name, *the_args, **the_kwargs)
             return kernel(*the_args, **the_kwargs)
-        # An integer given by name is an option, an axis or an ignored label: it is the value that counts.
-        options = tuple(value for value in kwargs.values() if type(value) is int) if kwargs else ()
         values: list[Any] = []
-        form = form_of((args, kwargs), values), options
+        form = form_of_call(args, kwargs, values)
+        if kwargs:
+            # An integer given by name is an option, an axis or an ignored label: it is the value that counts.
+            form = form, tuple(value for value in kwargs.values() if type(value) is int)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
         the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
         if check_values is not None:
@@ -115,7 +117,7 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
         if normalise:
             normal_args, normal_kwargs = map_leaves(plain_unless_float32, (args, kwargs))
         compiled = compiled_for(library, function, name, normal_args, normal_kwargs, donate=donate)
-        return Plan(library, eager.run, normalise, compiled)
+        return Plan(library, COMPILING.get(library, ()), eager.run, normalise, compiled)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -123,7 +125,7 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
         if tracing() and has_traced((args, kwargs)):
             return function(*args, **kwargs)
         values: list[Any] = []
-        form = form_of((args, kwargs), values)
+        form = form_of_call(args, kwargs, values)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
         the_args, the_kwargs = (args, kwargs)
         if plan.normalise:
@@ -152,8 +154,7 @@ def _run(
     out:    a tree of arrays that take the results, or None
     """
     backend = chosen_backend()
-    require_arrays_of(backend, plan.library, name)
-    if backend in COMPILING.get(plan.library, ()):
+    if backend in plan.compiling:
         if plan.compiled is None:
             require_compilable(backend, name, args, kwargs)
         else:
@@ -164,6 +165,7 @@ def _run(
                     raise
                 # "auto" is the best backend that can do it.
                 plans[form] = plan._replace(compiled=None)
+    require_arrays_of(backend, plan.library, name)
     result = plan.run(function, args, kwargs)
     return result if out is None else filled(name, plan.library, result, out)
 
