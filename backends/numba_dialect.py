@@ -6,6 +6,8 @@ import math
 
 from .graph import Node
 from .operations import FLOATS, INTEGERS
+from .schedule import base
+from .signs import is_nonpositive
 
 # {0}, {1}, ... are the operands, {t} the dtype. Where a row has two entries, the second is for integers.
 ELEMENTWISE: dict[str, tuple[str, str]] = {
@@ -65,8 +67,8 @@ REDUCTIONS: dict[str, tuple[str, str, str]] = {
     # name: (start for floats, start for integers, step)
     "sum": ("0.0", "0", "{0} + {1}"),
     "prod": ("1.0", "1", "{0} * {1}"),
-    "max": ("-inf", "smallest_{t}", "maximum({0}, {1})"),
-    "min": ("inf", "largest_{t}", "minimum({0}, {1})"),
+    "max": ("-inf", "smallest_{t}", "greatest({0}, {1})"),
+    "min": ("inf", "largest_{t}", "least({0}, {1})"),
     "any": ("", "False", "{0} | {1}"),
     "all": ("", "True", "{0} & {1}"),
 }
@@ -102,6 +104,8 @@ def elementwise(node: Node, operands: list[str]) -> str:
         return f"{taken}(~{operands[0]})"
     if node.operation == "bitwise_invert":
         template = "not {0}"
+    if node.operation == "exp" and is_nonpositive(base(node.inputs[0])):
+        template = "exp_nonpositive_{t}({0})"
     if node.operation in ("maximum", "minimum") and taken not in FLOATS:
         template = (
             "({0} if {0} > {1} else {1})" if node.operation == "maximum" else "({0} if {0} < {1} else {1})"

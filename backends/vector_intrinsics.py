@@ -30,13 +30,13 @@ def _bits_of(number: float, real: Any) -> int:
     return int(np.array(number, real.name).view(f"u{real.bitwidth // 8}"))
 
 
-def _call(builder: Any, name: str, arguments: list[Any]) -> Any:
+def _call(builder: Any, name: str, arguments: list[Any], flags: tuple[str, ...] = ()) -> Any:
     """A call of an LLVM intrinsic whose operands and result have the type of the first argument."""
     kind = arguments[0].type
     width = "f32" if isinstance(kind, ir.FloatType) else "f64"
     function_type = ir.FunctionType(kind, [kind] * len(arguments))
     return builder.call(
-        builder.module.declare_intrinsic(f"llvm.{name}.{width}", (), function_type), arguments
+        builder.module.declare_intrinsic(f"llvm.{name}.{width}", (), function_type), arguments, fastmath=flags
     )
 
 
@@ -212,8 +212,24 @@ def _reduction_step(name: str, instruction: str, meaning: str) -> Any:
     return intrinsic(typed)
 
 
+def _extreme_step(name: str, meaning: str) -> Any:
+    """One step of the search for an extreme: NaN where either is NaN; of two zeros it may be either."""
+
+    def typed(_typing_context: Any, total: Any, value: Any) -> Any:
+        def emit(_context: Any, builder: Any, _signature: Any, arguments: list[Any]) -> Any:
+            # To order the zeros by sign takes half of the time.
+            return _call(builder, name, arguments, ("nsz",))
+
+        return (total(total, value), emit) if isinstance(total, types.Float) and total == value else None
+
+    typed.__name__, typed.__doc__ = name, meaning
+    return intrinsic(typed)
+
+
 plus = _reduction_step("plus", "fadd", "A sum with one term more.")
 times = _reduction_step("times", "fmul", "A product with one factor more.")
+greatest = _extreme_step("maximum", "The largest with one number more.")
+least = _extreme_step("minimum", "The smallest with one number more.")
 
 
 @_operation

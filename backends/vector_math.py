@@ -88,8 +88,11 @@ def _inlined(function: Callable[..., Number]) -> Any:
     return njit(fastmath={"contract"}, error_model="numpy", forceinline=True)(function)
 
 
-def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[Any, Any, Any, Any]:
-    """exp, exp2, expm1 and tanh of one dtype; beyond these bounds of x each rounds to its limit."""
+def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[Any, Any, Any, Any, Any]:
+    """exp, its half for x <= 0, exp2, expm1 and tanh of one dtype.
+
+    bounds: of x, beyond which each rounds to its limit
+    """
     real, information = np.dtype(dtype).type, np.finfo(dtype)
     one, two, half = real(1), real(2), real(0.5)
     ln2, log2_e = real(LN2), real(LOG2_E)
@@ -104,6 +107,19 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
     # exponents, added too, makes that number one to shift into the exponent's place.
     magic, bias = 1.5 * 2.0**information.nmant, 1 - int(information.minexp)
     shift_of_product, shift_of_half = real(magic + 2 * bias), real(magic + bias - 1)
+    # Lifted by this, powers of two as small as the smallest result are normal numbers.
+    lift = bias // 2
+    shift_of_lifted, drop = real(magic + bias + lift), real(2.0**-lift)
+
+    @_inlined
+    def exp_nonpositive(x: Number) -> Number:
+        """e^x for x <= 0, or NaN. error: <= 1.05 ulp in float32, <= 1.05 ulp in float64"""
+        x = select(x < exp_low, exp_low, x)
+        shifted = x * log2_e + shift_of_lifted
+        whole = shifted - shift_of_lifted
+        rest = (x - whole * ln2_high) - whole * ln2_low
+        scale = power_of_two(shifted)
+        return (scale + scale * (rest + rest * rest * polynomial(rest, exp_series))) * drop
 
     @_inlined
     def exp(x: Number) -> Number:
@@ -161,7 +177,7 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
         correction = (numerator_lost - quotient * denominator_lost) * (one - quotient)
         return select(size < identity_below, x, copysign(quotient + correction, x))
 
-    return exp, exp2, expm1, tanh
+    return exp, exp_nonpositive, exp2, expm1, tanh
 
 
 def _logarithms(dtype: str, curve: Any) -> tuple[Any, Any, Any, Any]:
@@ -238,18 +254,18 @@ def _curve_float64(f: Number) -> Number:
     return s * (half_square + square * polynomial(square, LOG_SERIES_FLOAT64)) - half_square
 
 
-exp_float32, exp2_float32, expm1_float32, tanh_float32 = _exponentials(
+exp_float32, exp_nonpositive_float32, exp2_float32, expm1_float32, tanh_float32 = _exponentials(
     "float32", {"exp": (-105, 89.5), "exp2": (-151, 129), "expm1": (-20, 88.8), "tanh": (-10, 10)}
 )
-exp_float64, exp2_float64, expm1_float64, tanh_float64 = _exponentials(
+exp_float64, exp_nonpositive_float64, exp2_float64, expm1_float64, tanh_float64 = _exponentials(
     "float64", {"exp": (-746, 710.5), "exp2": (-1076, 1025), "expm1": (-40, 709.9), "tanh": (-20, 20)}
 )
 log_float32, log2_float32, log10_float32, log1p_float32 = _logarithms("float32", _curve_float32)
 log_float64, log2_float64, log10_float64, log1p_float64 = _logarithms("float64", _curve_float64)
 
-# (operation of the array API, dtype) -> name of its function in this file
+# (operation of the array API, or `exp_nonpositive`, dtype) -> name of its function in this file
 VECTOR_MATH = {
     (operation, dtype): f"{operation}_{dtype}"
-    for operation in ("exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "tanh")
+    for operation in ("exp", "exp_nonpositive", "exp2", "expm1", "log", "log10", "log1p", "log2", "tanh")
     for dtype in ("float32", "float64")
 }
