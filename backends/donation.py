@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
-def may_take(plan: Plan, result: Node, given: Node) -> bool:
-    """Whether `result` can be written over `given`: nobody needs an element of it once it is written."""
+def may_take(plan: Plan, result: Node, given: Node, reads_rows_first: bool) -> bool:
+    """Whether `result` can be written over `given`: nobody needs an element of it once it is written.
+
+    reads_rows_first: see `make_plan`
+    """
     if kind(result) != "row" or result.dtype != given.dtype or result.operation == "matmul":
         return False
     if result.dtype == "float32" and plan.half != plan.place[given].half:
@@ -35,7 +38,7 @@ def may_take(plan: Plan, result: Node, given: Node) -> bool:
             continue
         if phase is not home or len(inside.steps) != 1 or not isinstance(inside.steps[0], RowLoop):
             return False
-        if not _is_read_in_time(inside.steps[0], phase, result, given):
+        if not _is_read_in_time(inside.steps[0], phase, result, given, reads_rows_first):
             return False
     return not any(
         base(source) is given for node in plan.schedule.whole for source in node.inputs
@@ -49,15 +52,30 @@ def may_take(plan: Plan, result: Node, given: Node) -> bool:
     )
 
 
-def _is_read_in_time(loop: RowLoop, phase: Phase, result: Node, given: Node) -> bool:
+def comes_before(node: Node, written: Node, loop: RowLoop, phase: Phase) -> bool:
+    """Whether a value that is stored or added up is one of the row's, of no later turn than `written`.
+
+    Where rows are read first it has been computed when the first element of `written` is stored.
+    """
+    value = base(node.inputs[0]) if kind(node) == "sum" else node
+    if column_axis(value, phase) is not None or value.operation in REDUCTIONS:
+        return False
+    return loop.levels.get(value, 0) <= loop.levels[written]
+
+
+def _is_read_in_time(loop: RowLoop, phase: Phase, result: Node, given: Node, reads_rows_first: bool) -> bool:
     """Whether all that reads `given` does so before, or at the element where, `result` is written."""
     column = column_axis(result, phase)
-    if any(node.operation == "pick" and given in _reads(node, loop) for node in loop.levels):
+    if not reads_rows_first and any(
+        node.operation == "pick" and given in _reads(node, loop) for node in loop.levels
+    ):
         return False
     ends = [*loop.stores, *loop.sums, *loop.carried]
     ends += [node for node in loop.levels if node.operation in REDUCTIONS and kind(node) == "row"]
     for node in ends:
         if node is result or given not in _reads(node, loop):
+            continue
+        if reads_rows_first and column is not None and comes_before(node, result, loop, phase):
             continue
         source = base(node.inputs[0]) if node.operation in REDUCTIONS else node
         level = loop.levels.get(source if kind(node) == "sum" else node, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import numba_dialect as dialect
-from .emit_values import ValuePrinter, is_remainder_of, reduces
+from .emit_values import ValuePrinter, is_inside, reduces
 from .graph import Axis, Node
 from .loops import column_axis
 from .plan import Memory, Plan
@@ -62,7 +62,7 @@ class LanePrinter(ValuePrinter):
     def column_of_label(self, label: Node, axis: Axis, row: Scope) -> tuple[str, str]:
         """The column that a label means, and the condition under which there is one; empty if always."""
         value, n = self.value(label, row), self.length(axis)
-        if is_remainder_of(label, axis):
+        if is_inside(label, axis):
             return f"int64({value})", ""
         name = f"{self.name(label)}_column"
         row.add(f"{name} = min(max(int64({value}), 0), {n} - 1)")

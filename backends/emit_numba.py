@@ -39,8 +39,12 @@ class Printer(RowPrinter):
 
     def pointers(self) -> list[Memory]:
         """The arrays whose addresses stand in the table, in its order."""
-        plan = self.plan
-        return plan.of_kind("argument", "result", "whole", "partial", "block", "row", "lane")
+        kinds = self.plan.of_kind("argument", "result", "whole", "partial", "block", "row", "lane")
+        return [memory for memory in kinds if not self.is_on_stack(memory)]
+
+    def is_on_stack(self, memory: Memory) -> bool:
+        """Whether it is so small: one number for each row of those side by side."""
+        return memory.kind == "lane" and not memory.axes
 
     def source(self) -> str:
         sections = Scope(1, [])
@@ -137,7 +141,10 @@ class Printer(RowPrinter):
                 scope.add(f"{place} = {number_to(node.dtype, f's{node.number}')}")
         own = Scope(scope.indent, [])
         for memory in self.plan.of_kind("block", "row", "lane"):
-            if memory.phase == number:
+            if memory.phase == number and self.is_on_stack(memory):
+                stored = "uint8" if memory.dtype == "bool" else memory.dtype
+                own.add(f"{memory.name} = stack_of_{stored}({LANES})")
+            elif memory.phase == number:
                 own.add(f"{memory.name} = offset({memory.name}, share * {self.scratch_length(memory, rows)})")
         scope.lines[scratch:scratch] = own.lines
         self.body = None

@@ -9,7 +9,7 @@ from .graph import Axis, Node
 from .loops import RowLoop, column_axis
 from .numba_dialect import read, wide, written
 from .plan import Memory
-from .schedule import base, kind
+from .schedule import base, kind, sources
 from .scopes import LaneScope, Scope
 
 # A sum of float32 is taken in float64 every so many columns, so that long rows lose no digits.
@@ -36,6 +36,7 @@ class RowPrinter(LanePrinter):
         row = Scope(scope.indent + 1, scope.lines, scope.parent, {self.body.phase.axis.find(): index})
         if self.lanes:
             row = LaneScope(row.indent, row.lines, row.parent, row.index)
+            self.gather_lanes(loop, row)
         for level in range(loop.last_level + 1):
             self.row_numbers(level, row)
             self.column_loops(level, row)
@@ -163,15 +164,38 @@ class RowPrinter(LanePrinter):
             self.one_loop(axis, nodes, row, {})
         self.done.update(stores)
 
+    def gather_lanes(self, loop: RowLoop, row: Scope) -> None:
+        """Bring together what several turns read: a row from element to element, it takes long each time."""
+        assert self.body is not None
+        turns: dict[Node, set[int]] = {}
+        for node, level in loop.levels.items():
+            for source in sources(node):
+                if source.axes[:1] == (self.body.phase.axis.find(),) and len(source.axes) == 2:
+                    turns.setdefault(source, set()).add(level)
+        for node, levels in turns.items():
+            if len(levels) == 1 or node in loop.levels or node.dtype == "bool":
+                continue
+            axis = node.axes[1]
+            column = Scope(row.indent + 2, [], row, {**row.index, axis: "column"})
+            value = self.element(node, column)
+            self.keep_in_lanes(node, axis)
+            row.lines.append("    " * row.indent + f"for column in range({self.length(axis)}):")
+            row.lines.append("    " * (row.indent + 1) + "for lane in range(lanes):")
+            column.add(f"{self.element(node, column)} = {value}")
+            row.lines += column.lines
+
+    def keep_in_lanes(self, node: Node, axis: Axis) -> None:
+        self.lane_memory[node] = self.plan.add(
+            Memory(f"{self.name(node)}_lanes", "lane", node.dtype, (axis,), phase=self.number)
+        )
+
     def lane_loop(self, axis: Axis, nodes: list[Node], row: Scope) -> None:
         """The same with the rows innermost: short rows leave a vector half empty, sixty-four rows do not."""
         assert self.loop is not None
         assert self.body is not None
         for node in nodes:
             if node in self.loop.carried:
-                self.lane_memory[node] = self.plan.add(
-                    Memory(f"{self.name(node)}_lanes", "lane", node.dtype, (axis,), phase=self.number)
-                )
+                self.keep_in_lanes(node, axis)
         reductions = [node for node in nodes if reduces(node) and kind(node) == "row"]
         totals = [node for node in nodes if kind(node) == "sum"]
         column = Scope(row.indent + 2, [], row, {**row.index, axis: "column"})

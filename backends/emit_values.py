@@ -175,7 +175,7 @@ class ValuePrinter:
     def safe_index(self, index: Node, axis: Axis | None, scope: Scope) -> str:
         """An index that is inside whatever the data are: from the end where negative, then clamped."""
         value, n = self.value(index, scope), self.length(axis)
-        if is_remainder_of(index, axis):
+        if is_inside(index, axis):
             return value
         return self.kept_inside(f"{self.name(index)}_inside", value, n, scope)
 
@@ -186,14 +186,28 @@ class ValuePrinter:
         return name
 
 
-def is_remainder_of(index: Node, axis: Axis | None) -> bool:
-    """Whether an index is one of division by the length of the axis, and so inside it."""
-    divisor = index.inputs[1] if index.operation == "remainder" else None
-    while divisor is not None and divisor.operation == "astype":
-        divisor = divisor.inputs[0]
-    if divisor is None or divisor.operation != "size" or axis is None:
+def is_inside(index: Node, axis: Axis | None) -> bool:
+    """Whether an index is inside the axis, by the way it is computed: clipped to it, or a remainder of it."""
+    if axis is None or len(index.inputs) != 2:
         return False
-    return divisor.attribute.find() is axis.find()
+    first, second = map(_uncast, index.inputs)
+    if index.operation == "remainder":
+        return _is_length(second, axis)
+    if index.operation != "minimum" or second.operation != "subtract" or first.operation != "maximum":
+        return False
+    length, one = map(_uncast, second.inputs)
+    is_last = _is_length(length, axis) and one.operation == "constant" and one.attribute == 1
+    return is_last and any(n.operation == "constant" and n.attribute == 0 for n in map(_uncast, first.inputs))
+
+
+def _uncast(node: Node) -> Node:
+    while node.operation == "astype":
+        node = node.inputs[0]
+    return node
+
+
+def _is_length(node: Node, axis: Axis) -> bool:
+    return node.operation == "size" and bool(node.attribute.find() is axis.find())
 
 
 def reduces(node: Node) -> bool:

@@ -30,15 +30,25 @@ def lower(
     numbers: frozenset[int] = frozenset(),
     *,
     takes_halves: bool = False,
+    reads_rows_first: bool = False,
 ) -> Lowered:
-    """The plan of a call, the same for every dialect.
+    """The plan of a call.
 
     donated_leaves: arguments whose memory results may take
     numbers:        leaves whose number is part of the program
     takes_halves:   whether arrays may be of half precision
+    reads_rows_first: see `make_plan`
     """
     traced = trace(function, kernel, args, kwargs, numbers, takes_halves=takes_halves)
     _, plainer = simplify(traced.trace.graph, traced.outputs)
     graph, outputs = merge(kernel, plainer)
-    plan = make_plan(kernel, graph, outputs, donated_leaves, traced.trace.halves, traced.half)
+    plan = make_plan(
+        kernel,
+        graph,
+        outputs,
+        donated_leaves,
+        traced.trace.halves,
+        traced.half,
+        reads_rows_first=reads_rows_first,
+    )
     return Lowered(traced, plan, [node.sizes() for node in traced.outputs])

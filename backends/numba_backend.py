@@ -57,7 +57,7 @@ class Program:
         *,
         compiled: bool = True,
     ) -> None:
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, reads_rows_first=True)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.printer = Printer(self.plan)
         self.source = self.printer.source()

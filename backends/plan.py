@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .donation import may_take
+from .donation import comes_before, may_take
 from .graph import Axis, Graph, Node, walk
 from .loops import Body, Product, RowLoop, body
-from .schedule import Schedule, base, kind, schedule, sources
+from .schedule import Phase, Schedule, base, kind, schedule, sources
 
 Kind = Literal["argument", "result", "whole", "partial", "block", "row", "lane"]
 
@@ -94,6 +94,8 @@ def make_plan(
     donated_leaves: Iterable[int] = (),
     halves: Mapping[int, str] | None = None,
     half: str = "",
+    *,
+    reads_rows_first: bool = False,
 ) -> Plan:
     """Lower a simplified graph.
 
@@ -101,6 +103,8 @@ def make_plan(
     donated_leaves: arguments whose memory results may take
     halves:         arguments whose memory holds a half precision
     half:           what floating results are rounded to
+    reads_rows_first: whether in each turn over a row the dialect computes what the row has one of, and then
+                    stores elements
     """
     outputs = [_computed(graph, node) for node in outputs]
     scheduled = schedule(outputs)
@@ -119,7 +123,7 @@ def make_plan(
             argument = Memory(f"x{node.attribute}", "argument", node.dtype, node.axes, node.attribute)
             argument.half = (halves or {}).get(node.attribute, "")
             plan.place[node] = plan.add(argument)
-    _place_results(plan, outputs, tuple(donated_leaves))
+    _place_results(plan, outputs, tuple(donated_leaves), reads_rows_first)
     for node in scheduled.complete:
         if kind(node) == "sum" and not node.axes:
             plan.number_sums.append(node)
@@ -129,7 +133,7 @@ def make_plan(
         if kind(node) == "sum":
             plan.partial[node] = plan.add(Memory(f"p{node.number}", "partial", node.dtype, node.axes))
     for number, inside in enumerate(plan.bodies):
-        _place_locals(plan, number, inside)
+        _place_locals(plan, number, inside, reads_rows_first)
     return plan
 
 
@@ -144,7 +148,9 @@ def _computed(graph: Graph, node: Node) -> Node:
     return graph.node("view", (copy,), node.attribute, shape=node.shape, dtype=node.dtype)
 
 
-def _place_results(plan: Plan, outputs: list[Node], donated_leaves: tuple[int, ...]) -> None:
+def _place_results(
+    plan: Plan, outputs: list[Node], donated_leaves: tuple[int, ...], reads_rows_first: bool
+) -> None:
     free = [node for node in plan.place if node.attribute in donated_leaves]
     placed: list[Memory] = []
     for output in outputs:
@@ -154,7 +160,7 @@ def _place_results(plan: Plan, outputs: list[Node], donated_leaves: tuple[int, .
                 plan.number_outputs.append(node)
         elif node not in plan.place:
             number = len(placed)
-            taken = next((given for given in free if may_take(plan, node, given)), None)
+            taken = next((given for given in free if may_take(plan, node, given, reads_rows_first)), None)
             if taken is not None:
                 free.remove(taken)
                 plan.place[node] = plan.place[taken]
@@ -166,7 +172,7 @@ def _place_results(plan: Plan, outputs: list[Node], donated_leaves: tuple[int, .
             placed.append(plan.place[node])
 
 
-def _place_locals(plan: Plan, number: int, inside: Body) -> None:
+def _place_locals(plan: Plan, number: int, inside: Body, reads_rows_first: bool) -> None:
     """Buffers of a block's rows, one taking over from another where it can, and of single rows."""
     phase = inside.phase
     for node in inside.blocks:
@@ -190,7 +196,7 @@ def _place_locals(plan: Plan, number: int, inside: Body) -> None:
                     and source.axes == node.axes
                     and source.dtype == node.dtype
                     and last_use[source] == position
-                    and _reads_only_in_place(step, source, node)
+                    and _reads_only_in_place(step, source, node, phase if reads_rows_first else None)
                 ):
                     plan.local[number, node] = there
                     taken.add(source)
@@ -211,8 +217,11 @@ def _last_uses(inside: Body) -> dict[Node, int]:
     return last
 
 
-def _reads_only_in_place(loop: RowLoop, source: Node, written: Node) -> bool:
-    """Whether every read of `source` in the loop is of the element that is written next, or comes before."""
+def _reads_only_in_place(loop: RowLoop, source: Node, written: Node, phase: Phase | None) -> bool:
+    """Whether every read of `source` in the loop is of the element that is written next, or comes before.
+
+    phase: of the loop, where what a row has one of is computed before its elements are stored; else None
+    """
     for node in loop.levels:
         if source in sources(node):
             later = loop.levels[node] > loop.levels[written] or (
@@ -222,7 +231,7 @@ def _reads_only_in_place(loop: RowLoop, source: Node, written: Node) -> bool:
                 return False
     # Other values that are stored or added up may read it through cheap expressions of theirs.
     return all(
-        source not in _loads(other, loop)
+        source not in _loads(other, loop) or (phase is not None and comes_before(other, written, loop, phase))
         for other in [*loop.stores, *loop.sums]
         if other is not written and not _is_sum_of(other, written)
     )

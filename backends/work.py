@@ -24,7 +24,7 @@ WORTH_A_THREAD_NS = 12_000
 BLOCK_BYTES = 1 << 20
 FEWEST_ROWS, MOST_ROWS = 64, 256
 # A large factor is packed anew for every block, and its gradient added to: more rows at once, and the
-# buffers may leave the cache for that.
+# buffers may leave the cache for that. They may be half as large as the factor, which has a gradient, too.
 LARGE_FACTOR_BYTES = 1 << 17
 LARGE_BLOCK_BYTES, MOST_ROWS_OF_LARGE = 32 << 20, 512
 ROW_LOOP_ELEMENTS = 1 << 14
@@ -110,9 +110,12 @@ class Sizes:
             return max(1, min(rows, 1024, ROW_LOOP_ELEMENTS // columns))
         if nanoseconds < 2 * WORTH_A_THREAD_NS:
             return max(1, min(rows, 2 * MOST_ROWS))
-        row_bytes = sum(self._bytes(node) for node in body.blocks) // max(rows, 1)
+        buffers = {self.plan.where(node, self.plan.bodies.index(body)) for node in body.blocks}
+        held = sum(self.elements(memory.axes) * memory.itemsize for memory in buffers if memory is not None)
+        row_bytes = held // max(rows, 1)
         large = factor_bytes > LARGE_FACTOR_BYTES
-        fitting = (LARGE_BLOCK_BYTES if large else BLOCK_BYTES) // max(row_bytes, 1)
+        most_bytes = max(LARGE_BLOCK_BYTES, factor_bytes // 2) if large else BLOCK_BYTES
+        fitting = most_bytes // max(row_bytes, 1)
         most = MOST_ROWS_OF_LARGE if large else MOST_ROWS
         block = max(FEWEST_ROWS, min(most, fitting // 16 * 16))
         # Two shares at least, where there are rows for two.

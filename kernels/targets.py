@@ -89,7 +89,7 @@ def label_target(
     classes = xp.arange(scores.shape[-1], device=device(scores))
     # The library's own index type holds every label, those of small unsigned types and -1 alike.
     given = xp.astype(labels, classes.dtype)[:, None]
-    label = given % scores.shape[-1]
+    label = xp.clip(given, 0, scores.shape[-1] - 1)
     known = given == label
     weight = xp.astype(known, scores.dtype)
     if class_weight is not None:

@@ -125,7 +125,7 @@ BUGS = [
             ("columns to their end and beyond", GUARD, r"if (column0 <= \1)"),
             ("the next column is the label's", r"(v\d+ == v\d+);(?=\s+const float)", r"\1 + 1;"),
             ("the maximum is not subtracted", r"(v\d+_kept\[item\]\[v\]) - v\d+;", r"\1;"),
-            ("always the first item's value", r"v13_kept\[item\]\[v\] \*", "v13_kept[0][v] *"),
+            ("always the first item's value", r"(v\d+_kept)\[item\]\[v\] \*", r"\1[0][v] *"),
             ("the last row's number alone", r"(s\d+) = s\d+ \+ \(double\)\(v", r"\1 = (double)(v"),
             ("all blocks leave their numbers in one place", r"q(\d+)\[blockIdx.x\] =", r"q\1[0] ="),
             ("the first block's number is forgotten", r"piece = threadIdx.x;", "piece = threadIdx.x + 1;"),
