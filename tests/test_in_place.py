@@ -1,4 +1,4 @@
-"""Results over donated arguments, where rows are read at a label too; and exponentials of what is never above 0."""
+"""Results over donated arguments that are read at a label too; exponentials of what is never above 0."""
 
 from __future__ import annotations
 
