@@ -37,11 +37,11 @@ def _form_of_items(items: Iterable[Any], leaves: list[Any]) -> tuple[Hashable, .
             leaves.append(value)
             form += value.dtype, value.shape
         elif kind is tuple or kind is list:
-            form += kind, _form_of_items(value, leaves)
+            form.append((kind, _form_of_items(value, leaves)))
         elif isinstance(value, dict):
-            form += kind, tuple(value), _form_of_items(value.values(), leaves)
+            form.append((kind, tuple(value), _form_of_items(value.values(), leaves)))
         elif isinstance(value, list | tuple):
-            form += kind, _form_of_items(value, leaves)
+            form.append((kind, _form_of_items(value, leaves)))
         else:
             leaves.append(value)
             form.append(_form_of_leaf(value, kind))
