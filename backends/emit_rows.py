@@ -36,7 +36,7 @@ class RowPrinter(LanePrinter):
         row = Scope(scope.indent + 1, scope.lines, scope.parent, {self.body.phase.axis.find(): index})
         if self.lanes:
             row = LaneScope(row.indent, row.lines, row.parent, row.index)
-            self.gather_lanes(loop, row)
+            self.gather_lanes(loop, axes, row)
         for level in range(loop.last_level + 1):
             self.row_numbers(level, row)
             self.column_loops(level, row)
@@ -164,13 +164,13 @@ class RowPrinter(LanePrinter):
             self.one_loop(axis, nodes, row, {})
         self.done.update(stores)
 
-    def gather_lanes(self, loop: RowLoop, row: Scope) -> None:
+    def gather_lanes(self, loop: RowLoop, axes: list[Axis], row: Scope) -> None:
         """Bring together what several turns read: a row from element to element, it takes long each time."""
         assert self.body is not None
         turns: dict[Node, set[int]] = {}
         for node, level in loop.levels.items():
             for source in sources(node):
-                if source.axes[:1] == (self.body.phase.axis.find(),) and len(source.axes) == 2:
+                if source.axes in [(self.body.phase.axis.find(), axis) for axis in axes]:
                     turns.setdefault(source, set()).add(level)
         for node, levels in turns.items():
             if len(levels) == 1 or node in loop.levels or node.dtype == "bool":

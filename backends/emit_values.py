@@ -188,7 +188,8 @@ class ValuePrinter:
 
 def is_inside(index: Node, axis: Axis | None) -> bool:
     """Whether an index is inside the axis, by the way it is computed: clipped to it, or a remainder of it."""
-    if axis is None or len(index.inputs) != 2:
+    # In a narrower dtype the length may be another number.
+    if axis is None or len(index.inputs) != 2 or index.dtype != "int64":
         return False
     first, second = map(_uncast, index.inputs)
     if index.operation == "remainder":
@@ -201,7 +202,7 @@ def is_inside(index: Node, axis: Axis | None) -> bool:
 
 
 def _uncast(node: Node) -> Node:
-    while node.operation == "astype":
+    while node.operation == "astype" and node.dtype == "int64":
         node = node.inputs[0]
     return node
 

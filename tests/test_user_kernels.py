@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from array_api_compat import array_namespace
 from cases import labels, layers, x
 
 import onepass as op
@@ -129,3 +130,25 @@ def test_the_readme_s_code_runs(tmp_path: Path) -> None:
     script.write_text("\n".join(blocks), encoding="utf-8")
     names = runpy.run_path(str(script))
     assert names["loss"] < 0.5
+
+
+@op.kernel
+def picked_clipped(x: Any, labels: Any) -> Any:
+    """x at labels that are clipped in their own dtype, which may be too narrow for the number of columns."""
+    xp = array_namespace(x)
+    return xp.take_along_axis(x, xp.clip(labels, 0, x.shape[1] - 1)[:, None], axis=1)
+
+
+@op.kernel
+def picked_by_remainder(x: Any, labels: Any) -> Any:
+    """The same with what a division by the number of columns leaves."""
+    return array_namespace(x).take_along_axis(x, (labels % x.shape[1])[:, None], axis=1)
+
+
+@pytest.mark.parametrize("kernel", [picked_clipped, picked_by_remainder], ids=lambda kernel: kernel.__name__)
+def test_labels_too_narrow_for_the_columns_lead_nowhere_else(kernel: Any) -> None:
+    pytest.importorskip("numba")
+    around = np.full(1000, 1e9, np.float32)
+    x = around[500:902].reshape(2, 201)
+    x[:] = 1
+    assert kernel(x, np.array([5, -3], np.int8)).tolist() == [[1], [1]]
