@@ -61,8 +61,7 @@ class Printer(RowPrinter):
         first = len(self.sizes) + 2
         for memory, slot in self.slots.items():
             axes = ", ".join(self.plan.axes[axis.find()] for axis in memory.axes)
-            stored = "uint8" if memory.dtype == "bool" else memory.dtype
-            top.add(f"{memory.name} = {stored}_at(table[{first + slot}])  # {memory.kind} ({axes})")
+            top.add(f"{memory.name} = {_stored(memory)}_at(table[{first + slot}])  # {memory.kind} ({axes})")
         return HEADER + "\n".join(top.lines + sections.lines) + "\n"
 
     def section(self, number: int, top: Scope) -> None:
@@ -142,8 +141,7 @@ class Printer(RowPrinter):
         own = Scope(scope.indent, [])
         for memory in self.plan.of_kind("block", "row", "lane"):
             if memory.phase == number and self.is_on_stack(memory):
-                stored = "uint8" if memory.dtype == "bool" else memory.dtype
-                own.add(f"{memory.name} = stack_of_{stored}({LANES})")
+                own.add(f"{memory.name} = stack_of_{_stored(memory)}({LANES})")
             elif memory.phase == number:
                 own.add(f"{memory.name} = offset({memory.name}, share * {self.scratch_length(memory, rows)})")
         scope.lines[scratch:scratch] = own.lines
@@ -217,3 +215,8 @@ class Printer(RowPrinter):
             f"gemm({routine}, {int(transpose_a)}, {int(transpose_b)}, {rows}, {columns}, {inner}, "
             f"{a}, {a_columns}, {b}, {b_columns}, {node.dtype}({beta}), {c}, {columns})"
         )
+
+
+def _stored(memory: Memory) -> str:
+    """The dtype of its elements in memory, where a bool is a byte."""
+    return "uint8" if memory.dtype == "bool" else memory.dtype
