@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from .libraries import device_of, library_of
+from .libraries import device_key, library_of
 
 
 def form_of_call(args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]) -> Hashable:
@@ -58,5 +58,5 @@ def _form_of_leaf(value: Any, kind: type) -> Hashable:
     if value is None or kind is str or kind is bool:
         return kind, value
     if library_of(value) is not None:
-        return kind, value.dtype, tuple(value.shape), device_of(value)
+        return kind, value.dtype, tuple(value.shape), device_key(value)
     return (kind,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import array_api_compat
@@ -82,6 +83,15 @@ def device_of(array: Any) -> Any:
         return array_api_compat.device(array)
     except AttributeError:
         return None
+
+
+def device_key(array: Any) -> Hashable:
+    """What stands for the device of the array in a key: the device itself, or its number where it has no hash.
+
+    A `cupy.cuda.Device` compares by its number and has no hash.
+    """
+    device = device_of(array)
+    return device.id if library_of(array) == "cupy" else device
 
 
 def can_be_read(array: Any, *, at_any_price: bool) -> bool:
