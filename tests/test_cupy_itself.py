@@ -73,6 +73,13 @@ def test_subnormal_numbers_are_kept(nvrtc: Any) -> None:
     assert ".ftz" not in text
 
 
+def test_a_product_and_a_sum_are_rounded_each(nvrtc: Any) -> None:
+    text = cupy_modules._compile(nvrtc, SOURCE.replace("*=", "+= 3.0f *"), 999).decode()
+    assert "mul" in text
+    assert "add" in text
+    assert "fma" not in text
+
+
 def test_finds_the_library_that_cupy_multiplies_with(cupy: Any) -> None:
     try:
         cublas = cupy.cuda.cublas
