@@ -56,7 +56,9 @@ def test_a_source_is_compiled_once_and_found_on_the_disk_afterwards(recorder: Re
 
 def test_compiles_for_the_device_and_keeps_subnormal_numbers(recorder: Recorder) -> None:
     cupy_device.current_device().load(SOURCE, ["fill"])
-    assert recorder.nvrtc.compiled == [(SOURCE, ("-std=c++17", "-default-device", "-fmad=false", "-arch=sm_90"))]
+    assert recorder.nvrtc.compiled == [
+        (SOURCE, ("-std=c++17", "-default-device", "-fmad=false", "-arch=sm_90"))
+    ]
 
 
 @pytest.mark.parametrize(("capability", "option"), [("130", "-arch=compute_100"), ("86", "-arch=compute_80")])
@@ -194,7 +196,7 @@ def _step(recorder: Recorder) -> Callable[[], None]:
 
     def run() -> None:
         device.launch(kernel, Launch(5, 32), [device.address(out)])
-        device.product(a, a, out, transpose_a=False, transpose_b=False, accumulate=True)
+        device.product(a, a, out, transpose_a=False, transpose_b=False, accumulate=True, workspace=256)
 
     return run
 
