@@ -123,13 +123,15 @@ class CupyDevice:
         """CuPy's compute types, as CUPY_TF32 and `set_compute_type` have set them."""
         return precisions(self._cupy)
 
+    def is_capturing(self) -> bool:
+        """Whether the caller records the current stream."""
+        capturing: bool = self._cupy.cuda.get_current_stream().is_capturing()
+        return capturing
+
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """A CUDA graph of what `run` launches, to be launched on whatever stream is current then."""
         cuda = self._cupy.cuda
         try:
-            # Work that somebody else records, this has to be part of.
-            if cuda.get_current_stream().is_capturing():
-                return None
             if self._multiplies:
                 cuda.get_cublas_handle()  # every thread has its own, and none can be made while recording
             graph = _recorded(cuda.Stream(non_blocking=True), run)

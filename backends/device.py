@@ -72,12 +72,15 @@ class Device(Protocol):
 
         All are float32 or all float64, and any dimension may be 0. `out` is apart from both factors.
 
-        workspace: the address of `product_bytes`, aligned to 256, that nothing else uses meanwhile; a recorded
-                   graph uses the same memory whenever it is launched
+        workspace: the address of `product_bytes`, aligned to 256, that nothing else uses meanwhile; a
+                   recorded graph uses the same memory whenever it is launched
         """
 
     def precision(self) -> Hashable:
         """How exactly products are computed at present; it becomes part of a recorded graph."""
+
+    def is_capturing(self) -> bool:
+        """Whether the caller records what is launched now: nothing is executed, and no graph can be made."""
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """What `run` launches, recorded to be launched again with the same addresses; None if it cannot be.

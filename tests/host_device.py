@@ -79,5 +79,8 @@ class HostDevice:
     def precision(self) -> Hashable:
         return None
 
+    def is_capturing(self) -> bool:
+        return False
+
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         return None

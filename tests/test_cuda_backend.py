@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 from host_device import HostDevice
-from onepass.backends.cuda_backend import MOST_GRAPHS, CudaProgram
+from onepass.backends.cuda_backend import CudaProgram
+from onepass.backends.cuda_graphs import MOST_GRAPHS
 from onepass.backends.cuda_stages import ROWS_OF_BLOCK, Stages
 from onepass.backends.trees import leaves
 

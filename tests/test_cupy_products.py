@@ -11,7 +11,6 @@ import pytest
 from onepass.backends import cupy_device
 from recorded_cupy import Array, Recorder, installed
 
-
 SPACE = 0x7F00_0000_0000  # an address that nothing here looks at
 
 
