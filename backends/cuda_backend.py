@@ -82,11 +82,15 @@ class CudaProgram:
 
     def _launch(self, values: Sequence[Any], arrays: Arrays) -> None:
         device, addresses = self.device, arrays.addresses
-        aligned = all(address % VECTOR_BYTES == 0 for address in arrays.addresses)
+        bits = 0
+        for address in addresses:
+            bits |= address
+        aligned = bits % VECTOR_BYTES == 0
         variant = self._variants.get(aligned) or self.variant(aligned=aligned)
-        workspace = device.empty((max(1, variant.bytes),), "uint8")
-        start = device.address(workspace)
-        variant.begin(start, [kind(values[leaf]) for leaf, kind in self._scalars])
+        workspace = device.empty((variant.bytes,), "uint8") if variant.bytes else None
+        start = device.address(workspace) if workspace is not None else 0
+        if self._scalars:
+            variant.begin(start, [kind(values[leaf]) for leaf, kind in self._scalars])
         # What a graph has of its own: the addresses, and how products are computed.
         key = (*addresses, *arrays.output_addresses, start, device.precision() if self._multiplies else None)
         recorded = self._graphs.get(key) if self._can_record else None

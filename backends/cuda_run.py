@@ -34,7 +34,7 @@ class Variant:
         names = [kernel.name for kernel in stages.kernels()]
         self.loaded = device.load(self.source, names) if names else {}
         plan = stages.plan
-        sizes = {"numbers": 8 * max(1, len(plan.scalars) + len(plan.number_sums)), **stages.parts()}
+        sizes = {"numbers": 8 * (len(plan.scalars) + len(plan.number_sums)), **stages.parts()}
         if multiplies(plan):
             sizes["products"] = device.product_bytes
         self.own = plan.of_kind("whole", "block")
@@ -66,7 +66,7 @@ class Run:
         self.variant, self.device, self.plan = variant, device, variant.stages.plan
         self.words = {memory.name: device.address(array) for memory, array in arrays.items()}
         self.words |= {f"o{i}": device.address(array) for i, array in enumerate(outputs)}
-        start = device.address(workspace)
+        start = device.address(workspace) if workspace is not None else 0
         self.words |= {name: start + offset for name, offset in variant.offsets.items()}
         self.words |= variant.words
         self.arrays = dict(arrays)

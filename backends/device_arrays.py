@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy
 
 from . import results
 from .destinations import Destinations
@@ -53,6 +56,8 @@ class Layout:
         self._outputs = [((), plan.held_number(node)) for node in plan.number_outputs]
         self._donated = [i for i, m in enumerate(self._arguments) if m.number in plan.donated]
         memories = [*self._arguments, *self._results]
+        wanted = [*((given[memory], memory.held) for memory in memories), *self._outputs]
+        self._bytes = [math.prod(shape) * numpy.dtype(dtype).itemsize for shape, dtype in wanted]
         numbers = results.number_places(traced, plan)
         # For every leaf of the result the position of what it is written to, counted through arguments, fresh
         # arrays and numbers; None where its memory is another leaf's too, or in another order.
@@ -70,19 +75,25 @@ class Layout:
         if destinations is not None:
             fresh, outputs, there = self._placed(arguments, destinations)
         else:
-            fresh = [device.empty(*wanted) for wanted in self._fresh]
-            outputs = [device.empty(*wanted) for wanted in self._outputs]
-            for position in self._shared(self._donated, arguments) if self._donated else ():
-                arguments[position] = arguments[position].copy()
+            fresh = [device.empty(shape, dtype) for shape, dtype in self._fresh]
+            outputs = [device.empty(shape, dtype) for shape, dtype in self._outputs]
+            if self._donated:
+                self._keep(arguments, self._shared(dict(enumerate(arguments))))
         address = device.address
         return Arrays(
             arguments,
             fresh,
             outputs,
             there,
-            [address(array) for array in [*arguments, *fresh]],
+            [address(array) for array in arguments] + [address(array) for array in fresh],
             [address(array) for array in outputs],
         )
+
+    def _keep(self, arguments: list[Any], shared: Collection[int]) -> None:
+        """Let results take copies of the donated arguments that somebody else uses."""
+        for position in self._donated:
+            if position in shared:
+                arguments[position] = arguments[position].copy()
 
     def by_memory(self, arrays: Arrays) -> dict[Memory, Any]:
         """Arguments and fresh arrays by the memory of the plan that they are."""
@@ -117,9 +128,8 @@ class Layout:
                 direct[position] = leaf
             else:
                 copied.append(leaf)
-        everything = [*arguments, *(array for array in made if array is not None)]
-        positions = [*range(count), *(count + i for i, array in enumerate(made) if array is not None)]
-        shared = {positions[i] for i in self._shared(range(len(everything)), everything)}
+        everything = enumerate([*arguments, *made])
+        shared = self._shared({i: array for i, array in everything if array is not None})
         if shared.isdisjoint([*direct, *self._donated]):
             destinations.require_apart(copied)
         else:
@@ -128,11 +138,7 @@ class Layout:
                 del direct[position]
                 if position >= count:
                     made[position - count] = None
-            if not shared.isdisjoint(self._donated):
-                # Results take copies of the donated arguments, which somebody else uses.
-                for position in self._donated:
-                    arguments[position] = arguments[position].copy()
-                direct = {position: leaf for position, leaf in direct.items() if position >= count}
+            self._keep(arguments, shared)
         made = [
             self._device.empty(*want) if array is None else array
             for array, want in zip(made, wanted, strict=True)
@@ -143,15 +149,20 @@ class Layout:
         """Whether a kernel can write into an array of the caller's: in C order, and on its alignment."""
         return bool(array.flags.c_contiguous) and self._device.address(array) % array.itemsize == 0
 
-    def _shared(self, some: Iterable[int], arrays: Sequence[Any]) -> list[int]:
-        """Those of some arrays that have memory which is another array's as well."""
-        spans = [(start := self._device.address(array), start + array.nbytes) for array in arrays]
-        return [
-            one
-            for one in some
-            if any(
-                spans[one][0] < end and start < spans[one][1]
-                for other, (start, end) in enumerate(spans)
-                if other != one
-            )
-        ]
+    def _shared(self, arrays: Mapping[int, Any]) -> set[int]:
+        """The positions of those arrays that have memory in common with another one."""
+        address = self._device.address
+        return overlapping([(address(array), self._bytes[i], i) for i, array in arrays.items()])
+
+
+def overlapping(spans: Iterable[tuple[int, int, int]]) -> set[int]:
+    """The names of the spans (start, bytes, name) that have bytes in common with another one."""
+    found: set[int] = set()
+    reach, owner = 0, -1  # the end of what lies furthest so far
+    for start, size, name in sorted(spans):
+        if size:
+            if start < reach:
+                found |= {name, owner}
+            if start + size > reach:
+                reach, owner = start + size, name
+    return found

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 from onepass.backends.cuda_backend import CudaProgram
+from onepass.backends.device_arrays import overlapping
 from onepass.backends.trees import leaves
 from out_arrays import (
     COLUMNS,
@@ -35,6 +36,7 @@ from test_out_memory import KERNELS, VIEWS, any_view
 
 import onepass as op
 from onepass import compilation
+from onepass.destinations import Given
 
 pytestmark = pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
 
@@ -266,11 +268,23 @@ def test_halves_are_written_where_they_lie(device: PooledDevice) -> None:
     program = CudaProgram(inspect.unwrap(op.softmax), "softmax", (x,), {}, device=device)
     assert program.wanted.dtype == np.float16
     expected = program([x])
-    from onepass.destinations import Given
-
     out = np.zeros_like(x)
     device.made.clear()
     got = program([x], Given(out).matched("softmax", "numpy", program.wanted, program.known))
     assert got is out
     np.testing.assert_array_equal(out, expected)
     assert not large(device)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_has_memory_in_common_is_found(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    for _ in range(50):
+        starts, sizes = generator.integers(60, size=6), generator.integers(20, size=6)
+        places = [set(range(start, start + size)) for start, size in zip(starts, sizes, strict=True)]
+        expected = {
+            one
+            for one, place in enumerate(places)
+            if any(place & other for number, other in enumerate(places) if number != one)
+        }
+        assert overlapping(zip(starts.tolist(), sizes.tolist(), range(6), strict=True)) == expected
