@@ -104,7 +104,11 @@ class CudaProgram:
             if aligned not in self._variants:
                 device = self.device
                 stages = self._stages(
-                    self.plan, capability=device.capability, processors=device.processors, aligned=aligned
+                    self.plan,
+                    capability=device.capability,
+                    processors=device.processors,
+                    clusters=device.clusters,
+                    aligned=aligned,
                 )
                 self._variants[aligned] = Variant(stages, device)
             return self._variants[aligned]

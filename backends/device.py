@@ -32,6 +32,10 @@ class Device(Protocol):
     capability: int  # 90 for a compute capability of 9.0
     processors: int  # streaming multiprocessors
 
+    @property
+    def clusters(self) -> int:
+        """Clusters of 8 blocks that it holds at once, where each block takes all registers of a processor."""
+
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Any]:
         """Compile CUDA C++ and return its kernels by name; compiled once and found again afterwards.
 

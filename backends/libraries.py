@@ -86,12 +86,11 @@ def device_of(array: Any) -> Any:
 
 
 def device_key(array: Any) -> Hashable:
-    """What stands for the device of the array in a key: the device itself, or its number where it has no hash.
-
-    A `cupy.cuda.Device` compares by its number and has no hash.
-    """
-    device = device_of(array)
-    return device.id if library_of(array) == "cupy" else device
+    """The device of the array as part of a key: its number where it is CuPy's, which has no hash."""
+    device: Hashable = device_of(array)
+    if library_of(array) == "cupy":
+        device = int(array.device.id)
+    return device
 
 
 def can_be_read(array: Any, *, at_any_price: bool) -> bool:
