@@ -11,6 +11,8 @@ from .cuda_run import Run, Variant
 from .cuda_stages import Stages
 from .device import Device
 from .geometry import VECTOR_BYTES
+from .graph import Node
+from .host_numbers import HostNumbers
 from .libraries import library_of
 from .loops import Product
 from .lowering import lower
@@ -74,6 +76,7 @@ class CudaProgram:
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._stages = device, stages
         self._captured = self.traced.trace.captured
+        self._python_numbers = HostNumbers(self.traced.outputs)
         self._require_one_library(kernel, leaves((args, kwargs)))
         self._arguments, self._results = self.plan.of_kind("argument"), self.plan.of_kind("result")
         self._fresh = [(tuple(axis.size for axis in m.axes), m.held) for m in self._results]
@@ -139,7 +142,7 @@ class CudaProgram:
                 self._graphs.run(key, run, device)
             else:
                 run()
-        return self._tree(arguments, fresh, outputs)
+        return self._tree(arguments, fresh, outputs, self._python_numbers(values))
 
     def _overwritten_twice(self, spans: Sequence[tuple[int, int]]) -> list[int]:
         """The donated arguments whose memory is another argument's as well."""
@@ -155,8 +158,14 @@ class CudaProgram:
                     found.append(position)
         return found
 
-    def _tree(self, arguments: Sequence[Any], fresh: Sequence[Any], outputs: Sequence[Any]) -> Any:
-        """What the kernel returns, with arrays in place of the traced ones."""
+    def _tree(
+        self,
+        arguments: Sequence[Any],
+        fresh: Sequence[Any],
+        outputs: Sequence[Any],
+        python_numbers: dict[Node, Any],
+    ) -> Any:
+        """What the kernel returns, with arrays and Python numbers in place of the traced ones."""
         arrays = dict(zip([*self._arguments, *self._results], [*arguments, *fresh], strict=True))
         nodes = iter(zip(self.plan.schedule.outputs, self.shapes, strict=True))
 
@@ -164,6 +173,8 @@ class CudaProgram:
             if not isinstance(value, SymbolicArray):
                 return value
             node, shape = next(nodes)
+            if value.node in python_numbers:
+                return python_numbers[value.node]
             source = base(node)
             if not source.axes:
                 return outputs[self.plan.number_outputs.index(source)].reshape(shape)
