@@ -82,7 +82,7 @@ class CudaProgram:
         everything = [*values, *self._captured] if self._captured else values
         arrays = self._layout.arrays(everything, destinations)
         self._launch(values, arrays)
-        return self._layout.result(arrays, destinations)
+        return self._layout.result(arrays, values, destinations)
 
     def _launch(self, values: Sequence[Any], arrays: Arrays) -> None:
         device, addresses = self.device, arrays.addresses
