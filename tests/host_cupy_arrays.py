@@ -86,8 +86,9 @@ def by_numpy(own: Callable[..., Any], numpy_does: Callable[..., Any]) -> Callabl
     @functools.wraps(own)
     def call(*args: Any, **kwargs: Any) -> Any:
         found = leaves((args, kwargs))
-        if not all(isinstance(leaf, cupy.ndarray | PLAIN) for leaf in found):
-            return own(*args, **kwargs)
+        foreign = [type(leaf) for leaf in found if not isinstance(leaf, cupy.ndarray | PLAIN)]
+        if foreign:
+            return _own_refusal(own, foreign[0], args, kwargs)
         seen = [(leaf, on_host(leaf)) for leaf in found if isinstance(leaf, cupy.ndarray)]
         memory = iter([memory for _, memory in seen])
 
@@ -99,6 +100,14 @@ def by_numpy(own: Callable[..., Any], numpy_does: Callable[..., Any]) -> Callabl
             return map_leaves(functools.partial(_to_device, seen), numpy_does(*host_args, **host_kwargs))
 
     return call
+
+
+def _own_refusal(own: Callable[..., Any], foreign: type, args: Any, kwargs: Any) -> Any:
+    """What CuPy says to an operand of another type: it gives way, or raises once it has found its device."""
+    try:
+        return own(*args, **kwargs)
+    except cupy.cuda.runtime.CUDARuntimeError:
+        raise TypeError(f"Unsupported type {foreign}") from None
 
 
 def _to_device(seen: list[tuple[Any, np.ndarray]], leaf: Any) -> Any:

@@ -43,7 +43,7 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     return _Folder.from_parent(parent, path=path) if path == Path(__file__).parent else None
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def on_the_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """CuPy that computes on the host, for the tests of one file."""
     from host_cupy import host_cupy

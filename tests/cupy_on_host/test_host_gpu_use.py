@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import test_gpu_memory
 import test_gpu_use
+from gpu_programs import network
 
 recorded = test_gpu_use.recorded
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer rows: the host takes one thread after the other."""
+
+    def smaller(rows: int = 300, seed: int = 0) -> Any:
+        return network(min(rows, 100), seed)
+
+    monkeypatch.setattr(test_gpu_use, "network", smaller)
+
 
 test_two_streams_at_once = test_gpu_use.test_two_streams_at_once
 test_threads_give_the_bits_of_one = test_gpu_use.test_threads_with_a_stream_each_give_the_bits_of_one
