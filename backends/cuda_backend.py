@@ -63,7 +63,11 @@ class CudaProgram:
             if aligned not in self._variants:
                 device = self.device
                 stages = self._stages(
-                    self.plan, capability=device.capability, processors=device.processors, aligned=aligned
+                    self.plan,
+                    capability=device.capability,
+                    processors=device.processors,
+                    clusters=device.clusters,
+                    aligned=aligned,
                 )
                 self._variants[aligned] = Variant(stages, device)
             return self._variants[aligned]
@@ -78,7 +82,7 @@ class CudaProgram:
         everything = [*values, *self._captured] if self._captured else values
         arrays = self._layout.arrays(everything, destinations)
         self._launch(values, arrays)
-        return self._layout.result(arrays, destinations)
+        return self._layout.result(arrays, values, destinations)
 
     def _launch(self, values: Sequence[Any], arrays: Arrays) -> None:
         device, addresses = self.device, arrays.addresses

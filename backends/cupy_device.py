@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import math
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+from .cuda_clusters import clusters_at_once
 from .cupy_modules import machine_code
 from .cupy_products import precisions, product, workspace_bytes
 from .device import Launch
@@ -37,13 +39,18 @@ class CupyDevice:
 
     def __init__(self, number: int) -> None:
         self._cupy = importlib.import_module("cupy")
-        device = self._cupy.cuda.Device(number)
+        self._device = device = self._cupy.cuda.Device(number)
         self.capability = int(device.compute_capability)
         self.processors = int(device.attributes["MultiProcessorCount"])
         self.product_bytes = workspace_bytes(self.capability)
         self._kernels: dict[str, dict[str, Kernel]] = {}
         self._loading = threading.Lock()
         self._multiplies = False
+
+    @functools.cached_property
+    def clusters(self) -> int:
+        """Clusters of 8 blocks that it holds at once, where each block takes all registers of a processor."""
+        return clusters_at_once(self._cupy, self._device, self.capability)
 
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Kernel]:
         """The kernels of a source by name; it is compiled once, and found on the disk by later processes."""

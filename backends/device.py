@@ -33,6 +33,10 @@ class Device(Protocol):
     processors: int  # streaming multiprocessors
     product_bytes: int  # of memory that a product needs beside its operands
 
+    @property
+    def clusters(self) -> int:
+        """Clusters of 8 blocks that it holds at once, where each block takes all registers of a processor."""
+
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Any]:
         """Compile CUDA C++ and return its kernels by name; compiled once and found again afterwards.
 

@@ -12,6 +12,7 @@ import numpy
 from . import results
 from .destinations import Destinations
 from .device import Device
+from .host_numbers import HostNumbers
 from .plan import Memory, Plan
 from .trace import Traced
 
@@ -65,7 +66,9 @@ class Layout:
             memories.index(place) if place else None if number is None else len(memories) + number
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
-        self._build = results.builder(traced, plan, results.number_of_array(plan), self._arguments, given)
+        self._python_numbers = HostNumbers(plan.schedule.outputs)
+        number = results.number_of_array(plan, self._python_numbers.position)
+        self._build = results.builder(traced, plan, number, self._arguments, given)
 
     def arrays(self, everything: Sequence[Any], destinations: Destinations | None) -> Arrays:
         """The arrays of one call."""
@@ -100,9 +103,13 @@ class Layout:
         memories = [*self._arguments, *self._results]
         return dict(zip(memories, [*arrays.arguments, *arrays.fresh], strict=True))
 
-    def result(self, arrays: Arrays, destinations: Destinations | None) -> Any:
-        """What the kernel returns, with arrays in place of the traced ones."""
-        result = self._build(arrays.arguments, arrays.fresh, arrays.outputs)
+    def result(self, arrays: Arrays, values: Sequence[Any], destinations: Destinations | None) -> Any:
+        """What the kernel returns, with arrays and Python numbers in place of the traced ones.
+
+        values: the leaves of the call
+        """
+        python_numbers = self._python_numbers(values)
+        result = self._build(arrays.arguments, arrays.fresh, arrays.outputs, python_numbers)
         return result if destinations is None else destinations.filled(result, arrays.there)
 
     def _placed(

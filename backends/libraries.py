@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import array_api_compat
@@ -95,17 +96,23 @@ def device_key(array: Any) -> Hashable:
     return key
 
 
-def device_to_enter(array: Any) -> Any:
-    """The device that has to be made the current one for a call with the array; None where nothing has to.
+def device_to_enter(array: Any) -> int | None:
+    """The number of the device that has to be current for a call with the array; None where none has to be.
 
-    It is a context manager. CuPy allocates and launches on the current device, wherever the arrays are.
+    CuPy allocates and launches on the current device, wherever the arrays are.
     """
-    return array.device if library_of(array) == "cupy" else None
+    return int(array.device.id) if library_of(array) == "cupy" else None
 
 
-def is_current(device: Any) -> bool:
-    """Whether a device of `device_to_enter` is the current one of this thread."""
-    return bool(sys.modules["cupy"].cuda.runtime.getDevice() == device.id)
+def is_current(device: int) -> bool:
+    """Whether CuPy's device of this number is the current one of this thread."""
+    return bool(sys.modules["cupy"].cuda.runtime.getDevice() == device)
+
+
+def entered(device: int) -> AbstractContextManager[Any]:
+    """In its context CuPy's device of this number is the current one of this thread."""
+    context: AbstractContextManager[Any] = sys.modules["cupy"].cuda.Device(device)
+    return context
 
 
 def can_be_read(array: Any, *, at_any_price: bool) -> bool:

@@ -118,12 +118,18 @@ def number_of_memory(slots: Mapping[Node, int]) -> NumberText:
     return text
 
 
-def number_of_array(plan: Plan) -> NumberText:
-    """For programs that leave each number in an array of its own, which is among `numbers`."""
+def number_of_array(plan: Plan, python_number: Callable[[Node], int | None]) -> NumberText:
+    """For programs that leave each number in an array of its own, which is among `numbers`.
+
+    python_number: the position of a result that is a Python number, which is among `whole`
+    """
     returned: set[Node] = set()
 
     def text(node: Node, shape: tuple[int, ...], constant: Callable[[Any], str]) -> str:
         source = base(node)
+        position = python_number(source)
+        if position is not None:
+            return f"whole[{position}]"
         array = f"numbers[{plan.number_outputs.index(source)}]" + f".reshape({shape})" * bool(shape)
         array += ".copy()" * (source in returned)
         returned.add(source)

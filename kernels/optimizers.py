@@ -125,8 +125,8 @@ def _adam(
     mean = tree_map(lambda m, g: beta1 * m + (1 - beta1) * g, state["exp_avg"], grads)
     square = tree_map(lambda v, g: beta2 * v + (1 - beta2) * (g * g), state["exp_avg_sq"], grads)
     # Both averages start at zero, and these factors take that bias out again.
-    rate = lr / (1 - beta1**step)
-    root = (1 - beta2**step) ** 0.5
+    rate = lr / (1 - beta1 ** _exponent(step))
+    root = (1 - beta2 ** _exponent(step)) ** 0.5
     params = tree_map(
         lambda p, m, v: p - _scalar_for(p, rate) * m / (_sqrt(v) / _scalar_for(p, root) + eps),
         params,
@@ -292,6 +292,15 @@ def _decayed(params: Tree, grads: Tree, weight_decay: Scalar) -> Tree:
 
 def _zeros_like(params: Tree) -> Tree:
     return tree_map(lambda p: namespace(p).zeros_like(p), params)
+
+
+def _exponent(step: Scalar) -> Scalar:
+    """The number of steps as an exponent of a Python float: the standard takes no array of integers there."""
+    if type(step) in (int, float):
+        return step
+    xp = namespace(step)
+    # The default dtype of the library: float64, or what the library computes with where it has no float64.
+    return xp.astype(step, xp.zeros(()).dtype) if xp.isdtype(step.dtype, "integral") else step
 
 
 def _scalar_for(array: Array, scalar: Scalar) -> Scalar:

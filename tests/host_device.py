@@ -24,6 +24,7 @@ class HostDevice:
         self, capability: int = 90, processors: int = 3, schedule: str = "forward", aligned: bool = True
     ) -> None:
         self.capability, self.processors = capability, processors
+        self.clusters = processors // 2  # of one processor none: a single cluster takes all rows
         self.schedule, self.aligned = schedule, aligned
         self.launches: list[tuple[str, Launch]] = []
         self.sources: list[str] = []

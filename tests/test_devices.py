@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,9 @@ class Device:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The device that was current in every run of a kernel; all arrays are on device 1."""
     monkeypatch.setattr(Device, "current", 0)
-    monkeypatch.setattr(dispatch, "device_to_enter", lambda array: Device(1))
-    monkeypatch.setattr(dispatch, "is_current", lambda device: device.id == Device.current)
+    monkeypatch.setattr(dispatch, "device_to_enter", lambda array: 1)
+    monkeypatch.setattr(dispatch, "is_current", lambda device: device == Device.current)
+    monkeypatch.setattr(dispatch, "entered", Device)
     return []
 
 
@@ -97,10 +98,7 @@ def test_the_current_device_is_cupys(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     recorder = installed(monkeypatch, tmp_path)
     for number in (0, 1):
         recorder.device = number
-        assert [libraries.is_current(SimpleNamespace(id=other)) for other in (0, 1)] == [
-            not number,
-            bool(number),
-        ]
+        assert [libraries.is_current(0), libraries.is_current(1)] == [number == 0, number == 1]
 
 
 def test_what_is_in_no_need_of_a_device_says_so() -> None:

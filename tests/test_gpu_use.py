@@ -107,6 +107,24 @@ def test_threads_with_a_stream_each_give_the_bits_of_one(cupy: Any) -> None:
         assert list(pool.map(in_thread, range(4))) == [True] * 4
 
 
+@pytest.mark.parametrize("name", ["adam_step", "adamw_step"])
+@pytest.mark.parametrize("count", ["number", "array"])
+def test_a_loop_of_adam(cupy: Any, name: str, count: str) -> None:
+    params, _, _ = network()
+    mine = to_gpu(cupy, params)
+    state, expected_state = op.adam_init(mine), kernels.adam_init(params)
+    if count == "array":  # as a file has it
+        state["step"] = cupy.asarray(0)
+    for turn in range(5):
+        grads, _, _ = network(seed=1 + turn)
+        mine, state = getattr(op, name)(mine, to_gpu(cupy, grads), state, 0.1)
+        params, expected_state = getattr(kernels, name)(params, grads, expected_state, 0.1)
+        assert int(state["step"]) == 1 + turn
+        assert isinstance(state["step"], int if count == "number" else cupy.ndarray)
+    assert_close(cupy, mine, params, "float64", 1e-12)
+    assert_close(cupy, state, expected_state, "float64", 1e-12)
+
+
 def test_a_second_device(cupy: Any) -> None:
     if cupy.cuda.runtime.getDeviceCount() < 2:
         pytest.skip("needs two GPUs")
