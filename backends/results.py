@@ -75,6 +75,8 @@ def number_places(traced: Traced, plan: Plan) -> list[int | None]:
 
     Only for numbers that are returned once.
     """
+    if _returns_constants(traced):
+        return [None] * len(leaves(traced.result))
     everywhere = [base(node) for node in plan.schedule.outputs]
     positions = {node: number for number, node in enumerate(plan.number_outputs)}
     return [
@@ -91,10 +93,12 @@ def _nodes(traced: Traced, plan: Plan) -> list[Node | None]:
 
 def _returns_constants(traced: Traced) -> bool:
     """Whether an array of the kernel's own is returned as it is; its memory may be any array's."""
-    return any(
-        library_of(leaf) not in (None, "traced") and not isinstance(leaf, numpy.generic)
-        for leaf in leaves(traced.result)
-    )
+
+    def is_array(leaf: Any) -> bool:
+        known = library_of(leaf) not in (None, "traced") and not isinstance(leaf, numpy.generic)
+        return known or isinstance(leaf, numpy.ndarray)
+
+    return any(map(is_array, leaves(traced.result)))
 
 
 # The text of a result without dimensions, of its node in the plan, its shape, and what names a constant.

@@ -276,6 +276,17 @@ def test_halves_are_written_where_they_lie(device: PooledDevice) -> None:
     assert not large(device)
 
 
+def test_an_array_of_the_kernel_s_own_may_take_the_result(device: PooledDevice) -> None:
+    own = Y.copy()
+    beside = op.kernel(lambda x: (x * 2, own, array_namespace(x).sum(x)))
+    for out in ((own, None, None), (None, None, own[0, 0, ...])):
+        own[...] = Y
+        got = beside(X, out=out)
+        np.testing.assert_array_equal(got[0], 2 * X)
+        np.testing.assert_array_equal(got[1], Y)
+        np.testing.assert_allclose(got[2], X.sum(), rtol=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_what_has_memory_in_common_is_found(seed: int) -> None:
     generator = np.random.default_rng(seed)
