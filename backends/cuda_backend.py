@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from .cuda_run import Run, Variant
 from .cuda_stages import Stages
 from .device import Device
+from .forks import briefly, compiling
 from .geometry import VECTOR_BYTES
 from .libraries import library_of
 from .loops import Product
@@ -27,7 +27,6 @@ class Graphs:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, ...], Callable[[], None] | None] = OrderedDict()
-        self._lock = threading.Lock()
 
     def get(self, addresses: tuple[int, ...]) -> Callable[[], None] | None:
         """What was recorded for these addresses."""
@@ -35,7 +34,7 @@ class Graphs:
 
     def run(self, addresses: tuple[int, ...], run: Callable[[], None], device: Device) -> None:
         """Launch, and record what comes with the same addresses a second time."""
-        with self._lock:
+        with briefly:
             is_new = addresses not in self._known
             if is_new:
                 self._known[addresses] = None
@@ -47,7 +46,7 @@ class Graphs:
         # Where nothing can be recorded, that need not be found out again.
         graph = device.graph(run) or run
         graph()
-        with self._lock:
+        with briefly:
             self._known[addresses] = graph
 
 
@@ -81,7 +80,6 @@ class CudaProgram:
         dtypes = self.plan.scalar_dtypes
         self._scalars = [(leaf, float if dtype == "float64" else int) for leaf, dtype in dtypes.items()]
         self._variants: dict[bool, Variant] = {}
-        self._compiling = threading.Lock()
         self._graphs = Graphs()
         # Products of halves need memory while they run, which a recorded graph may not ask for.
         products = any(isinstance(step, Product) for body in self.plan.bodies for step in body.steps)
@@ -100,7 +98,7 @@ class CudaProgram:
 
     def variant(self, *, aligned: bool) -> Variant:
         """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
-        with self._compiling:
+        with compiling:
             if aligned not in self._variants:
                 device = self.device
                 stages = self._stages(

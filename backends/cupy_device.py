@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .cupy_modules import machine_code
 from .cupy_products import product
 from .device import Launch
+from .forks import compiling
 
 # What every kernel may have of shared memory, in bytes; it has to ask for more.
 _SHARED_UNASKED = 48 * 1024
@@ -41,12 +41,11 @@ class CupyDevice:
         self.capability = int(device.compute_capability)
         self.processors = int(device.attributes["MultiProcessorCount"])
         self._kernels: dict[str, dict[str, Kernel]] = {}
-        self._loading = threading.Lock()
         self._multiplies = False
 
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Kernel]:
         """The kernels of a source by name; it is compiled once, and found on the disk by later processes."""
-        with self._loading:
+        with compiling:
             if source not in self._kernels:
                 module = self._cupy.cuda.Module()
                 module.load(machine_code(self._cupy, source, self.capability))

@@ -17,7 +17,6 @@ import linecache
 import os
 import re
 import sys
-import threading
 import types
 import uuid
 import warnings
@@ -26,8 +25,9 @@ from typing import Any
 
 import platformdirs
 
+from . import forks
+
 _modules: dict[str, types.ModuleType] = {}
-_loading = threading.Lock()
 _warned = False
 
 # How the names of all files here begin: a name and a hash.
@@ -59,7 +59,7 @@ def load(source: str, name: str) -> types.ModuleType:
     first time in a process a RuntimeWarning says so. Errors in the source itself are raised.
     """
     stem = re.sub(r"\W", "_", name, flags=re.ASCII)[:60] + "_" + _hash(source)
-    with _loading:
+    with forks.compiling:
         if stem in _modules:
             return _modules[stem]
         module, trouble = _load_kept(source, stem)

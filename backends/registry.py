@@ -79,12 +79,17 @@ def _version(distribution: str) -> str:
 _broken: dict[str, str] = {}
 
 
+def set_broken(name: str, why: str) -> None:
+    """Remember that a backend does not work here, and warn."""
+    if name in _broken:
+        return
+    _broken[name] = why
+    warnings.warn(f"onepass: the backend {name!r} is not used: {why}.", RuntimeWarning, stacklevel=3)
+
+
 def report_broken(name: str, error: Exception) -> NotUsableError:
     """Remember that a backend does not work here; the error to raise for it."""
-    _broken[name] = f"{name.capitalize()} does not import: {error}"
-    warnings.warn(
-        f"onepass: the backend {name!r} is not used: {_broken[name]}.", RuntimeWarning, stacklevel=2
-    )
+    set_broken(name, f"{name.capitalize()} does not import: {error}")
     return NotUsableError(f"the backend {name!r} is not usable here: {_broken[name]}.")
 
 

@@ -58,8 +58,9 @@ def share_count() -> int:
     Numba's number is NUMBA_NUM_THREADS, or what `numba.set_num_threads` was told in this Python thread.
     """
     # Asking Numba starts its threads; as long as they are not started, nobody has told it another number.
-    allowed = numba.get_num_threads() if numba_threads._is_initialized else config.NUMBA_NUM_THREADS
-    return min(int(allowed), _processors())
+    # `numba.get_num_threads` takes a lock that forked processes share, and a process that is killed keeps it.
+    ask = numba_threads._get_num_threads if numba_threads._is_initialized else None
+    return min(int(ask() if ask else config.NUMBA_NUM_THREADS), _processors())
 
 
 @functools.cache

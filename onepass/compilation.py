@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .backends.forks import compiling
 from .backends.kernel import Kernel
 from .backends.libraries import library_of
 from .backends.operations import DTYPES, FLOATS, HALVES
@@ -107,15 +108,17 @@ def compiled_for(
 
 def _program_for_cpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
     try:
-        from .backends.numba_backend import Program
+        with compiling:  # a fork must not leave its child a module that another thread has half imported
+            from .backends.numba_backend import Program
     except Exception as error:  # Numba refuses versions of NumPy and Python in ways of its own
         raise report_broken("numba", error) from error
     return Program(function, name, *call)
 
 
 def _program_for_gpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
-    from .backends.cuda_backend import CudaProgram
-    from .backends.cupy_device import current_device
+    with compiling:
+        from .backends.cuda_backend import CudaProgram
+        from .backends.cupy_device import current_device
 
     return CudaProgram(function, name, *call, device=current_device())
 
