@@ -52,6 +52,11 @@ def run(address: int, sections: Any, table: Any, numbers: Any) -> None:
         serial(address, sections[done:], table, numbers, 1)
 
 
+def require_compiler() -> None:
+    """Raise what Numba raises where it cannot compile here; it compiles what every program needs."""
+    _serial()
+
+
 def share_count() -> int:
     """How many shares are worth making: threads that Numba may use here, no more than there are processors.
 
