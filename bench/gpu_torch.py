@@ -59,9 +59,13 @@ def missing() -> str:
     return "" if torch.cuda.is_available() else "PyTorch finds no GPU"
 
 
+def has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
 def missing_for_compile() -> str:
     """As `missing`, for what is compiled by Triton."""
-    if not missing() and importlib.util.find_spec("triton") is None:
+    if not missing() and not has_triton():
         return "Triton is not installed, which torch.compile needs on a GPU; pip install triton"
     return missing()
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy
-import threadpoolctl
 
 import onepass
 
 from . import memory
 from .floors import processors
+from .pools import thread_pools
 
 # What the lines of a table on a GPU say beside the name of the device.
 ON_A_GPU = {
@@ -30,7 +30,7 @@ def describe() -> dict[str, str]:
     blas = [
         f"{library['internal_api']} {library['version']}, "
         f"{library.get('architecture', 'unknown')} instructions, {library['num_threads']} threads"
-        for library in threadpoolctl.threadpool_info()
+        for library in thread_pools()
         if library["user_api"] == "blas"
     ]
     free = memory.available()

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import numpy
-import threadpoolctl
 
 from . import memory, peers
+from .pools import thread_pools
 from .workloads import WORKLOADS, Data, Workload, make_data
 
 # Something of another kind, which a peer does first: it loads libraries and compilers and starts threads,
@@ -191,12 +191,11 @@ def _largest_error(values: list[Any], results: str) -> float:
 
 def _threads() -> list[str]:
     """The thread pools that the process has loaded."""
-    pools = threadpoolctl.threadpool_info()
     return sorted(
         f"{pool['internal_api']} {pool['version'] or ''}".strip()
         + (f" ({pool['architecture']})" if "architecture" in pool else "")
         + f": {pool['num_threads']} threads"
-        for pool in pools
+        for pool in thread_pools()
     )
 
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-pytest.importorskip("tqdm", reason="the extra `examples` is not installed")
 
 from bench.workloads import Workload  # noqa: E402
 

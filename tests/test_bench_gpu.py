@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -185,3 +186,24 @@ def test_the_products_on_a_gpu_are_the_workload_s(monkeypatch: pytest.MonkeyPatc
     }
     assert shapes == [expected[product](d, k) for product, d, k in STEP.products]
     assert gpu_torch.products_of(LOSS) is None
+
+
+def test_the_driver_and_a_worker_do_without_tqdm_and_threadpoolctl(tmp_path: Path) -> None:
+    """A machine with a GPU may have nothing but the libraries that are measured."""
+    for name in ("tqdm", "threadpoolctl", "matplotlib"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not here')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    options = ["--only", "cross-entropy 300", "--peers", "onepass_numpy", "--sweeps", "2", "--seconds", "0.1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *options, "--output", str(tmp_path / "out")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| cross-entropy 300" in done.stdout
+    assert "- NumPy's BLAS: unknown to threadpoolctl" in done.stdout
+    assert "no plots: matplotlib is not here" in done.stdout
+    assert "cross-entropy 300" in done.stderr

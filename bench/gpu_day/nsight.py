@@ -30,7 +30,7 @@ def main() -> None:
     ncu = tools.found("ncu")
     if ncu is None:
         raise SystemExit("ncu is not there; it comes with the CUDA toolkit or Nsight Compute")
-    status, text = tools.run(command(ncu), float(os.environ["GPU_DAY_STEP_SECONDS"]) - 8)
+    status, text = tools.run(command(ncu), tools.seconds_each(1))
     Path(os.environ["OUT"], "ncu.txt").write_text(text)
     telling = [line for line in text.splitlines() if any(word in line for word in TELLING)]
     print(*telling[:MOST_LINES], sep="\n")

@@ -66,8 +66,9 @@ def run(
 
 
 def _copy(stream: IO[str], say: Callable[[str], None]) -> None:
-    for line in stream:
-        say(line.rstrip("\n"))
+    with stream:
+        for line in stream:
+            say(line.rstrip("\n"))
 
 
 def _signal(group: int, number: signal.Signals) -> None:

@@ -27,7 +27,7 @@ def main() -> None:
     sanitizer = tools.found("compute-sanitizer")
     if sanitizer is None:
         raise SystemExit("compute-sanitizer is not there; it comes with the CUDA toolkit")
-    seconds = float(os.environ["GPU_DAY_STEP_SECONDS"]) / len(CHECKERS) - 2
+    seconds = tools.seconds_each(len(CHECKERS))
     report, wrong = [], []
     for checker in CHECKERS:
         options = ["--tool", checker, "--error-exitcode", str(FOUND), "--print-limit", "20"]

@@ -30,7 +30,7 @@ STEPS = (
     Step("times", 60, "times"),
     Step("torch", 60, "torch_times"),
     Step("bench", 150, "bench_run"),
-    Step("sanitizer", 80, "sanitizer"),
+    Step("sanitizer", 105, "sanitizer"),
     Step("ncu", 40, "nsight"),
     Step("sweep", 45, "sweep"),
 )

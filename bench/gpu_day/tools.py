@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from . import runner
+from .places import ROOT
 
 FEW = [sys.executable, "-m", "bench.gpu_day.few"]
 
@@ -25,16 +27,12 @@ def found(name: str) -> str | None:
 
 
 def run(command: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Exit status, and all that it printed; an interrupt ends it after its time, and it may still sum up."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            text, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            try:
-                text, _ = process.communicate(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                text, _ = process.communicate()
-            text += f"\ninterrupted after {seconds:.0f} s\n"
-        return process.returncode, text
+    """Exit status, and all that it printed; after its time it is interrupted, and may still sum up."""
+    lines: list[str] = []
+    status = runner.run(command, seconds, os.environ, ROOT, lines.append)
+    return status, "\n".join([*lines, ""])
+
+
+def seconds_each(runs: int) -> float:
+    """How long each of so many runs may take, so that the step ends in its own time."""
+    return max(5.0, float(os.environ["GPU_DAY_STEP_SECONDS"]) / runs - runner.GRACE_SECONDS - 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,6 +30,13 @@ def both(loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return call
 
 
+def compiled(loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """For the sizes of its first call alone, whatever was compiled before."""
+    torch._dynamo.reset()
+    made: Callable[[Any, Any], Any] = torch.compile(loss_of, dynamic=False)
+    return made
+
+
 def losses() -> dict[str, Callable[[Any, Any], Any]]:
     """Cross-entropies by name; what is missing is said and left out."""
     found: dict[str, Callable[[Any, Any], Any]] = {"torch eager": functional.cross_entropy}
@@ -41,10 +47,10 @@ def losses() -> dict[str, Callable[[Any, Any], Any]]:
     else:
         # It writes the gradient over the logits, so that only its time is right.
         found["Liger"] = liger_cross_entropy
-    if importlib.util.find_spec("triton") is None:
-        print("no torch.compile: Triton is not installed")
+    if gpu_torch.has_triton():
+        found["torch.compile"] = compiled(functional.cross_entropy)
     else:
-        found["torch.compile"] = torch.compile(functional.cross_entropy, dynamic=False)
+        print("no torch.compile: Triton is not installed")
     return found
 
 
@@ -53,7 +59,6 @@ def cross_entropies(times: Times, shapes: Sequence[tuple[int, int]]) -> None:
         for dtype in (torch.float32, torch.bfloat16):
             logits = torch.randn(n, k, device=gpu_torch.DEVICE).to(dtype).requires_grad_()
             labels = torch.randint(0, k, (n,), device=gpu_torch.DEVICE)
-            torch._dynamo.reset()
             for name, loss_of in losses().items():
                 times.measure(
                     f"{name} cross-entropy {n}x{k} {str(dtype)[6:]}",

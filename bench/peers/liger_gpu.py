@@ -51,7 +51,7 @@ class CrossEntropy:
 
     def __init__(self, logits: Any, labels: Any) -> None:
         self._given = torch.from_numpy(logits)
-        self._logits = self._given.to(gpu_torch.DEVICE).requires_grad_()
+        self._logits = torch.tensor(logits, device=gpu_torch.DEVICE).requires_grad_()
         self._labels = labels
 
     def __call__(self) -> Any:
