@@ -13,10 +13,16 @@ from .emit_cuda_values import CudaKernel
 from .geometry import FLAT_THREADS, flat
 from .graph import Node
 from .loops import Product
-from .plan import Memory
+from .plan import Memory, Plan
 from .schedule import base, kind
 
 _ALIGNMENT = 256
+
+
+def multiplies(plan: Plan) -> bool:
+    """Whether there are products of matrices in a plan."""
+    steps = (step for body in plan.bodies for step in body.steps)
+    return bool(plan.schedule.whole) or any(isinstance(step, Product) for step in steps)
 
 
 class Variant:
@@ -29,6 +35,8 @@ class Variant:
         self.loaded = device.load(self.source, names) if names else {}
         plan = stages.plan
         sizes = {"numbers": 8 * max(1, len(plan.scalars) + len(plan.number_sums)), **stages.parts()}
+        if multiplies(plan):
+            sizes["products"] = device.product_bytes
         self.own = plan.of_kind("whole", "block")
         sizes |= {memory.name: math.prod(stages.shape(memory)) * memory.itemsize for memory in self.own}
         self.offsets: dict[str, int] = {}
@@ -119,7 +127,13 @@ class Run:
     ) -> None:
         transpose_a, transpose_b = map(bool, node.attribute)
         self.device.product(
-            a, b, out, transpose_a=transpose_a, transpose_b=transpose_b, accumulate=accumulate
+            a,
+            b,
+            out,
+            transpose_a=transpose_a,
+            transpose_b=transpose_b,
+            accumulate=accumulate,
+            workspace=self.words["products"],
         )
         memory = self.plan.where(node, number)
         if memory in self.wide:

@@ -14,7 +14,8 @@ from typing import Any
 
 from . import program_cache
 
-_OPTIONS = ("-std=c++17", "-default-device")
+# No fused multiply-add: NVRTC fuses in some places only, and programs of one formula would differ in bits.
+OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
 
 
 def machine_code(cupy: Any, source: str, capability: int) -> bytes:
@@ -39,7 +40,7 @@ def _compile(nvrtc: Any, source: str, capability: int) -> bytes:
     architecture = max((known for known in supported if known <= capability), default=capability)
     program = nvrtc.createProgram(source, "kernels.cu", (), ())
     try:
-        nvrtc.compileProgram(program, (*_OPTIONS, f"-arch={'sm' if exact else 'compute'}_{architecture}"))
+        nvrtc.compileProgram(program, (*OPTIONS, f"-arch={'sm' if exact else 'compute'}_{architecture}"))
         code: bytes = nvrtc.getCUBIN(program) if exact else nvrtc.getPTX(program)
     except nvrtc.NVRTCError as error:
         raise RuntimeError(
@@ -54,7 +55,7 @@ def _compile(nvrtc: Any, source: str, capability: int) -> bytes:
 
 def _hash(cupy: Any, source: str, capability: int) -> str:
     """Of all that the machine code depends on."""
-    parts = (source, capability, _OPTIONS, cupy.cuda.nvrtc.getVersion(), cupy.__version__)
+    parts = (source, capability, OPTIONS, cupy.cuda.nvrtc.getVersion(), cupy.__version__)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from typing import Any, Literal
 
@@ -86,13 +87,25 @@ def device_of(array: Any) -> Any:
 
 
 def device_key(array: Any) -> Hashable:
-    """What stands for the device of the array in a key: the device, or its number where it has no hash.
+    """What stands for the device of the array in a key: the device itself, or the number of CuPy's.
 
     A `cupy.cuda.Device` compares by its number and has no hash.
     """
-    device = device_of(array)
-    key: Hashable = device.id if library_of(array) == "cupy" else device
+    key: Hashable = array.device.id if library_of(array) == "cupy" else device_of(array)
     return key
+
+
+def device_to_enter(array: Any) -> Any:
+    """The device that has to be made the current one for a call with the array; None where nothing has to.
+
+    It is a context manager. CuPy allocates and launches on the current device, wherever the arrays are.
+    """
+    return array.device if library_of(array) == "cupy" else None
+
+
+def is_current(device: Any) -> bool:
+    """Whether a device of `device_to_enter` is the current one of this thread."""
+    return bool(sys.modules["cupy"].cuda.runtime.getDevice() == device.id)
 
 
 def can_be_read(array: Any, *, at_any_price: bool) -> bool:

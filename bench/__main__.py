@@ -106,7 +106,8 @@ def _installed(
         raise SystemExit(f"--peers: no peer is called {', '.join(sorted(unknown))}; see --help")
     workers = []
     for name in all_names:
-        if not chosen or name in chosen or name in peers.FLOORS:
+        is_needed = name in peers.FLOORS and (not peers.is_tf32(name) or any(map(peers.is_tf32, chosen)))
+        if not chosen or name in chosen or is_needed:
             (output / f"{name}.log").unlink(missing_ok=True)
             workers.append(Worker(name, output, scratch))
             workers[-1].send("hello")

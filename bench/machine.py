@@ -16,11 +16,12 @@ from .floors import processors
 
 # What the lines of a table on a GPU say beside the name of the device.
 ON_A_GPU = {
-    "clock": "the device's events; cross-entropy and heads a call at a time, each after a write of 256 MiB; "
+    "clock": "the device's events; cross-entropy and heads a call at a time, each after a write of 512 MiB; "
     "training steps one after the other. JAX has no events: the host's clock, without what the writes take",
     "graphs": "training steps of PyTorch, and torch.compile's cross-entropy, are one CUDA graph each; "
     "onepass and JAX record what they record by themselves",
-    "products": "of float32 in float32 for everybody, without TF32",
+    "products": 'of float32 in float32 for everybody (PyTorch and JAX call it "highest"), and in TF32 in the '
+    "columns called TF32, each by its library's own switch",
 }
 
 

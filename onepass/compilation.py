@@ -12,7 +12,7 @@ from .backends.operations import DTYPES, FLOATS, HALVES
 from .backends.registry import numba_why_not, report_broken
 from .backends.symbolic import SymbolicArray
 from .backends.trees import leaves
-from .destinations import Given, filled
+from .destinations import Given
 from .requirements import describe
 
 # The library of the arrays -> the choices under which they are compiled for.
@@ -92,8 +92,6 @@ def compiled_for(
             kernel = kernel_for(donated)
         if out is None:
             return kernel(args, kwargs, values)
-        if library == "cupy":
-            return filled(name, library, kernel(args, kwargs, values), out)
         given, its = Given(out), kernel
         # An argument that is to be overwritten may be overwritten while it is read.
         if free := given.overwritten(values):

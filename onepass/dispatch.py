@@ -12,7 +12,7 @@ import numpy
 
 from .backends import chosen_backend, eager, require_arrays_of
 from .backends.forms import form_of_call
-from .backends.libraries import device_of, is_half, library_of
+from .backends.libraries import device_of, device_to_enter, is_current, is_half, library_of
 from .backends.merge import TooManyDimensionsError
 from .backends.registry import NotUsableError
 from .backends.trace import tracing
@@ -38,6 +38,7 @@ class Plan(NamedTuple):
     normalise: bool  # whether arguments came as NumPy scalars, or by name and not by position
     # Of (args, kwargs, leaves, out), where a backend can compile this form.
     compiled: Callable[..., Any] | None
+    device: Any  # of the arrays, where it has to be entered for a call; else None
 
 
 def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None = None) -> Function[P, R]:
@@ -67,13 +68,13 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
     def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         normal_args, normal_kwargs = normalised(args, kwargs)
         check(name, *normal_args, **normal_kwargs)
-        library, any_half = _arrays_in(name, signature, normal_args, normal_kwargs)
+        library, first, any_half = _arrays_in(name, signature, normal_args, normal_kwargs)
         run = eager.run_halves_wide if any_half else eager.run
         normalise = _any_numpy_scalar(args, kwargs) or not positional.isdisjoint(kwargs)
         # In the order in which this form's calls will pass them.
         the_args, the_kwargs = (normal_args, normal_kwargs) if normalise else (args, kwargs)
         compiled = compiled_for(library, kernel, name, the_args, the_kwargs, options=True)
-        return Plan(library, COMPILING.get(library, ()), run, normalise, compiled)
+        return Plan(library, COMPILING.get(library, ()), run, normalise, compiled, device_to_enter(first))
 
     @functools.wraps(kernel)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -90,6 +91,9 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
             # An integer given by name is an option, an axis or an ignored label: it is the value that counts.
             form = form, tuple(value for value in kwargs.values() if type(value) is int)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
+        if plan.device is not None and not is_current(plan.device):
+            with plan.device:
+                return call(*args, **kwargs, **_with_out(out))
         the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
         if check_values is not None:
             check_values(name, *the_args, **the_kwargs)
@@ -115,9 +119,11 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
         normal_args, normal_kwargs = args, kwargs
         if normalise:
             normal_args, normal_kwargs = _scalars_beside_arrays((args, kwargs))
-        library, _ = _arrays_in(name, signature, normal_args, normal_kwargs)
+        library, first, _ = _arrays_in(name, signature, normal_args, normal_kwargs)
         compiled = compiled_for(library, function, name, normal_args, normal_kwargs, donate=donate)
-        return Plan(library, COMPILING.get(library, ()), eager.run, normalise, compiled)
+        return Plan(
+            library, COMPILING.get(library, ()), eager.run, normalise, compiled, device_to_enter(first)
+        )
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -127,6 +133,9 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
         values: list[Any] = []
         form = form_of_call(args, kwargs, values)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
+        if plan.device is not None and not is_current(plan.device):
+            with plan.device:
+                return call(*args, **kwargs, **_with_out(out))
         the_args, the_kwargs = (args, kwargs)
         if plan.normalise:
             the_args, the_kwargs = _scalars_beside_arrays((args, kwargs))
@@ -168,6 +177,11 @@ def _run(
     require_arrays_of(backend, plan.library, name)
     result = plan.run(function, args, kwargs)
     return result if out is None else filled(name, plan.library, result, out)
+
+
+def _with_out(out: Any) -> dict[str, Any]:
+    """`out` as it was given by name."""
+    return {} if out is None else {"out": out}
 
 
 def _remember(plans: dict[Hashable, Plan], form: Hashable, plan: Plan) -> Plan:
@@ -241,8 +255,8 @@ def _scalars_beside_arrays(tree: Any) -> Any:
 
 def _arrays_in(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[str, bool]:
-    """The one library of all the arrays, on one device, and whether any of them is of half precision."""
+) -> tuple[str, Any, bool]:
+    """The one library of all the arrays, on one device, the first, and whether any is of half precision."""
     library: str | None = None
     first: Any = None
     any_half = False
@@ -257,7 +271,7 @@ def _arrays_in(
         elif found != library or (found != "numpy" and device_of(leaf) != device_of(first)):
             raise _not_together(name, signature, args, kwargs)
         any_half = any_half or is_half(leaf)
-    return library or "numpy", any_half
+    return library or "numpy", first, any_half
 
 
 def _named_arguments(

@@ -49,6 +49,16 @@ def test_out_is_written(cupy: Any) -> None:
         result = op.softmax_cross_entropy_with_grad(logits, labels, out=(None, taken))
         assert result[1] is taken
         assert bits(cupy, result) == expected
+    logits, labels = cupy.ones((4096, 8192), "float32"), cupy.zeros(4096, int)
+    loss, taken = op.softmax_cross_entropy_with_grad(logits, labels)
+    pool = cupy.cuda.MemoryPool()
+    with cupy.cuda.using_allocator(pool.malloc):
+        for _ in range(4):
+            result = op.softmax_cross_entropy_with_grad(logits, labels, out=(loss, taken))
+            assert [result[0] is loss, result[1] is taken] == [True, True]
+            op.relu(taken, out=taken)
+        assert pool.total_bytes() < taken.nbytes / 16, "memory was taken, although all of it was given"
+    np.testing.assert_allclose(float(loss), np.log(8192), rtol=1e-5)
 
 
 def test_memory_stays_flat(cupy: Any) -> None:
