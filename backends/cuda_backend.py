@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from .cuda_stages import Stages
 from .destinations import Destinations
 from .device import Device
 from .device_arrays import Arrays, Layout
+from .forks import compiling
 from .geometry import VECTOR_BYTES
 from .libraries import device_key, device_of, library_of
 from .lowering import lower
@@ -51,7 +51,6 @@ class CudaProgram:
         dtypes = self.plan.scalar_dtypes
         self._scalars = [(leaf, float if dtype == "float64" else int) for leaf, dtype in dtypes.items()]
         self._variants: dict[bool, Variant] = {}
-        self._compiling = threading.Lock()
         self._graphs = Graphs()
         self._multiplies = multiplies(self.plan)
         # Products of halves need memory while they run, which a recorded graph may not ask for.
@@ -59,7 +58,7 @@ class CudaProgram:
 
     def variant(self, *, aligned: bool) -> Variant:
         """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
-        with self._compiling:
+        with compiling:
             if aligned not in self._variants:
                 device = self.device
                 stages = self._stages(

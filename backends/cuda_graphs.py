@@ -11,11 +11,11 @@ another while it is in use: of more sets in rotation than there are graphs, the 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from .device import Device
+from .forks import briefly
 
 MOST_GRAPHS = 64
 # After so many calls without it a graph gives way to another, and a set of addresses is new again.
@@ -37,7 +37,6 @@ class Graphs:
         self._seen: dict[Hashable, int | None] = {}
         self._calls = 0
         self._full_until = 0  # no graph gives way before this call
-        self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Callable[[], None] | None:
         """What was recorded for these addresses."""
@@ -55,7 +54,7 @@ class Graphs:
             run()
             return
         launch = device.graph(run)
-        with self._lock:
+        with briefly:
             if launch is None:
                 # That need not be found out again.
                 self._seen[key] = None
@@ -66,7 +65,7 @@ class Graphs:
 
     def _is_due(self, key: Hashable) -> bool:
         """Whether this set has come before, can be recorded as far as is known, and there is room."""
-        with self._lock:
+        with briefly:
             if key not in self._seen:
                 self._seen[key] = self._calls
                 if len(self._seen) > FORGOTTEN_AFTER:

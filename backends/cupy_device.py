@@ -6,7 +6,6 @@ import contextlib
 import functools
 import importlib
 import math
-import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from .cuda_clusters import clusters_at_once
 from .cupy_modules import machine_code
 from .cupy_products import precisions, product, workspace_bytes
 from .device import Launch
+from .forks import compiling
 
 # What every kernel may have of shared memory, in bytes; it has to ask for more.
 _SHARED_UNASKED = 48 * 1024
@@ -44,7 +44,6 @@ class CupyDevice:
         self.processors = int(device.attributes["MultiProcessorCount"])
         self.product_bytes = workspace_bytes(self.capability)
         self._kernels: dict[str, dict[str, Kernel]] = {}
-        self._loading = threading.Lock()
         self._multiplies = False
 
     @functools.cached_property
@@ -54,7 +53,7 @@ class CupyDevice:
 
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Kernel]:
         """The kernels of a source by name; it is compiled once, and found on the disk by later processes."""
-        with self._loading:
+        with compiling:
             if source not in self._kernels:
                 module = self._cupy.cuda.Module()
                 module.load(machine_code(self._cupy, source, self.capability))

@@ -23,9 +23,12 @@ def machine_code(cupy: Any, source: str, capability: int) -> bytes:
 
     raises: RuntimeError with NVRTC's log; emitted source that does not compile is a bug of this library
     """
-    name = _hash(cupy, source, capability)
-    # The library's folder is a flat one of such names; `.tmp` is cleared with it.
-    path = program_cache.folder() / f"cuda_{name}.cubin"
+    try:
+        # The library's folder is a flat one of such names; `.tmp` is cleared with it.
+        path = program_cache.private_folder() / f"cuda_{_hash(cupy, source, capability)}.cubin"
+    except OSError as error:
+        program_cache.warn(error)
+        return _compile(cupy.cuda.nvrtc, source, capability)
     code = _kept(path)
     if code is None:
         code = _compile(cupy.cuda.nvrtc, source, capability)
@@ -73,7 +76,6 @@ def _keep(path: Path, code: bytes) -> None:
     """For the next process; without it that one compiles again, which takes a fraction of a second."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.write_bytes(hashlib.sha256(code).digest() + code)
         os.replace(temporary, path)
     except OSError:

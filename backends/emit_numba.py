@@ -7,6 +7,7 @@ sizes and addresses, `numbers` the call's scalars, the shares' sums, and the res
 from __future__ import annotations
 
 from . import numba_dialect as dialect
+from . import totals
 from .emit_lanes import LANES
 from .emit_rows import RowPrinter
 from .graph import Node
@@ -39,7 +40,7 @@ class Printer(RowPrinter):
 
     def pointers(self) -> list[Memory]:
         """The arrays whose addresses stand in the table, in its order."""
-        kinds = self.plan.of_kind("argument", "result", "whole", "partial", "block", "row", "lane")
+        kinds = self.plan.of_kind("argument", "result", "whole", "partial", "total", "block", "row", "lane")
         return [memory for memory in kinds if not self.is_on_stack(memory)]
 
     def is_on_stack(self, memory: Memory) -> bool:
@@ -135,11 +136,13 @@ class Printer(RowPrinter):
             else:
                 self.row_loop(step, inside)
         for node in phase.sums:
+            if totals.is_kept_wide(node):
+                totals.end(node, self.size_of(node), scope)
             if node in self.sum_slot:
                 place = kept_number(node.dtype, f"{self.sum_slot[node]} + share")
                 scope.add(f"{place} = {number_to(node.dtype, f's{node.number}')}")
         own = Scope(scope.indent, [])
-        for memory in self.plan.of_kind("block", "row", "lane"):
+        for memory in self.plan.of_kind("total", "block", "row", "lane"):
             if memory.phase == number and self.is_on_stack(memory):
                 own.add(f"{memory.name} = stack_of_{_stored(memory)}({LANES})")
             elif memory.phase == number:
@@ -164,6 +167,9 @@ class Printer(RowPrinter):
         scope.add("if share > 0:")
         scope.add(f"    s{node.number} = offset({parts}, (share - 1) * {size})")
         operation = "sum" if node.operation == "matmul" else node.operation
+        if totals.is_kept_wide(node):
+            self.plan.add(totals.total_of(node, self.number))
+            totals.start(node, size, scope)
         if node.operation == "matmul":
             # Its first block overwrites what is there.
             scope.add("if first == last:")
@@ -193,7 +199,9 @@ class Printer(RowPrinter):
     def product(self, node: Node, scope: Scope) -> None:
         a, b = (base(source) for source in node.inputs)
         if kind(node) == "sum":
-            beta = "0.0 if block == first else 1.0"
+            if totals.is_kept_wide(node):
+                totals.before_block(node, self.size_of(node), scope)
+            beta = f"0.0 if {totals.is_first_block(node)} else 1.0"
             self.gemm(node, scope, self.address(a, "row0"), self.address(b, "row0"), f"s{node.number}", beta)
         else:
             self.gemm(node, scope, self.address(a, "row0"), self.address(b), self.address(node, "row0"), "0")

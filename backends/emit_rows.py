@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import numba_dialect as dialect
+from . import totals
 from .emit_lanes import LANES, SHORT, LanePrinter
 from .emit_values import reduces
 from .graph import Axis, Node
@@ -13,7 +14,7 @@ from .schedule import base, kind, sources
 from .scopes import LaneScope, Scope
 
 # A sum of float32 is taken in float64 every so many columns, so that long rows lose no digits.
-TILE = 4096
+TILE = 2048
 
 
 class RowPrinter(LanePrinter):
@@ -49,6 +50,9 @@ class RowPrinter(LanePrinter):
                     if base(total.inputs[0]) is node:
                         self.add_to_sum(total, row)
         row.flush()
+        if not self.lanes:
+            for node in filter(totals.is_kept_wide, loop.sums):
+                totals.after_row(node, self.length(node.axes[0]), row)
         self.loop, self.lanes = None, False
 
     def column_axes(self, loop: RowLoop) -> list[Axis]:
@@ -197,7 +201,7 @@ class RowPrinter(LanePrinter):
             if node in self.loop.carried:
                 self.keep_in_lanes(node, axis)
         reductions = [node for node in nodes if reduces(node) and kind(node) == "row"]
-        totals = [node for node in nodes if kind(node) == "sum"]
+        sums = [node for node in nodes if kind(node) == "sum"]
         column = Scope(row.indent + 2, [], row, {**row.index, axis: "column"})
         names = {node: self.lane_number(node) for node in reductions}
         for node in reductions:
@@ -208,7 +212,7 @@ class RowPrinter(LanePrinter):
             if node in reductions:
                 element = self.value(node.inputs[0], column)
                 column.add(f"{names[node]} = {self.joined(node, names[node], element)}")
-            elif node in totals:
+            elif node in sums:
                 element = self.value(node.inputs[0], column)
                 part = f"part{node.number}"
                 column.add(f"{part} = {dialect.join(node.operation, node.dtype, part, element)}")
@@ -221,13 +225,16 @@ class RowPrinter(LanePrinter):
         row.flush()
         row.lines.append("    " * row.indent + f"for column in range({self.length(axis)}):")
         inner = Scope(row.indent + 1, row.lines)
-        for node in totals:
+        for node in sums:
             inner.add(f"part{node.number} = {dialect.start(node.operation, node.dtype)}")
         inner.add("for lane in range(lanes):")
         row.lines += column.lines
-        for node in totals:
-            place = f"s{node.number}[column]"
-            inner.add(f"{place} = {self.joined(node, place, f'part{node.number}')}")
+        for node in sums:
+            part, place = f"part{node.number}", f"s{node.number}[column]"
+            if totals.is_kept_wide(node):
+                inner.add(f"d{node.number}[column] += float64({part})")
+            else:
+                inner.add(f"{place} = {self.joined(node, place, part)}")
         row.names.update({node: read(place, node.dtype) for node, place in names.items()})
 
     def one_loop(self, axis: Axis, nodes: list[Node], row: Scope, assumed: dict[Node, bool]) -> None:

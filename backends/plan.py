@@ -11,7 +11,7 @@ from .graph import Axis, Graph, Node, walk
 from .loops import Body, Product, RowLoop, body
 from .schedule import Phase, Schedule, base, kind, schedule, sources
 
-Kind = Literal["argument", "result", "whole", "partial", "block", "row", "lane"]
+Kind = Literal["argument", "result", "whole", "partial", "total", "block", "row", "lane"]
 
 
 @dataclass(eq=False)
@@ -19,9 +19,9 @@ class Memory:
     """An array of the program.
 
     kind: "argument" and "result" are the caller's; "whole" is kept from section to section; "partial" has a
-          share's part of a sum, for every share but the first; "block" has the rows of one block, "row" one
-          row, both for every share; "lane" has a number, or a row, for each of the rows that are computed
-          side by side
+          share's part of a sum, for every share but the first; "total" has a share's sum in float64 of a
+          product of many blocks, "block" the rows of one block, "row" one row, all for every share; "lane"
+          has a number, or a row, for each of the rows that are computed side by side
     axes: what it is indexed by, outermost first; of a block the first one counts rows of the block
     number: of the leaf for an argument, else a count
     half:   what the memory holds where that is narrower than `dtype`; "" where it is not

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy
 
+from . import totals
 from .emit_lanes import LANES, MOST_SHARES, SHORT
 from .graph import Axis, Node
 from .loops import Body, Product, RowLoop
@@ -128,6 +129,8 @@ class Sizes:
             return own
         if memory.kind == "partial":
             return own * (shares - 1)
+        if memory.kind == "total" and not totals.is_used(self.phases[memory.phase].blocks, shares):
+            return 0
         if memory.kind == "block":
             rows = self.of[self.plan.bodies[memory.phase].phase.axis.find()]
             return shares * self.phases[memory.phase].block * (own // max(rows, 1))

@@ -46,9 +46,9 @@ def blocks_of(groups: int) -> Callable[..., int]:
     """In place of `geometry.blocks`: the grid of so many groups of threads that share a row."""
     usual = geometry.blocks
 
-    def blocks(rows: int, shape: Any, processors: int, *, sums: bool) -> int:
+    def blocks(rows: int, shape: Any, processors: int, clusters: int, *, sums: bool) -> int:
         if not groups or shape.flat:
-            return usual(rows, shape, processors, sums=sums)
+            return usual(rows, shape, processors, clusters, sums=sums)
         return int(shape.cluster * min(rows, groups))
 
     return blocks

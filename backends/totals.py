@@ -1,0 +1,83 @@
+"""Sums of float32 over many rows: the part of the printer that moves them to float64 every so often.
+
+A float32 total of millions of rows is so large that it takes in little of each further row, or nothing. So no
+part of a sum is of more than a few rows; parts are added up in float64, and the total of a share is rounded
+once, when all its rows are done. Where a part ends depends on numbers of rows and blocks alone.
+
+For `sum(x, axis=0)` the program has, after each row, and after the last:
+
+    if row & 63 == 63:
+        for element in range(n1):
+            d1[element] += float64(s1[element])
+            s1[element] = float32(0.0)
+
+    for element in range(n1):
+        s1[element] = float32(d1[element] + float64(s1[element]))
+"""
+
+from __future__ import annotations
+
+from .graph import Node
+from .plan import Kind, Memory
+from .scopes import Scope
+
+# Powers of two. A product has rounded its block of rows by then, and adding up a matrix takes long.
+ROWS_OF_PART, BLOCKS_OF_PART = 64, 64
+
+
+def is_kept_wide(node: Node) -> bool:
+    """Whether a sum over rows has a total in float64 beside its part; sums without axes are all float64."""
+    return node.dtype == "float32" and bool(node.axes) and node.operation in ("sum", "matmul")
+
+
+def total_of(node: Node, phase: int) -> Memory:
+    """The memory of a share's total. Of a product it is only there where a share has many blocks."""
+    kind: Kind = "total" if node.operation == "matmul" else "row"
+    return Memory(f"d{node.number}", kind, "float64", node.axes, phase=phase)
+
+
+def is_used(blocks: int, shares: int) -> bool:
+    """Whether any share has more blocks than the part of a product has."""
+    return -(-blocks // shares) > BLOCKS_OF_PART
+
+
+def start(node: Node, size: str, scope: Scope) -> None:
+    """The total before the first block of a share."""
+    if node.operation == "matmul":
+        scope.add(f"if last - first > {BLOCKS_OF_PART}:")
+        scope = Scope(scope.indent + 1, scope.lines)
+    scope.add(f"for element in range({size}):")
+    scope.add(f"    d{node.number}[element] = 0.0")
+
+
+def after_row(node: Node, size: str, scope: Scope) -> None:
+    """Move the part after its last row."""
+    scope.add(f"if row & {ROWS_OF_PART - 1} == {ROWS_OF_PART - 1}:")
+    _move(node, size, scope)
+    scope.add(f"        s{node.number}[element] = float32(0.0)")
+
+
+def before_block(node: Node, size: str, scope: Scope) -> None:
+    """Move the part before the product of the next part's first block, which overwrites it."""
+    scope.add(f"if block > first and (block - first) & {BLOCKS_OF_PART - 1} == 0:")
+    _move(node, size, scope)
+
+
+def is_first_block(node: Node) -> str:
+    """The condition for the first block of a part of a product."""
+    return f"(block - first) & {BLOCKS_OF_PART - 1} == 0" if is_kept_wide(node) else "block == first"
+
+
+def _move(node: Node, size: str, scope: Scope) -> None:
+    scope.add(f"    for element in range({size}):")
+    scope.add(f"        d{node.number}[element] += float64(s{node.number}[element])")
+
+
+def end(node: Node, size: str, scope: Scope) -> None:
+    """The share's sum, rounded once."""
+    if node.operation == "matmul":
+        scope.add(f"if last - first > {BLOCKS_OF_PART}:")
+        scope = Scope(scope.indent + 1, scope.lines)
+    part, total = f"s{node.number}[element]", f"d{node.number}[element]"
+    scope.add(f"for element in range({size}):")
+    scope.add(f"    {part} = float32({total} + float64({part}))")
