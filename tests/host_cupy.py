@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import re
 import threading
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ class HostPointer(cupy.cuda.MemoryPointer):
 class HostGraph(Graph):
     """What was recorded is done when the graph is launched, not before."""
 
+    memory: Sequence[Any] = ()  # that was allocated meanwhile, which the graph works in
+
+    def upload(self) -> None:
+        super().upload()
+        assert not self.memory, "an allocation while a graph was recorded"
+
     def launch(self, stream: None = None) -> None:
         super().launch(stream)
         for work in self.recorded:
@@ -61,8 +68,14 @@ class HostStream(Stream):
 
     done = True
 
+    def begin_capture(self) -> None:
+        super().begin_capture()
+        self.memory: list[Any] = []
+
     def end_capture(self) -> HostGraph:
-        return HostGraph(self.recorder, super().end_capture().recorded)
+        graph = HostGraph(self.recorder, super().end_capture().recorded)
+        graph.memory = self.memory
+        return graph
 
     def synchronize(self) -> None:
         assert not self.is_capturing()
@@ -101,8 +114,8 @@ class HostLoaded:
         return HostFunction(self.recorder, name, self.module, self.source)
 
 
-class HostCublas(Cublas):
-    """Products that a graph repeats."""
+class HostCublas(threading.local, Cublas):
+    """Products that a graph repeats; every thread has a handle of its own."""
 
     def _set_stream(self, handle: int, stream: int) -> int:
         assert stream == self.recorder.streams[-1].ptr, "not the current stream"
@@ -113,10 +126,8 @@ class HostCublas(Cublas):
         return self.status
 
     def _multiply_now(self, handle: int, *rest: int) -> None:
-        # Whatever stream it was asked on, another thread may have named its own since.
-        with self.recorder.multiplying:
-            self.streams.append(0)
-            assert super()._multiply(handle, *rest) == 0
+        self.streams.append(0)  # which nobody records
+        assert super()._multiply(handle, *rest) == 0
 
 
 class HostRecorder(Recorder):
@@ -124,7 +135,6 @@ class HostRecorder(Recorder):
 
     def __init__(self) -> None:
         self._of_thread = threading.local()
-        self.multiplying = threading.Lock()
         self.null: Any = None
         super().__init__()
         self.null = HostStream.__new__(HostStream)
@@ -152,6 +162,11 @@ class HostRecorder(Recorder):
     def device(self, number: int) -> None:
         self._of_thread.device = number
 
+    @property
+    def devices_before(self) -> list[int]:
+        """Those that this thread comes back to."""
+        return self._of_thread.__dict__.setdefault("devices_before", [])
+
     def do(self, work: Callable[[], Any]) -> None:
         """Do it, or have the graph that is recorded do it."""
         recorded = self.streams[-1].recorded
@@ -168,9 +183,9 @@ class HostRecorder(Recorder):
 
     def allocate(self, size: int) -> HostPointer:
         """Memory between guards, all bytes 0xFF."""
-        if self.streams[-1].is_capturing():
-            raise RuntimeError("cudaErrorStreamCaptureUnsupported: an allocation while a graph is recorded")
         memory = guarded((size,), np.uint8, TO_ALIGNMENT, guard=np.float32)
+        if self.streams[-1].is_capturing():
+            self.streams[-1].memory.append(memory)
         unowned = cupy.cuda.UnownedMemory(memory.ctypes.data, size, memory, self.device)
         pointer = HostPointer(unowned, 0)
         pointer.recorder = self
@@ -196,7 +211,6 @@ def _device_of(recorder: HostRecorder) -> type:
 
         def __init__(self, device: Any = None) -> None:
             super().__init__(recorder.device if device is None else int(device))
-            self.before: list[int] = []
 
         compute_capability = property(lambda self: recorder.capability)
         attributes = property(lambda self: {"MultiProcessorCount": PROCESSORS})
@@ -205,12 +219,12 @@ def _device_of(recorder: HostRecorder) -> type:
             recorder.device = self.id
 
         def __enter__(self) -> Any:
-            self.before.append(recorder.device)
+            recorder.devices_before.append(recorder.device)
             self.use()
             return self
 
         def __exit__(self, *_: object) -> None:
-            recorder.device = self.before.pop()
+            recorder.device = recorder.devices_before.pop()
 
         def synchronize(self) -> None:
             pass
@@ -242,6 +256,8 @@ def host_cupy(folder: Path) -> Iterator[HostRecorder]:
         _replace_the_driver(patch, recorder)
         for owner, name, value in list(patches(recorder.set_item)):
             patch.setattr(owner, name, value, raising=False)
+        kind = cupy.cuda.Device
+        patch.setattr(cupy.ndarray, "device", property(lambda self: kind(self.data.device_id)))
         patch.setattr(cupy_device, "_devices", _the_devices)
         patch.setattr(cupy_products, "_library", lambda path: recorder.cublas)
         patch.setattr(choice, "_usable", {"auto"})
@@ -264,6 +280,7 @@ def _replace_the_driver(patch: pytest.MonkeyPatch, recorder: HostRecorder) -> No
         patch.setitem(vars(cupy.cuda.runtime), name, value)
     stand_in |= {
         "Device": _device_of(recorder),
+        "MemoryPool": lambda: types.SimpleNamespace(malloc=recorder.allocate),
         "Module": lambda: HostLoaded(recorder),
         "Stream": _Streams(recorder),
     }

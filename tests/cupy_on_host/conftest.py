@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import host_cuda
 import pytest
 
 import onepass as op
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that go through backends and libraries, once: here all of them are CuPy's."""
+    seen: set[str] = set()
+    kept = []
+    for item in items:
+        name = item.nodeid.replace("[numba-", "[numpy-")
+        is_here = item.path.parent == Path(__file__).parent
+        if not (is_here and (name in seen or _other_library(item))):
+            kept.append(item)
+        seen.add(name)
+    items[:] = kept
+
+
+def _other_library(item: pytest.Item) -> bool:
+    parameters = getattr(item, "callspec", None)
+    return parameters is not None and parameters.params.get("other") in ("strict", "torch", "jax")
 
 
 @pytest.fixture(scope="module")

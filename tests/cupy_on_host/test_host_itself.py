@@ -75,4 +75,4 @@ def test_a_graph_is_done_when_it_is_launched(cupy: Any) -> None:
     np.testing.assert_array_equal(array.get(), [1, 1, 1, 0])
     np.testing.assert_array_equal(made.get(), np.ones((2, 2)))
     # A recording that would allocate is none.
-    assert cupy_device.current_device().graph(lambda: cupy.empty(3)) is None
+    assert cupy_device.current_device().graph(lambda: [filled(cupy, cupy.empty(3), 3)]) is None
