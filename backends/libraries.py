@@ -115,12 +115,20 @@ def entered(device: int) -> AbstractContextManager[Any]:
     return context
 
 
+def on_two_devices(array: Any, other: Any) -> bool:
+    """Whether two arrays of one library are known to be on different devices; inside a trace no device is."""
+    if isinstance(array, numpy.ndarray):
+        return False
+    devices = device_of(array), device_of(other)
+    return None not in devices and devices[0] != devices[1]
+
+
 def can_be_read(array: Any, *, at_any_price: bool) -> bool:
     """Whether the values of `array` can be looked at; `at_any_price`, also by waiting for a device."""
     library = library_of(array)
     if library == "numpy":
         return True
-    if library == "jax" and _is_traced(array):
+    if (library == "jax" and _is_traced(array)) or (library == "torch" and _is_transformed(array)):
         return False
     if at_any_price:
         return True
@@ -134,3 +142,11 @@ def _is_traced(array: Any) -> bool:
     import jax
 
     return isinstance(array, jax.core.Tracer)
+
+
+def _is_transformed(tensor: Any) -> bool:
+    """Whether a PyTorch tensor stands for others, as inside `torch.func.vmap` or `torch.func.grad`."""
+    import torch
+
+    functorch = getattr(torch._C, "_functorch", None)
+    return functorch is not None and bool(functorch.is_functorch_wrapped_tensor(tensor))

@@ -258,8 +258,8 @@ def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | No
 
 
 def look_at_every_call(array: SymbolicArray, look: Any) -> None:
-    """Have `look` called with the actual array at every call, if the array is an argument of the kernel."""
-    if array.node.operation == "input":
+    """Have `look` called with the array or number at every call, if it is an argument of the kernel."""
+    if array.node.operation in ("input", "scalar"):
         array.trace.every_call.append((array.node.attribute, look))
 
 

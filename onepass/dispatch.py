@@ -12,7 +12,15 @@ import numpy
 
 from .backends import chosen_backend, eager, require_arrays_of
 from .backends.forms import form_of_call
-from .backends.libraries import device_of, device_to_enter, entered, is_current, is_half, library_of
+from .backends.libraries import (
+    device_of,
+    device_to_enter,
+    entered,
+    is_current,
+    is_half,
+    library_of,
+    on_two_devices,
+)
 from .backends.merge import TooManyDimensionsError
 from .backends.registry import NotUsableError
 from .backends.trace import tracing
@@ -268,8 +276,10 @@ def _arrays_in(
             continue
         if library is None:
             library, first = found, leaf
-        elif found != library or (found != "numpy" and device_of(leaf) != device_of(first)):
+        elif found != library or on_two_devices(leaf, first):
             raise _not_together(name, signature, args, kwargs)
+        elif found != "numpy" and device_of(first) is None:
+            first = leaf
         any_half = any_half or is_half(leaf)
     return library or "numpy", first, any_half
 
@@ -307,8 +317,10 @@ def _not_together(
                 f"{name}: {first_path} is {describe(first)} and {path} is {describe(array)}; expected arrays "
                 "of one library. Convert one of them, for example with from_dlpack."
             )
-        if device_of(array) != device_of(first):
+        if on_two_devices(array, first):
             break
+        if device_of(first) is None:
+            first_path, first = path, array
     return ValueError(
         f"{name}: {first_path} is on {device_of(first)} and {path} on {device_of(array)}; expected arrays on "
         "one device. Move one of them first."

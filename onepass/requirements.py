@@ -13,8 +13,7 @@ import array_api_compat
 from .backends.bounds import bounds
 from .backends.libraries import can_be_read, is_real_array, kind_of, library_of
 from .backends.symbolic import SymbolicArray, look_at_every_call
-
-CHECK_VARIABLE = "ONEPASS_CHECK"
+from .option_ranges import CHECK_VARIABLE
 
 
 def describe(value: Any) -> str:
