@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy
+
 from .cuda_run import Run, Variant
 from .cuda_stages import Stages
 from .device import Device
@@ -14,6 +16,7 @@ from .geometry import VECTOR_BYTES
 from .libraries import library_of
 from .loops import Product
 from .lowering import lower
+from .operations import FLOATS
 from .schedule import base
 from .symbolic import SymbolicArray
 from .trees import leaves, map_leaves
@@ -73,13 +76,14 @@ class CudaProgram:
         lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, takes_halves=True)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._stages = device, stages
-        self._captured = self.traced.trace.captured
+        self._captured, self._constants = self.traced.trace.captured, lowered.numbers
         self._require_one_library(kernel, leaves((args, kwargs)))
         self._arguments, self._results = self.plan.of_kind("argument"), self.plan.of_kind("result")
         self._fresh = [(tuple(axis.size for axis in m.axes), m.held) for m in self._results]
         self._outputs = [self.plan.held_number(node) for node in self.plan.number_outputs]
         dtypes = self.plan.scalar_dtypes
-        self._scalars = [(leaf, float if dtype == "float64" else int) for leaf, dtype in dtypes.items()]
+        self._scalars = [(leaf, float if dtype in FLOATS else int) for leaf, dtype in dtypes.items()]
+        self._first_captured = self.traced.trace.first_captured
         self._variants: dict[bool, Variant] = {}
         self._compiling = threading.Lock()
         self._graphs = Graphs()
@@ -90,7 +94,8 @@ class CudaProgram:
         )
 
     def _require_one_library(self, kernel: str, given: Sequence[Any]) -> None:
-        found = {library_of(array) for array in [*given, *self._captured]} - {None}
+        arrays = [leaf for leaf in [*given, *self._captured] if not isinstance(leaf, numpy.generic)]
+        found = {library_of(array) for array in arrays} - {None}
         if len(found) > 1:
             names = " and ".join(sorted(map(str, found)))
             raise TypeError(
@@ -114,7 +119,8 @@ class CudaProgram:
         device = self.device
         for leaf, look in self.traced.trace.every_call:
             look(values[leaf])
-        everything = [*values, *self._captured] if self._captured else values
+        # A caller may have put captured arrays behind the leaves.
+        everything = [*values, *self._captured] if len(values) == self._first_captured else values
         arguments = [device.plain(everything[memory.number], memory.held) for memory in self._arguments]
         spans = [(device.address(array), array.nbytes) for array in arguments]
         for position in self._overwritten_twice(spans):
@@ -127,7 +133,11 @@ class CudaProgram:
         variant = self._variants.get(aligned) or self.variant(aligned=aligned)
         workspace = device.empty((max(1, variant.bytes),), "uint8")
         start = device.address(workspace)
-        variant.begin(start, [kind(values[leaf]) for leaf, kind in self._scalars])
+        constants = self._constants
+        variant.begin(
+            start,
+            [kind(constants[n] if n in constants else values[n]) for n, kind in self._scalars],
+        )
         key = (*addresses, *[device.address(array) for array in outputs], start)
         recorded = self._graphs.get(key) if self._can_record else None
         if recorded is not None:

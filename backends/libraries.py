@@ -86,12 +86,13 @@ def device_of(array: Any) -> Any:
 
 
 def device_key(array: Any) -> Hashable:
-    """What stands for the device of the array in a key: the device itself, or its number where it has no hash.
+    """What stands for the device of the array in a key: the device, or its number where it has no hash.
 
     A `cupy.cuda.Device` compares by its number and has no hash.
     """
     device = device_of(array)
-    return device.id if library_of(array) == "cupy" else device
+    key: Hashable = device.id if library_of(array) == "cupy" else device
+    return key
 
 
 def can_be_read(array: Any, *, at_any_price: bool) -> bool:

@@ -1,0 +1,61 @@
+"""Which parameters of a library function are scalars, and which are integer options, by their annotations.
+
+A scalar is a weak number: as a Python number, a NumPy scalar or an array of shape () it never promotes.
+"""
+
+from __future__ import annotations
+
+import operator
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+from .backends.libraries import library_of
+from .backends.symbolic import SymbolicArray
+from .backends.trees import map_leaves
+from .kernels.arrays import Scalar
+
+
+def scalars_of(function: Callable[..., Any]) -> frozenset[str]:
+    """The parameters that are annotated `Scalar`, or with a type that has it among its alternatives."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if name != "return" and _has_scalar(hint))
+
+
+def options_of(function: Callable[..., Any]) -> frozenset[str]:
+    """The parameters that are integers by their annotation: a program is made for the value of each."""
+    hints = typing.get_type_hints(function)
+    return frozenset(name for name, hint in hints.items() if hint in (int, int | None))
+
+
+def _has_scalar(hint: Any) -> bool:
+    return hint == Scalar or any(_has_scalar(part) for part in typing.get_args(hint))
+
+
+def weak(tree: Any) -> Any:
+    """The same arguments with Python numbers for what is a scalar."""
+    return map_leaves(_weak_leaf, tree)
+
+
+def _weak_leaf(leaf: Any) -> Any:
+    if isinstance(leaf, numpy.longdouble):  # which .item() leaves as it is
+        return float(leaf)
+    if isinstance(leaf, numpy.generic) or (type(leaf) is numpy.ndarray and leaf.ndim == 0):
+        return leaf.item()
+    if isinstance(leaf, SymbolicArray) and leaf.ndim == 0 and not leaf.node.weak:
+        return leaf.as_python_number()
+    return leaf
+
+
+def as_option(value: Any) -> Any:
+    """An integer option as an integer of Python, where it is one."""
+    return operator.index(value) if isinstance(value, SymbolicArray) else _weak_leaf(value)
+
+
+def is_strong_scalar(leaf: Any) -> bool:
+    """Whether a leaf is a scalar that has a dtype of its own."""
+    if isinstance(leaf, numpy.generic):
+        return True
+    return library_of(leaf) is not None and leaf.ndim == 0
