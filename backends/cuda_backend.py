@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import numpy
+
 from . import results
 from .cuda_graphs import Graphs
 from .cuda_run import Run, Variant, multiplies
@@ -16,6 +18,7 @@ from .forks import compiling
 from .geometry import VECTOR_BYTES
 from .libraries import device_key, device_of, library_of
 from .lowering import lower
+from .operations import FLOATS
 from .trees import leaves
 
 
@@ -38,18 +41,20 @@ class CudaProgram:
         device: Device,
         stages: Callable[..., Stages] = Stages,
     ) -> None:
+        _one_place(kernel, leaves((args, kwargs)), 0)
         lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, takes_halves=True)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._stages = device, stages
-        self._captured = self.traced.trace.captured
+        self._captured, self._constants = self.traced.trace.captured, lowered.numbers
         self._looks = self.traced.trace.every_call
         everything = [*leaves((args, kwargs)), *self._captured]
         first = _one_place(kernel, everything, len(self._captured))
-        self._layout = Layout(self.traced, self.plan, self.shapes, everything, device)
+        self._layout = Layout(lowered, everything, device)
         self.wanted = results.wanted(self.traced, self.plan, library_of(first) or "numpy", device_of(first))
         self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
         dtypes = self.plan.scalar_dtypes
-        self._scalars = [(leaf, float if dtype == "float64" else int) for leaf, dtype in dtypes.items()]
+        self._scalars = [(leaf, float if dtype in FLOATS else int) for leaf, dtype in dtypes.items()]
+        self._first_captured = self.traced.trace.first_captured
         self._variants: dict[bool, Variant] = {}
         self._graphs = Graphs()
         self._multiplies = multiplies(self.plan)
@@ -78,7 +83,8 @@ class CudaProgram:
         """
         for leaf, look in self._looks:
             look(values[leaf])
-        everything = [*values, *self._captured] if self._captured else values
+        # A caller may have put captured arrays behind the leaves.
+        everything = [*values, *self._captured] if len(values) == self._first_captured else values
         arrays = self._layout.arrays(everything, destinations)
         self._launch(values, arrays)
         return self._layout.result(arrays, values, destinations)
@@ -93,7 +99,10 @@ class CudaProgram:
         workspace = device.empty((variant.bytes,), "uint8") if variant.bytes else None
         start = device.address(workspace) if workspace is not None else 0
         if self._scalars:
-            variant.begin(start, [kind(values[leaf]) for leaf, kind in self._scalars])
+            constants = self._constants
+            variant.begin(
+                start, [kind(constants[n] if n in constants else values[n]) for n, kind in self._scalars]
+            )
         # What a graph has of its own: the addresses, and how products are computed.
         key = (*addresses, *arrays.output_addresses, start, device.precision() if self._multiplies else None)
         recorded = self._graphs.get(key) if self._can_record else None
@@ -112,7 +121,9 @@ def _one_place(kernel: str, everything: Sequence[Any], captured: int) -> Any:
 
     captured: how many of them, at the end, are from outside of the arguments
     """
-    arrays = [leaf for leaf in everything if library_of(leaf) is not None]
+    arrays = [
+        leaf for leaf in everything if library_of(leaf) is not None and not isinstance(leaf, numpy.generic)
+    ]
     names = {library_of(array) for array in arrays}
     if len(names) > 1:
         raise TypeError(

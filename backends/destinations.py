@@ -15,19 +15,26 @@ from .trees import leaves, map_leaves, named_leaves
 MOST_WORK: Any = 10_000
 
 
-@dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an array must be to take a result.
+    """What an array must be to take a result. No dataclass, because it is a leaf of a tree.
 
     dtype: of the result's library, whose name is `library`; a number of Python's takes any library
     is_number: the result is immutable, so that a number in its place asks for no more than a fresh one
     """
 
-    shape: tuple[int, ...]
-    dtype: Any
-    library: str | None = "numpy"
-    device: Any = None
-    is_number: bool = False
+    __slots__ = ("device", "dtype", "is_number", "library", "shape")
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        library: str | None = "numpy",
+        device: Any = None,
+        *,
+        is_number: bool = False,
+    ) -> None:
+        self.shape, self.dtype, self.library = shape, dtype, library
+        self.device, self.is_number = device, is_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from . import results
 from .destinations import Destinations
 from .device import Device
 from .host_numbers import HostNumbers
-from .plan import Memory, Plan
-from .trace import Traced
+from .lowering import Lowered
+from .plan import Memory
 
 
 @dataclass(slots=True)
@@ -40,14 +40,8 @@ class Layout:
     everything: the leaves of a call, and the arrays that the kernel has from elsewhere
     """
 
-    def __init__(
-        self,
-        traced: Traced,
-        plan: Plan,
-        shapes: Sequence[tuple[int, ...]],
-        everything: Sequence[Any],
-        device: Device,
-    ) -> None:
+    def __init__(self, lowered: Lowered, everything: Sequence[Any], device: Device) -> None:
+        traced, plan, shapes = lowered.traced, lowered.plan, lowered.shapes
         self._device = device
         self._arguments, self._results = plan.of_kind("argument"), plan.of_kind("result")
         self._reads = [(memory.number, memory.held) for memory in self._arguments]
@@ -66,7 +60,7 @@ class Layout:
             memories.index(place) if place else None if number is None else len(memories) + number
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
-        self._python_numbers = HostNumbers(plan.schedule.outputs)
+        self._python_numbers = HostNumbers(plan.schedule.outputs, lowered.numbers)
         number = results.number_of_array(plan, self._python_numbers.position)
         self._build = results.builder(traced, plan, number, self._arguments, given)
 

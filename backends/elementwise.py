@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy
+
+from .decisions import can_be_computed
 from .graph import Axis, Node, Shape
-from .operations import ELEMENTWISE, FLOATS, INTEGERS, accepts, promote
-from .symbolic import SymbolicArray, Trace, as_symbolic, trace_of, where
+from .in_place import assign, require_not_in_place, write_at
+from .operations import ELEMENTWISE, accepts
+from .promotion import cast, common_dtype, float_dtype, is_comparable, require_fits
+from .symbolic import SymbolicArray, as_symbolic, trace_of, where
+
+if TYPE_CHECKING:
+    from .tracer import Trace
 
 
 def apply(operation: str, *values: Any) -> Any:
@@ -17,72 +25,49 @@ def apply(operation: str, *values: Any) -> Any:
     if operation in ("equal", "not_equal") and any(value is None for value in values):
         return operation == "not_equal"
     arrays = [as_symbolic(trace, value) for value in values]
-    typed = arrays[1:] if operation == "where" else arrays
     if operation == "where" and arrays[0].dtype != "bool":
-        raise trace.error(TypeError, f"where: the condition has dtype {arrays[0].dtype}; expected bool")
-    dtype, weak = common_dtype(trace, operation, typed)
-    if operation == "divide" and weak and dtype == "int64":
-        dtype = "float64"
-    if operation == "pow" and weak and dtype == "int64" and (arrays[1].known is None or arrays[1].known < 0):
-        dtype = "float64"
-    if not accepts(rule.takes, dtype):
-        if not (weak and rule.takes == "float" and dtype == "int64"):
-            raise trace.error(TypeError, f"{operation} of dtype {dtype}; expected {rule.takes}")
-        dtype = "float64"
+        arrays[0] = apply("not_equal", arrays[0], 0)
+    typed = arrays[1:] if operation == "where" else arrays
+    dtype, weak = _dtype(trace, operation, typed)
     inputs = [cast(trace, array, dtype, weak).node for array in typed]
     if operation == "where":
         inputs = [arrays[0].node, *inputs]
         weak = weak and arrays[0].node.weak
     shape = broadcast_shape(trace, operation, inputs)
     result = "bool" if rule.gives == "bool" else dtype
+    # A condition of Python numbers is Python's; `where` and functions of xp give NumPy's.
     node = trace.graph.node(
         operation, inputs, None, shape=shape, dtype=result, weak=weak and not shape, line=where()
     )
     return SymbolicArray(trace, node, _known(operation, arrays), _depends(arrays))
 
 
-def common_dtype(trace: Trace, operation: str, arrays: list[SymbolicArray]) -> tuple[str, bool]:
-    """The dtype of the operation, and whether only Python numbers take part."""
-    strong = [array.dtype for array in arrays if not array.node.weak]
-    if not strong:
-        order = ("bool", "int64", "float64")
-        return max((array.dtype for array in arrays), key=order.index), True
-    dtype = strong[0]
-    for other in strong[1:]:
-        both = promote(dtype, other)
-        if both is None:
-            raise trace.error(
-                TypeError,
-                f"{operation} of {dtype} and {other} arrays; the array API does not promote between them. "
-                "Convert one with xp.astype",
-            )
-        dtype = both
-    for array in arrays:
-        fits = (
-            dtype in FLOATS
-            or (array.dtype == "int64" and dtype in INTEGERS)
-            or (array.dtype == "bool" and dtype == "bool")
-        )
-        if array.node.weak and not (fits and (array.dtype != "bool" or dtype == "bool")):
-            kind = {"float64": "float", "int64": "int", "bool": "bool"}[array.dtype]
-            raise trace.error(
-                TypeError, f"{operation} of a {dtype} array and a Python {kind}; convert one with xp.astype"
-            )
-    return dtype, False
+def _dtype(trace: Trace, operation: str, arrays: list[SymbolicArray]) -> tuple[str, bool]:
+    """The dtype in which an operation is computed, and whether only Python numbers take part."""
+    rule = ELEMENTWISE[operation]
+    dtype, weak = common_dtype(trace, operation, arrays)
+    if weak and dtype == "int64" and (operation == "divide" or _may_be_a_fraction(operation, arrays)):
+        dtype = "float64"
+    if not weak:
+        if rule.gives == "bool" and rule.arity == 2 and not all(is_comparable(a, dtype) for a in arrays):
+            dtype = "int64"
+        for array in arrays:
+            require_fits(trace, array, dtype)
+    if not accepts(rule.takes, dtype):
+        if rule.takes != "float":
+            raise trace.error(TypeError, f"{operation} of dtype {dtype}; expected {rule.takes}")
+        dtype = "float64" if weak else float_dtype(trace, operation, dtype, is_division=operation == "divide")
+    return dtype, weak
 
 
-def cast(trace: Trace, array: SymbolicArray, dtype: str, weak: bool = False) -> SymbolicArray:
-    """The array in another dtype; itself where it has it already."""
-    node = array.node
-    if node.dtype == dtype and node.weak == weak:
-        return array
-    if node.operation == "constant":
-        number = node.attribute
-        number = bool(number) if dtype == "bool" else float(number) if dtype in FLOATS else int(number)
-        made = trace.graph.node("constant", (), number, dtype=dtype, weak=weak)
-        return SymbolicArray(trace, made, array.known)
-    made = trace.graph.node("astype", (node,), None, shape=node.shape, dtype=dtype, weak=weak, line=where())
-    return SymbolicArray(trace, made, array.known, array.depends)
+def _may_be_a_fraction(operation: str, arrays: list[SymbolicArray]) -> bool:
+    """Whether a power of Python integers may have a negative exponent, which makes it a float."""
+    if operation != "pow":
+        return False
+    exponent = arrays[1]
+    if exponent.known is None and exponent.depends and can_be_computed(exponent.node):
+        return not exponent.trace.decide(exponent, "sign", "{} >= 0")
+    return exponent.known is None or exponent.known < 0
 
 
 def broadcast_shape(trace: Trace, operation: str, nodes: list[Node]) -> Shape:
@@ -122,7 +107,8 @@ def _known(operation: str, arrays: list[SymbolicArray]) -> Any:
     if operation not in _PYTHON or any(array.known is None for array in arrays):
         return None
     try:
-        return _PYTHON[operation](*(array.known for array in arrays))
+        with numpy.errstate(all="ignore"):
+            return _PYTHON[operation](*(array.known for array in arrays))
     except (ArithmeticError, TypeError):
         return None
 
@@ -136,7 +122,19 @@ def _depends(arrays: list[SymbolicArray]) -> frozenset[int]:
 
 def _operator(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
     def operator(self: SymbolicArray, *other: Any) -> Any:
-        return apply(operation, *other, self) if reflected else apply(operation, self, *other)
+        if other and self.node.weak and isinstance(other[0], list | tuple | str):
+            return NotImplemented  # [0] * n
+        if not reflected:
+            return apply(operation, self, *other)
+        require_not_in_place(self, *other)
+        return apply(operation, *other, self)
+
+    return operator
+
+
+def _in_place_operator(operation: str) -> Callable[..., Any]:
+    def operator(self: SymbolicArray, other: Any) -> Any:
+        return assign(self, apply(operation, self, other))
 
     return operator
 
@@ -168,5 +166,8 @@ COMPARISONS_AND_SIGNS = {
 for _name, _operation in OPERATORS.items():
     setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
     setattr(SymbolicArray, f"__r{_name}__", _operator(_operation, reflected=True))
+    setattr(SymbolicArray, f"__i{_name}__", _in_place_operator(_operation))
 for _name, _operation in COMPARISONS_AND_SIGNS.items():
     setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
+for _name, _method in {"setitem": write_at}.items():
+    setattr(SymbolicArray, f"__{_name}__", _method)

@@ -10,6 +10,7 @@ from . import cuda_dialect as dialect
 from .emit_cuda_loops import LoopPrinter
 from .emit_cuda_values import CudaKernel, without_unused
 from .graph import Node
+from .operations import FLOATS
 from .schedule import base, kind
 from .scopes import Scope
 
@@ -27,7 +28,7 @@ class CudaPrinter(LoopPrinter):
             return None
         declared, lines = ["double* numbers"], []
         for slot, (leaf, dtype) in enumerate(self.plan.scalar_dtypes.items()):
-            declared.append(f"const {'double' if dtype == 'float64' else 'long long'} a{leaf}")
+            declared.append(f"const {'double' if dtype in FLOATS else 'long long'} a{leaf}")
             lines.append(f"    {dialect.kept_number(dtype, str(slot))} = a{leaf};")
         head = "// The scalars of the call.\n" + 'extern "C" __global__ void __launch_bounds__(1) begin('
         text = f"{head}{', '.join(declared)}) {{\n" + "\n".join(lines) + "\n}\n"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from .dialect import Dialect
 from .graph import Axis, Node
 from .loops import Body, RowLoop
-from .operations import REDUCTIONS
+from .operations import ELEMENTWISE, REDUCTIONS
 from .plan import Memory, Plan
 from .schedule import base, sources
 from .scopes import Scope
+
+# Operations of a chain that are printed by recursion; Python allows about a thousand calls.
+DEEPEST = 50
 
 
 class ValuePrinter:
@@ -29,6 +32,7 @@ class ValuePrinter:
         self.loop: RowLoop | None = None
         self.number = 0
         self.done: set[Node] = set()
+        self.depth = 0
 
     def name(self, node: Node) -> str:
         count = self.used[f"v{node.number}"] = self.used.get(f"v{node.number}", 0) + 1
@@ -81,12 +85,45 @@ class ValuePrinter:
         home = self.home(node, scope)
         if node in home.names:
             return home.names[node]
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self.name_inputs(node, home)
         text = self.expression(node, home)
+        self.depth -= 1
         if self.can_repeat(text, home) or _is_literal(text):
             home.names[node] = text
         else:
             home.names[node] = self.named(node, text, home)
         return home.names[node]
+
+    def name_inputs(self, node: Node, scope: Scope) -> None:
+        """Name what a long chain of operations is made of, its first link first, without recursion."""
+        chain, stack, seen = [], [(node, False)], {node}
+        while stack:
+            link, is_done = stack.pop()
+            if is_done:
+                chain.append(link)
+                continue
+            stack.append((link, True))
+            for source in reversed(sources(link)):
+                is_known = source in self.home(source, scope).names
+                if (
+                    source.operation in ELEMENTWISE
+                    and source not in seen
+                    and not is_known
+                    and self.is_computed(source)
+                ):
+                    seen.add(source)
+                    stack.append((source, False))
+        depth, self.depth = self.depth, 0
+        for link in chain[:-1]:
+            self.value(link, scope)
+        self.depth = depth
+
+    def is_computed(self, node: Node) -> bool:
+        """Whether the value is an expression here, and not read from memory."""
+        computed_here = self.loop is not None and node in self.loop.levels and node not in self.done
+        return computed_here or self.plan.where(node, self.number) is None
 
     def can_repeat(self, text: str, home: Scope) -> bool:
         """Whether an expression is a mere name, as good as one more."""
@@ -109,11 +146,16 @@ class ValuePrinter:
 
     def depends_on_assumed(self, node: Node, scope: Scope) -> bool:
         assert self.loop is not None
-        if node in scope.assumed:
-            return True
-        if node in self.done or node not in self.loop.levels or reduces(node):
-            return False
-        return any(self.depends_on_assumed(source, scope) for source in sources(node))
+        stack, seen = [node], {node}
+        while stack:
+            current = stack.pop()
+            if current in scope.assumed:
+                return True
+            if current not in self.done and current in self.loop.levels and not reduces(current):
+                new = [source for source in sources(current) if source not in seen]
+                seen.update(new)
+                stack += new
+        return False
 
     def expression(self, node: Node, scope: Scope) -> str:
         if node.operation == "iota":
@@ -122,8 +164,7 @@ class ValuePrinter:
             return self.dialect.number_from(node.dtype, str(self.plan.scalars.index(node.attribute)))
         if node in self.sum_slot:
             return self.dialect.number_from(node.dtype, str(self.sum_slot[node]))
-        computed_here = self.loop is not None and node in self.loop.levels and node not in self.done
-        if not computed_here and self.plan.where(node, self.number) is not None:
+        if not self.is_computed(node):
             return self.read(node, scope)
         if node.operation == "pick":
             return self.pick(node, scope)

@@ -7,7 +7,7 @@ in the next call, which would then need another program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -18,9 +18,13 @@ from .schedule import base
 
 
 class HostNumbers:
-    """Those of the outputs of a plan that are Python numbers, as a function of the leaves of a call."""
+    """Those of the outputs of a plan that are Python numbers, as a function of the leaves of a call.
 
-    def __init__(self, outputs: Iterable[Node]) -> None:
+    slots: numbers of the graph that stand in the place of leaves
+    """
+
+    def __init__(self, outputs: Iterable[Node], slots: Mapping[int, float]) -> None:
+        self._slots = slots
         found = dict.fromkeys(map(base, outputs))
         self._outputs = [node for node in found if node.weak and _is_of_numbers(node)]
         needed: dict[int, Node] = {}
@@ -42,8 +46,22 @@ class HostNumbers:
         found: dict[Node, Any] = {}
         with numpy.errstate(all="ignore"):  # as in a compiled program, a quotient by 0 is infinite
             for node in self._order:
-                found[node] = _number(node, found, values)
+                found[node] = self._number(node, found, values)
         return [found[node].item() for node in self._outputs]
+
+    def _number(self, node: Node, found: dict[Node, Any], values: Sequence[Any]) -> Any:
+        """A NumPy scalar of the dtype in which a compiled program holds the number."""
+        kind = numpy.dtype(node.dtype).type
+        if node.operation == "scalar":
+            slot = node.attribute
+            return kind(self._slots[slot] if slot in self._slots else values[slot])
+        if node.operation == "constant":
+            return kind(node.attribute)
+        if node.operation == "size":
+            return kind(node.attribute.find().size)
+        inputs = [found[base(source)] for source in node.inputs]
+        # The operations of the table have the names of the standard, which are NumPy's.
+        return kind(inputs[0]) if node.operation == "astype" else getattr(numpy, node.operation)(*inputs)
 
 
 def _is_of_numbers(node: Node) -> bool:
@@ -53,17 +71,3 @@ def _is_of_numbers(node: Node) -> bool:
     if node.operation in ("scalar", "constant", "size"):
         return True
     return node.operation in ELEMENTWISE and all(_is_of_numbers(base(source)) for source in node.inputs)
-
-
-def _number(node: Node, found: dict[Node, Any], values: Sequence[Any]) -> Any:
-    """A NumPy scalar of the dtype in which a compiled program holds the number."""
-    kind = numpy.dtype(node.dtype).type
-    if node.operation == "scalar":
-        return kind(values[node.attribute])
-    if node.operation == "constant":
-        return kind(node.attribute)
-    if node.operation == "size":
-        return kind(node.attribute.find().size)
-    inputs = [found[base(source)] for source in node.inputs]
-    # The operations of the table have the names of the standard, which are NumPy's.
-    return kind(inputs[0]) if node.operation == "astype" else getattr(numpy, node.operation)(*inputs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .merge import merge
+from .numbers import into_slots
 from .plan import Plan, make_plan
 from .simplify import simplify
 from .trace import Traced, trace
@@ -14,11 +15,16 @@ from .trace import Traced, trace
 
 @dataclass
 class Lowered:
-    """A traced call and its plan; `shapes` are those of the result's arrays as the kernel returns them."""
+    """A traced call and its plan.
+
+    shapes:  of the result's arrays as the kernel returns them
+    numbers: those of the graph that the program is given like arguments, by slot
+    """
 
     traced: Traced
     plan: Plan
     shapes: list[tuple[int, ...]]
+    numbers: dict[int, float]
 
 
 def lower(
@@ -35,12 +41,13 @@ def lower(
     """The plan of a call.
 
     donated_leaves: arguments whose memory results may take
-    numbers:        leaves whose number is part of the program
+    numbers:        leaves whose number is an option, part of the form of the call
     takes_halves:   whether arrays may be of half precision
     reads_rows_first: see `make_plan`
     """
     traced = trace(function, kernel, args, kwargs, numbers, takes_halves=takes_halves)
     _, plainer = simplify(traced.trace.graph, traced.outputs)
+    slots = into_slots(plainer, traced.trace.first_captured + len(traced.trace.captured))
     graph, outputs = merge(kernel, plainer)
     plan = make_plan(
         kernel,
@@ -51,4 +58,4 @@ def lower(
         traced.half,
         reads_rows_first=reads_rows_first,
     )
-    return Lowered(traced, plan, [node.sizes() for node in traced.outputs])
+    return Lowered(traced, plan, [node.sizes() for node in traced.outputs], slots)

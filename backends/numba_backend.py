@@ -15,6 +15,7 @@ from .emit_lanes import MOST_SHARES
 from .emit_numba import Printer
 from .explanation import Explanation, explain
 from .lowering import lower
+from .operations import FLOATS
 from .trees import leaves
 from .work import Sizes
 
@@ -59,6 +60,7 @@ class Program:
     ) -> None:
         lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, reads_rows_first=True)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
+        self._constants = lowered.numbers
         self.printer = Printer(self.plan)
         self.source = self.printer.source()
         self.sizes = Sizes(self.plan)
@@ -78,6 +80,7 @@ class Program:
         self._looks = self.traced.trace.every_call
         fresh = self.plan.of_kind("result")
         everything = self._all_leaves(leaves((args, kwargs)))
+        self._all = len(everything)
         given = [numpy.asarray(everything[m.number]) for m in self._arguments]
         # To the program only addresses matter; the shapes are those of the caller's arrays.
         self.given = {m: array.shape or (1,) for m, array in zip(self._arguments, given, strict=True)}
@@ -95,7 +98,12 @@ class Program:
             [self.sizes.elements(m.axes) * numpy.dtype(m.dtype).itemsize for m in self._arguments + fresh],
             numpy.int64,
         )
-        self._scalars = [(leaf, dtype != "float64") for leaf, dtype in self.plan.scalar_dtypes.items()]
+        slots = list(enumerate(self.plan.scalar_dtypes.items()))
+        held = [(slot, leaf, dtype not in FLOATS) for slot, (leaf, dtype) in slots]
+        self._scalars = [scalar for scalar in held if scalar[1] not in self._constants]
+        self._fixed = [
+            (slot, self._constants[leaf], whole) for slot, leaf, whole in held if leaf in self._constants
+        ]
         positions = {m: position for position, m in enumerate(self._arguments + fresh)}
         self._places = [
             None if place is None else positions[place] for place in results.places(self.traced, self.plan)
@@ -128,10 +136,13 @@ class Program:
         block = memory.Workspace().borrow(end + _ALIGNMENT)
         start = block.ctypes.data
         table += [0] * (len(self._arguments) + len(self._fresh)) + [start + offset for offset in offsets]
-        return Frame(numpy.array(table, numpy.int64), numpy.zeros(self.printer.numbers + 1), block)
+        frame = Frame(numpy.array(table, numpy.int64), numpy.zeros(self.printer.numbers + 1), block)
+        for slot, number, is_whole in self._fixed:
+            (frame.whole if is_whole else frame.numbers)[slot] = number
+        return frame
 
     def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
-        """The kernel's result for the leaves of a call of this form.
+        """The kernel's result for the leaves of a call of this form, with captured arrays behind them or not.
 
         destinations: arrays that take results; each has its result's shape and dtype
         """
@@ -145,7 +156,7 @@ class Program:
         except IndexError:
             frame = self._new_frame(team)
         table, numbers = frame.table, frame.numbers
-        if self._captured:
+        if len(values) < self._all:
             values = self._all_leaves(values)
         arguments = [values[leaf] for leaf in self._leaves]
         for position, odd in enumerate(self._odd):
@@ -160,7 +171,7 @@ class Program:
                 self._fill(table, self._first, *arguments, *fresh)
         else:
             fresh, there, is_done = self._place(table, arguments, destinations)
-        for slot, (leaf, is_whole) in enumerate(self._scalars):
+        for slot, leaf, is_whole in self._scalars:
             (frame.whole if is_whole else numbers)[slot] = values[leaf]
         threads.run(self.address, team.sections, table, numbers)
         result = self._build(arguments, fresh, numbers, frame.whole)

@@ -17,7 +17,7 @@ from .plan import Memory, Plan
 from .schedule import base
 from .symbolic import SymbolicArray
 from .trace import Traced
-from .trees import leaves, map_leaves
+from .trees import fields_of, is_record, leaves, map_leaves, with_fields
 
 
 def allocation(
@@ -153,7 +153,7 @@ def builder(
 
     given: the shapes of the arrays that the program works with
     """
-    constants: dict[str, Any] = {}
+    constants: dict[str, Any] = {"with_fields": with_fields}
     texts = {m: f"arguments[{i}]" for i, m in enumerate(arguments)}
     texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind("result"))}
     nodes = iter(plan.schedule.outputs)
@@ -193,6 +193,9 @@ def builder(
             return f"({items}{',' if value else ''})"
         if isinstance(value, dict):
             return "{" + ", ".join(f"{constant(key)}: {tree(item)}" for key, item in value.items()) + "}"
+        if is_record(value):
+            fields = ", ".join(f"{name!r}: {tree(item)}" for name, item in fields_of(value).items())
+            return f"with_fields({constant(with_fields(value, {}))}, {{{fields}}})"
         return leaf(value)
 
     made: Callable[..., Any] = eval(

@@ -5,81 +5,18 @@ from __future__ import annotations
 import sys
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy
 
-from .graph import Axis, Graph, Node
-from .operations import DTYPES, HALVES
+from .decisions import can_be_computed
+from .dtype_names import DtypeName
+from .graph import Node
+from .operations import DTYPES
 
-
-class NeedsNumber(Exception):  # noqa: N818 - a request to trace again, not an error
-    """A kernel looked at a number that was given as "any": its leaf has to be traced as that number."""
-
-    def __init__(self, leaves: frozenset[int]) -> None:
-        self.leaves = leaves
-
-
-class Trace:
-    """One run of a kernel with symbolic arguments."""
-
-    def __init__(self, kernel: str, *, takes_halves: bool = False) -> None:
-        self.kernel = kernel
-        self.takes_halves = takes_halves
-        self.graph = Graph()
-        self.captured: list[Any] = []  # arrays that the kernel has from elsewhere, in the order of their use
-        self.first_captured = 0  # the number of the first of them among the leaves
-        self.halves: dict[int, str] = {}  # arguments whose memory holds less than they are computed with
-        self.any_single = False  # whether a number in the kernel's text is of float32, and so no half
-        self.every_call: list[tuple[int, Any]] = []  # leaves, and the functions that look at their numbers
-
-    def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
-        """An array of a closure, which becomes an argument."""
-        for position, known in enumerate(self.captured):
-            if known is array:
-                return self.input(self.first_captured + position, array)
-        self.captured.append(array)
-        return self.input(self.first_captured + len(self.captured) - 1, array)
-
-    def input(self, leaf: int, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
-        shape = tuple(None if n == 1 else Axis(n, (leaf, i)) for i, n in enumerate(array.shape))
-        name = array.dtype.name
-        if name in HALVES and self.takes_halves:
-            self.halves[leaf] = name
-            name = "float32"
-        if name not in DTYPES:
-            raise self.error(
-                TypeError, f"an array of dtype {name} cannot be compiled; expected one of {', '.join(DTYPES)}"
-            )
-        return SymbolicArray(self, self.graph.node("input", (), leaf, shape=shape, dtype=name))
-
-    def scalar(self, leaf: int, number: float) -> SymbolicArray:
-        dtype = "bool" if isinstance(number, bool) else "int64" if isinstance(number, int) else "float64"
-        node = self.graph.node("scalar", (), leaf, dtype=dtype, weak=True)
-        return SymbolicArray(self, node, depends=frozenset({leaf}))
-
-    def constant(self, number: Any) -> SymbolicArray:
-        """A Python number in the kernel's own text."""
-        dtype = "bool" if isinstance(number, bool) else "int64" if isinstance(number, int) else "float64"
-        node = self.graph.node("constant", (), number, dtype=dtype, weak=True)
-        return SymbolicArray(self, node, known=number)
-
-    def single(self, number: numpy.float32) -> SymbolicArray:
-        """A float32 number in the kernel's own text: its dtype counts, and it suits every library."""
-        self.any_single = True
-        node = self.graph.node("constant", (), float(number), dtype="float32")
-        return SymbolicArray(self, node, known=float(number))
-
-    def size(self, axis: Axis | None) -> Any:
-        if axis is None:
-            return 1
-        node = self.graph.node("size", (), axis.find(), dtype="int64", weak=True)
-        return SymbolicArray(self, node, known=axis.size)
-
-    def error(self, kind: type[Exception], message: str) -> Exception:
-        """An exception that names the kernel and the line."""
-        return kind(f"{self.kernel}: {message} ({where()}).")
+if TYPE_CHECKING:
+    from .tracer import Trace
 
 
 # The trace that is running in this thread or task, if any.
@@ -99,13 +36,19 @@ def where() -> str:
     return "unknown line"
 
 
+class WritesArgumentError(TypeError):
+    """A kernel writes into an array that it was given."""
+
+
 class SymbolicArray:
     """An array of which shape and dtype are known and the numbers are not; `elementwise` gives it operators.
 
-    A weak one of shape () stands for a Python number, and takes the dtype of the arrays that it meets.
+    A weak one of shape () stands for a Python number, and takes the dtype of the arrays that it meets. `+=`
+    gives an array another node, and a view, which has none of its own, gives one to its base: every name that
+    is bound to either sees it.
     """
 
-    __slots__ = ("depends", "known", "node", "trace")
+    __slots__ = ("_node", "base", "depends", "dimensions", "is_box", "known", "owner", "trace")
     __array_ufunc__ = None  # NumPy's arrays leave operators to this class
     __hash__ = object.__hash__
 
@@ -113,9 +56,28 @@ class SymbolicArray:
         self, trace: Trace, node: Node, known: Any = None, depends: frozenset[int] = frozenset()
     ) -> None:
         self.trace = trace
-        self.node = node
+        self._node = node
         self.known = known  # the number, where sizes and constants alone decide it
         self.depends = depends  # the scalar arguments that it is computed from, if from nothing else
+        self.base: SymbolicArray | None = None  # what a view shows, in which order of `dimensions`
+        self.dimensions: tuple[int | None, ...] = ()
+        self.owner = ""  # the argument that it is; nothing may be written into that
+        self.is_box = trace.takes_halves  # whether it can be written into although it is of shape ()
+
+    @property
+    def node(self) -> Node:
+        """The value that the array has now."""
+        return self._node if self.base is None else view_node(self.base, self.dimensions)
+
+    @node.setter
+    def node(self, node: Node) -> None:
+        if self.base is None:
+            self._node = node
+            return
+        dimensions = self.dimensions
+        back = tuple(dimensions.index(d) if d in dimensions else None for d in range(self.base.ndim))
+        whole = SymbolicArray(self.trace, node)
+        self.base.node = view_node(whole, back)
 
     # What an array says of itself
 
@@ -126,7 +88,7 @@ class SymbolicArray:
 
     @property
     def dtype(self) -> str:
-        return self.node.dtype
+        return DtypeName(self.node.dtype)
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -155,6 +117,28 @@ class SymbolicArray:
             return repr(self.known)
         return f"<traced {self.dtype} array of shape {self.node.sizes()}>"
 
+    def __str__(self) -> str:
+        return str(self._number("str"))
+
+    def __format__(self, form: str) -> str:
+        return format(self._number("str"), form)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self.trace.error(TypeError, "a traced array cannot become a NumPy array; use xp.asarray")
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        raise self.trace.error(
+            TypeError, "a traced array cannot be copied or pickled; use xp.asarray(copy=True)"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what libraries ask of any object
+            raise AttributeError(name)
+        raise self.trace.error(
+            AttributeError,
+            f".{name} of a traced array is not supported by the compiler; use a function of xp",
+        )
+
     def __len__(self) -> int:
         return self.node.sizes()[0]
 
@@ -163,13 +147,20 @@ class SymbolicArray:
             TypeError, "iteration over a traced array is no operation of the compiler; index it, or reduce it"
         )
 
+    def as_python_number(self) -> SymbolicArray:
+        """The array, of shape (), as a number that takes the dtype of the arrays that it meets."""
+        dtype = "float64" if self.dtype.startswith("float") else "bool" if self.dtype == "bool" else "int64"
+        node = self.trace.graph.node("astype", (self.node,), None, dtype=dtype, weak=True, line=where())
+        return SymbolicArray(self.trace, node, self.known, self.depends)
+
     # Python asks for the number
 
     def _number(self, asked: str) -> Any:
         if self.known is not None:
             return self.known
-        if self.depends:
-            raise NeedsNumber(self.depends)
+        trace_of((self,))
+        if self.depends and can_be_computed(self.node):
+            return self.trace.decide(self, asked)
         advice = "use xp.where" if asked == "bool" else "its numbers are not known while it is traced"
         raise self.trace.error(TypeError, f"{asked}(array) of a traced {self.dtype} array; {advice}")
 
@@ -184,12 +175,12 @@ class SymbolicArray:
 
     def __index__(self) -> int:
         number = self._number("index")
-        if not isinstance(number, int):
+        if not isinstance(number, int | numpy.integer):
             raise self.trace.error(TypeError, f"an index must be an integer; got {number!r}")
-        return number
+        return int(number)
 
     def __pos__(self) -> SymbolicArray:
-        return self
+        return same_value(self)
 
     def __matmul__(self, other: Any) -> Any:
         return self.__array_namespace__().matmul(self, other)
@@ -212,19 +203,30 @@ class SymbolicArray:
     def __getitem__(self, key: Any) -> SymbolicArray:
         return view(self, index_to_view(self, key if isinstance(key, tuple) else (key,)))
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise self.trace.error(TypeError, "a kernel must not write into an array; use xp.where")
+
+def same_value(array: SymbolicArray) -> SymbolicArray:
+    """Another array of the same value: a copy, which may be written into without a change of the first."""
+    return SymbolicArray(array.trace, array.node, array.known, array.depends)
 
 
 def view(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> SymbolicArray:
     """The dimensions in another order, with dimensions of 1 put in and left out."""
     if dimensions == tuple(range(array.ndim)):
         return array
-    shape = tuple(None if d is None else array.node.shape[d] for d in dimensions)
-    node = array.trace.graph.node(
-        "view", (array.node,), dimensions, shape=shape, dtype=array.dtype, weak=array.node.weak, line=where()
+    made = SymbolicArray(array.trace, view_node(array, dimensions))
+    made.base, made.dimensions = array, dimensions
+    return made
+
+
+def view_node(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> Node:
+    """The node of a view."""
+    node = array.node
+    if dimensions == tuple(range(node.ndim)):
+        return node
+    shape = tuple(None if d is None else node.shape[d] for d in dimensions)
+    return array.trace.graph.node(
+        "view", (node,), dimensions, shape=shape, dtype=node.dtype, weak=node.weak, line=where()
     )
-    return SymbolicArray(array.trace, node)
 
 
 def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | None, ...]:
@@ -274,12 +276,16 @@ def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
         if value.trace is not trace:
             raise trace.error(TypeError, "got an array of another trace; return it from there")
         return value
-    if isinstance(value, numpy.generic) and not isinstance(value, numpy.float32):
-        value = value.item()
+    if isinstance(value, numpy.generic):
+        # An array of shape (), whose number is part of the graph.
+        trace.numpy_numbers.append(value)
+        if value.dtype.name not in DTYPES:
+            raise trace.error(TypeError, f"a number of dtype {value.dtype.name} cannot be compiled")
+        trace.any_single = trace.any_single or value.dtype == "float32"
+        node = trace.graph.node("constant", (), value.item(), dtype=value.dtype.name)
+        return SymbolicArray(trace, node, known=value)
     if isinstance(value, bool | int | float):
         return trace.constant(value)
-    if isinstance(value, numpy.float32):
-        return trace.single(value)
     if is_array(value):
         return trace.captured_array(value)
     raise trace.error(TypeError, f"got {type(value).__name__!r} where an array or a number is needed")
@@ -289,6 +295,10 @@ def trace_of(values: tuple[Any, ...]) -> Trace:
     """The trace that the values belong to, or the one that is running."""
     for value in values:
         if isinstance(value, SymbolicArray):
+            if value.trace.is_over:
+                raise value.trace.error(
+                    TypeError, "an array that was traced is used after its trace; return it from the kernel"
+                )
             return value.trace
     running = current.get()
     if running is None:

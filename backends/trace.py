@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
 from . import elementwise  # noqa: F401 - gives symbolic arrays their operators
+from .captures import captures_of
+from .dtype_names import DtypeName
+from .forms import OPTIONS, is_number, is_run_time_number
 from .graph import Node
+from .guards import Guards, guards
+from .libraries import library_of
 from .operations import FLOATS
-from .symbolic import NeedsNumber, SymbolicArray, Trace, current, is_array
-from .trees import leaves, map_leaves
+from .symbolic import SymbolicArray, current, is_array
+from .tracer import Trace
+from .trees import leaves, map_leaves, named_leaves
+from .writes import Watched
 
 
 @dataclass
 class Traced:
-    """What a kernel does with arguments of one form."""
+    """What a kernel does with arguments of one form.
+
+    result: the tree that the kernel returned, of symbolic arrays and whatever else
+    guards: what else has to be as it was
+    """
 
     kernel: str
     trace: Trace
-    result: Any  # the tree that the kernel returned, of symbolic arrays and whatever else
-    numbers: frozenset[int]  # the leaves whose number is part of the form, because the kernel looked at it
+    result: Any
+    guards: Guards
 
     @property
     def half(self) -> str:
@@ -53,53 +66,100 @@ def trace(
     *,
     takes_halves: bool = False,
 ) -> Traced:
-    """Call `function` with symbolic arrays in place of its arrays.
+    """Call `function` with symbolic arrays and numbers in place of its own.
 
-    numbers: the leaves of (args, kwargs) whose number is a constant of the program. A kernel that looks at
-             another one (`range(n)`, `if flag > 1`) is traced again with that one added.
+    numbers: the leaves of (args, kwargs) whose number is an option, part of the form of the call
     takes_halves: whether arrays may be of half precision, which stand for float32
     """
-    while True:
-        try:
-            return _trace_once(function, kernel, args, kwargs, numbers, takes_halves)
-        except NeedsNumber as needs:
-            numbers = numbers | needs.leaves
-
-
-def _trace_once(
-    function: Callable[..., Any],
-    kernel: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    numbers: frozenset[int],
-    takes_halves: bool,
-) -> Traced:
-    running = Trace(kernel, takes_halves=takes_halves)
-    running.first_captured = len(leaves((args, kwargs)))
-    position = iter(range(running.first_captured))
-
-    def symbol(leaf: Any) -> Any:
-        number = next(position)
-        if isinstance(leaf, numpy.float32):
-            leaf = numpy.asarray(leaf)
-        if is_array(leaf):
-            return running.input(number, leaf)
-        if is_run_time_number(leaf) and number not in numbers:
-            return running.scalar(number, leaf)
-        return leaf
-
-    symbolic_args, symbolic_kwargs = map_leaves(symbol, (args, kwargs))
+    values = leaves((args, kwargs))
+    names = leaf_names(function, args, kwargs)
+    running = Trace(kernel, values, names, takes_halves=takes_halves)
+    symbols: Any = iter([_symbol(running, n, leaf, numbers) for n, leaf in enumerate(values)])
+    symbolic_args, symbolic_kwargs = map_leaves(lambda _: next(symbols), (args, kwargs))
+    captures = captures_of(function, _objects(values, names))
+    watched = Watched(captures.changeable, (symbolic_args, symbolic_kwargs))
     token = current.set(running)
     try:
-        result = function(*symbolic_args, **symbolic_kwargs)
+        returned = function(*symbolic_args, **symbolic_kwargs)
+        line = definition(function)
+        watched.require_unchanged(running, line)
+        result = map_leaves(lambda leaf: _result_leaf(running, leaf, line), returned)
+    except BaseException:
+        watched.undo()
+        raise
     finally:
         current.reset(token)
-    return Traced(kernel, running, result, numbers)
+        running.is_over = True
+    traced = Traced(kernel, running, result, guards(captures, running, names))
+    running.values = ()  # a program must not keep the arrays of the call that it was made for
+    return traced
 
 
-def is_run_time_number(leaf: Any) -> bool:
-    """Whether a number may change from call to call without another program.
+def _symbol(running: Trace, number: int, leaf: Any, numbers: frozenset[int]) -> Any:
+    """What stands for a leaf of the call."""
+    if is_array(leaf):
+        return running.argument(number, leaf)
+    if isinstance(leaf, numpy.generic) and is_number(leaf):
+        return running.numpy_scalar(number, leaf)
+    if is_run_time_number(leaf) and number not in numbers:
+        return running.scalar(number, leaf)
+    return leaf
 
-    A float of 0 may not: it is how a term is left out, and the kernel is told so.
-    """
-    return type(leaf) is int or (type(leaf) is float and leaf != 0)
+
+def leaf_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """The expressions that reach the leaves of a call, such as params[0][1]."""
+    given = by_parameter(function, args, kwargs)
+    return [name for _, path, value in given for name, _ in named_leaves(value, path)]
+
+
+def by_parameter(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[tuple[str, str, Any]]:
+    """The arguments of a call in order: the parameter of each, the expression that reaches it, and it."""
+    parameters = inspect.signature(function).parameters.values()
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    others = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+    rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "kwargs")
+    by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    found = [(name, name, value) for name, value in zip(named, args, strict=False)]
+    found += [(others, f"{others}[{index}]", value) for index, value in enumerate(args[len(named) :])]
+    return found + [(name if name in by_name else rest, name, value) for name, value in kwargs.items()]
+
+
+def _objects(values: Sequence[Any], names: Sequence[str]) -> list[tuple[str, Any, str]]:
+    """The leaves that stand for themselves, by identity."""
+    return [
+        (f"values[{number}]", leaf, names[number])
+        for number, leaf in enumerate(values)
+        if leaf is not None and not isinstance(leaf, OPTIONS) and library_of(leaf) is None
+    ]
+
+
+def definition(function: Callable[..., Any]) -> str:
+    """File and line of a function's first line."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = code or getattr(type(function).__call__, "__code__", None)
+    return f"{code.co_filename}, line {code.co_firstlineno}" if code is not None else "unknown line"
+
+
+def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
+    """What a program returns for a leaf of the kernel's result."""
+    if isinstance(leaf, DtypeName):
+        return numpy.dtype(leaf)
+    if isinstance(leaf, SymbolicArray):
+        if leaf.trace is not running:
+            raise running.error(TypeError, "returns an array of another trace", line)
+        return leaf
+    if is_array(leaf):
+        return running.captured_array(leaf)
+    if leaf is None or isinstance(leaf, OPTIONS):
+        return leaf
+    kind = type(leaf)
+    raise running.error(
+        TypeError,
+        f"returns a value of type {kind.__module__}.{kind.__qualname__}; expected arrays, numbers, strings, "
+        "None, and lists, tuples, dicts and dataclasses of them",
+        line,
+    )

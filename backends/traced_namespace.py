@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from .elementwise import apply, cast, common_dtype
+from .dtype_names import dtype_name
+from .elementwise import apply
 from .operations import DTYPES, ELEMENTWISE, FLOATS, INTEGERS, SIGNED, UNSIGNED
-from .symbolic import SymbolicArray, Trace, as_symbolic, current, trace_of
+from .promotion import cast, common_dtype, copied_as
+from .symbolic import SymbolicArray, as_symbolic, current, same_value, trace_of
 from .symbolic import where as _line
 from .traced_products import matmul, take, take_along_axis, vecdot
 from .traced_reductions import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
@@ -24,6 +26,9 @@ from .traced_shapes import (
     reshape,
     squeeze,
 )
+
+if TYPE_CHECKING:
+    from .tracer import Trace
 
 float32, float64, bool = "float32", "float64", "bool"
 int8, int16, int32, int64 = SIGNED
@@ -82,8 +87,9 @@ def __getattr__(name: str) -> Any:
 
 
 def positive(x: Any) -> Any:
-    """x."""
-    return x
+    """x, as an array of its own."""
+    trace = trace_of((x,))
+    return same_value(as_symbolic(trace, x))
 
 
 def square(x: Any) -> Any:
@@ -98,7 +104,7 @@ def reciprocal(x: Any) -> Any:
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
     """x between two bounds, either of which may be absent; NaN stays."""
-    result = x
+    result = positive(x)
     if min is not None:
         result = apply("maximum", result, min)
     if max is not None:
@@ -114,12 +120,12 @@ def logaddexp(x1: Any, x2: Any) -> Any:
 
 
 def astype(x: Any, dtype: str, /, *, copy: Any = True, device: Any = None) -> Any:
-    """The array in another dtype; the same array where it has it."""
+    """The array in another dtype; a copy of it where it has that dtype already, unless `copy` is False."""
     trace = trace_of((x,))
-    array = as_symbolic(trace, x)
+    array, dtype = as_symbolic(trace, x), dtype_name(dtype)
     if dtype not in DTYPES:
         raise trace.error(TypeError, f"astype to {dtype!r}; expected one of {', '.join(DTYPES)}")
-    return cast(trace, array, dtype)
+    return copied_as(trace, array, dtype) if copy else cast(trace, array, dtype)
 
 
 def result_type(*values: Any) -> str:
@@ -141,10 +147,11 @@ def _trace() -> Trace:
 def asarray(value: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
     """A traced array as it is, an array from elsewhere as an argument, a number as an array of shape ()."""
     trace = _trace()
-    array = as_symbolic(trace, value)
-    if array.node.weak:
-        return cast(trace, array, dtype or ("float64" if array.dtype == "float64" else array.dtype))
-    return array if dtype is None else cast(trace, array, dtype)
+    array, dtype = as_symbolic(trace, value), dtype_name(dtype)
+    made = array if dtype is None and not array.node.weak else cast(trace, array, dtype or array.dtype)
+    made = same_value(made) if copy or (made is array and array.node.weak) else made
+    made.is_box = made.is_box or not made.ndim
+    return made
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
@@ -157,13 +164,14 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
     axis = axis_of_length(trace, stop)
     node = trace.graph.node("iota", (), axis, shape=(axis,), dtype="int64", line=_line())
     array = SymbolicArray(trace, node)
-    return array if dtype is None else cast(trace, array, dtype)
+    return array if dtype is None else cast(trace, array, dtype_name(dtype))
 
 
 def _full(shape: Any, value: Any, dtype: str) -> Any:
     trace = _trace()
-    number = cast(trace, as_symbolic(trace, value), dtype)
-    return broadcast_to(number, shape)
+    made = broadcast_to(cast(trace, as_symbolic(trace, value), dtype_name(dtype)), shape)
+    made.is_box = True
+    return made
 
 
 def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .elementwise import cast, common_dtype
 from .operations import FLOATS, INTEGERS
+from .promotion import cast, common_dtype
 from .symbolic import SymbolicArray, as_symbolic, trace_of
 from .symbolic import where as _line
 from .traced_reductions import sum

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .elementwise import apply, cast
+from .dtype_names import dtype_name
+from .elementwise import apply
 from .operations import FLOATS, UNSIGNED
+from .promotion import cast
 from .symbolic import SymbolicArray, as_symbolic, trace_of, view
 from .symbolic import where as _line
 
@@ -61,13 +63,13 @@ def _count(x: Any, axis: Any) -> Any:
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
     """The sum along the axes; of integers in int64."""
-    x = cast(x.trace, x, dtype or _wide(x.dtype))
+    x = cast(x.trace, x, dtype_name(dtype) or _wide(x.dtype))
     return _reduce("sum", x, axis, keepdims, x.dtype)
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
     """The product along the axes; of integers in int64."""
-    x = cast(x.trace, x, dtype or _wide(x.dtype))
+    x = cast(x.trace, x, dtype_name(dtype) or _wide(x.dtype))
     return _reduce("prod", x, axis, keepdims, x.dtype)
 
 

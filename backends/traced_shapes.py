@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .elementwise import broadcast_shape
 from .graph import Axis, Shape
-from .symbolic import SymbolicArray, Trace, as_symbolic, trace_of, view
+from .symbolic import SymbolicArray, as_symbolic, trace_of, view
 from .symbolic import where as _line
+
+if TYPE_CHECKING:
+    from .tracer import Trace
 
 
 def axis_of_length(trace: Trace, length: Any) -> Axis | None:

@@ -1,13 +1,33 @@
-"""The arguments of a kernel: arrays and scalars, alone or in lists, tuples and dicts."""
+"""The arguments of a kernel: arrays and scalars, alone or in lists, tuples, dicts and dataclasses."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 
+def is_record(value: Any) -> bool:
+    """Whether a value is an instance of a dataclass, whose fields are the branches of a tree."""
+    return hasattr(type(value), "__dataclass_fields__")
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass's instance that are set, by name."""
+    names = type(record).__dataclass_fields__
+    return {name: getattr(record, name) for name in names if hasattr(record, name)}
+
+
+def with_fields(record: Any, values: dict[str, Any]) -> Any:
+    """A copy of a dataclass's instance with other values in its fields, without a call of its constructor."""
+    made = copy.copy(record)
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
 def leaves(tree: Any) -> list[Any]:
-    """What `tree` holds that is not a list, tuple or dict, in order."""
+    """What `tree` holds that is not a list, tuple, dict or dataclass, in order."""
     found: list[Any] = []
     _collect(tree, found)
     return found
@@ -19,6 +39,9 @@ def _collect(tree: Any, found: list[Any]) -> None:
             _collect(item, found)
     elif isinstance(tree, dict):
         for item in tree.values():
+            _collect(item, found)
+    elif is_record(tree):
+        for item in fields_of(tree).values():
             _collect(item, found)
     else:
         found.append(tree)
@@ -32,6 +55,9 @@ def named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(tree, dict):
         for key, item in tree.items():
             yield from named_leaves(item, f"{name}[{key!r}]")
+    elif is_record(tree):
+        for field, item in fields_of(tree).items():
+            yield from named_leaves(item, f"{name}.{field}")
     else:
         yield name, tree
 
@@ -44,4 +70,6 @@ def map_leaves(function: Any, tree: Any) -> Any:
         return type(tree)(map_leaves(function, item) for item in tree)
     if isinstance(tree, dict):
         return {key: map_leaves(function, item) for key, item in tree.items()}
+    if is_record(tree):
+        return with_fields(tree, {key: map_leaves(function, item) for key, item in fields_of(tree).items()})
     return function(tree)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from array_api_compat import array_namespace
 
 # An array of any library that follows the Python array API standard.
 Array: TypeAlias = Any
-# A Python number, or an array of shape () where a program is traced.
-Scalar: TypeAlias = Any
+# A number that never promotes: of Python, of NumPy, or an array of shape (). Read by who calls the kernels.
+Scalar: TypeAlias = Annotated[Any, "scalar"]
 # Arrays, or lists, tuples and dicts of them.
 Tree: TypeAlias = Any
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from .backends.libraries import library_of
 from .backends.operations import DTYPES, FLOATS, HALVES
 from .backends.registry import NotUsableError, not_usable, numba_why_not, report_broken
 from .backends.symbolic import SymbolicArray
+from .backends.trace import by_parameter
 from .backends.trees import leaves
 from .destinations import Given
 from .requirements import describe
@@ -62,23 +62,21 @@ def compiled_for(
     kwargs: dict[str, Any],
     *,
     donate: tuple[str, ...] = (),
-    options: bool = False,
+    options: frozenset[str] = frozenset(),
+    retraced: dict[str, int],
 ) -> Callable[..., Any] | None:
     """The kernel compiled for calls of this form, when it is called first; None where nothing compiles it.
 
-    donate:  names of arguments whose memory the results may take
-    options: integers given by name are part of the form
-    returns: a function of args, kwargs, their leaves, and `out`: arrays that take results, or None
+    donate:   names of arguments whose memory the results may take
+    options:  names of arguments whose numbers are part of the form
+    retraced: how often the function was traced again, by what it was because of
+    returns:  a function of args, kwargs, their leaves, and `out`: arrays that take results, or None
     """
     if library not in COMPILING or not is_compilable(library, args, kwargs):
         return None
     if library == "numpy" and numba_why_not():
         return None
-    numbers = frozenset(
-        index
-        for index, (parameter, leaf) in enumerate(_leaves_by_parameter(function, args, kwargs))
-        if options and parameter in kwargs and type(leaf) is int and type(kwargs[parameter]) is int
-    )
+    numbers = frozenset(leaves_of(function, args, kwargs, tuple(options)))
     donated = donated_leaves(function, args, kwargs, donate)
     kernel: Kernel | None = None
     overwriting: dict[tuple[int, ...], Kernel] = {}  # by the leaves whose memory results may take
@@ -86,10 +84,10 @@ def compiled_for(
     def kernel_for(donated: tuple[int, ...]) -> Kernel:
         new = _program_for_cpu if library == "numpy" else _program_for_gpu
 
-        def make(args: tuple[Any, ...], kwargs: dict[str, Any], numbers: frozenset[int]) -> Any:
+        def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return new(function, name, args, kwargs, donated, numbers)
 
-        return Kernel(make, numbers)
+        return Kernel(make, retraced)
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], out: Any) -> Any:
         nonlocal kernel
@@ -102,8 +100,8 @@ def compiled_for(
         if free := given.overwritten(values):
             free = (*donated, *free)
             its = overwriting.get(free) or overwriting.setdefault(free, kernel_for(free))
-        program = its.program(args, kwargs, values)
-        return program(values, given.matched(name, library, program.wanted, program.known))
+        program, everything = its.program(args, kwargs, values)
+        return program(everything, given.matched(name, library, program.wanted, program.known))
 
     return call
 
@@ -136,20 +134,17 @@ def _program_for_gpu(function: Callable[..., Any], name: str, *call: Any) -> Any
 def donated_leaves(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], donate: tuple[str, ...]
 ) -> tuple[int, ...]:
-    """The leaves of (args, kwargs) that belong to the donated arguments."""
-    named = _leaves_by_parameter(function, args, kwargs) if donate else []
-    return tuple(index for index, (parameter, _) in enumerate(named) if parameter in donate)
+    """The leaves of (args, kwargs) that belong to the donated arguments, and to no other."""
+    return leaves_of(function, args, kwargs, donate)
 
 
-def _leaves_by_parameter(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[tuple[str, Any]]:
-    """The leaves of (args, kwargs) in their order, each with the name of its parameter."""
-    names = list(inspect.signature(function).parameters)
-    found = []
-    for position, value in enumerate(args):
-        # What is beyond the names belongs to the last of them, *args.
-        found += [(names[min(position, len(names) - 1)], leaf) for leaf in leaves(value)]
-    for parameter, value in kwargs.items():
-        found += [(parameter, leaf) for leaf in leaves(value)]
-    return found
+def leaves_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]
+) -> tuple[int, ...]:
+    """The numbers of the leaves of (args, kwargs) that belong to some parameters."""
+    if not names:
+        return ()
+    of_leaf = [
+        parameter for parameter, _, value in by_parameter(function, args, kwargs) for _ in leaves(value)
+    ]
+    return tuple(index for index, parameter in enumerate(of_leaf) if parameter in names)

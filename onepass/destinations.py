@@ -168,7 +168,7 @@ def _wanted(library: str, result: Any) -> Wanted | None:
     found = library_of(result)
     if found is not None:
         is_number = isinstance(result, numpy.generic)
-        return Wanted(tuple(result.shape), result.dtype, found, device_of(result), is_number)
+        return Wanted(tuple(result.shape), result.dtype, found, device_of(result), is_number=is_number)
     if isinstance(result, int | float):
         dtype = "bool" if isinstance(result, bool) else "int64" if isinstance(result, int) else "float64"
         return Wanted((), numpy.dtype(dtype) if library == "numpy" else dtype, library, None, is_number=True)

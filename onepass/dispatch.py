@@ -1,34 +1,45 @@
-"""How a function of the face runs: check, find the library of its arrays, choose the backend, call."""
+"""How a public function runs: check, find the library of its arrays, choose the backend, call.
+
+One class does it for the functions of the library and for `@kernel`. They differ in what they require: a
+function of the library checks its arguments and takes scalars as weak numbers, a user's takes what it gets.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import types
+import warnings
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
-import array_api_compat
 import numpy
 
+from .arguments import arrays_in, bind
 from .backends import chosen_backend, eager, require_arrays_of
 from .backends.forms import form_of_call
-from .backends.libraries import (
-    device_of,
-    device_to_enter,
-    entered,
-    is_current,
-    is_half,
-    library_of,
-    on_two_devices,
-)
+from .backends.kernel import CannotCompileError
+from .backends.libraries import device_to_enter, entered, is_current
 from .backends.merge import TooManyDimensionsError
 from .backends.registry import NotUsableError
-from .backends.trace import tracing
-from .backends.trees import leaves, map_leaves, named_leaves
+from .backends.symbolic import current
+from .backends.trees import leaves
 from .checks import Check
 from .compilation import COMPILING, compiled_for, has_traced, require_compilable
 from .destinations import Function, filled, taken, takes_out
-from .requirements import describe
+from .protection import run_protected
+from .reasons import reason, to_raise
+from .references import reduced, reference_to
+from .scalars import (
+    as_option,
+    has_scalars_beside_arrays,
+    is_strong_scalar,
+    options_of,
+    scalars_beside_arrays,
+    scalars_of,
+    weak,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,290 +49,261 @@ MOST_PLANS = 1024
 
 
 class Plan(NamedTuple):
-    """What was found out about calls of one form."""
+    """What was found out about calls of one form.
+
+    compiling: the choices of a backend under which arrays of this library are compiled for
+    normalise: whether arguments came as NumPy scalars, or by name and not by position
+    compiled:  of (args, kwargs, leaves, out), where a backend can compile this form
+    refused:   whether it turned out that it cannot be compiled
+    device:    of the arrays, where it has to be the current one for a call
+    """
 
     library: str
-    compiling: tuple[str, ...]  # choices of a backend under which arrays of this library are compiled for
+    compiling: tuple[str, ...]
     run: Callable[..., Any]
-    normalise: bool  # whether arguments came as NumPy scalars, or by name and not by position
-    # Of (args, kwargs, leaves, out), where a backend can compile this form.
+    normalise: bool
     compiled: Callable[..., Any] | None
-    device: int | None  # of the arrays, where it has to be the current one for a call
+    refused: bool = False
+    device: int | None = None
 
 
-def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None = None) -> Function[P, R]:
+class KernelFunction:
+    """A kernel as it is called.
+
+    It is a value like a function: it can be pickled and copied, and is a method where a class has it. What
+    was compiled stays in the process.
+    """
+
+    donate: tuple[str, ...]
+
+    def __init__(self, function: Callable[..., Any], donate: tuple[str, ...] = ()) -> None:
+        self.__wrapped__ = function
+        self.__name__ = name_of(function)
+        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
+        self.__module__ = getattr(function, "__module__", None) or type(function).__module__
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.donate = donate
+        self._signature = inspect.signature(function)
+        self._takes_out = takes_out(self._signature)
+        self._plans: dict[Hashable, Plan] = {}
+        self._retraced: dict[str, int] = {}
+        self._warned: set[str] = set()
+        self._check: Check | None = None
+        self._check_values: Check | None = None
+        self._scalars: frozenset[str] = frozenset()
+        self._options: frozenset[str] = frozenset()
+        self._positional: frozenset[str] = frozenset()
+        self._halves: Callable[..., Any] = eager.run
+        self.reference = reference_to(self)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        out = None
+        if kwargs and "out" in kwargs and self._takes_out:
+            out = taken(self.__name__, kwargs)
+        if current.get() is not None and has_traced((args, kwargs)):
+            return self.inside(args, kwargs)
+        values: list[Any] = []
+        form = form_of_call(args, kwargs, values)
+        if kwargs and self._options:
+            form = form, self._option_values(kwargs)
+        plan = self._plans.get(form) or self._remember(form, values, self._make_plan(args, kwargs))
+        if plan.normalise:
+            args, kwargs = self.normalised(args, kwargs)
+            values = []
+            form = form_of_call(args, kwargs, values), self._option_values(kwargs)
+            plan = self._plans.get(form) or self._remember(
+                form, values, self._make_plan(args, kwargs, are_normal=True)
+            )
+        if plan.device is not None and not is_current(plan.device):
+            with entered(plan.device):
+                return self(*args, **kwargs, **({} if out is None else {"out": out}))
+        if self._check_values is not None:
+            self._check_values(self.__name__, *args, **kwargs)
+        return self._run(form, plan, args, kwargs, values, out)
+
+    def _run(
+        self,
+        form: Hashable,
+        plan: Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        values: list[Any],
+        out: Any,
+    ) -> Any:
+        """A call of a form that has a plan, by the backend in force."""
+        backend = chosen_backend()
+        refused: Exception | None = None
+        if backend in plan.compiling and not (plan.refused and backend == "auto"):
+            if plan.compiled is None:
+                require_compilable(backend, self.__name__, args, kwargs)
+            else:
+                try:
+                    return plan.compiled(args, kwargs, values, out)
+                except CannotCompileError as error:
+                    refused = cast(Exception, error.__cause__)
+                except NotUsableError as error:
+                    refused = error
+        if refused is not None:
+            # Outside of `except`, so that what the function raises has no context of ours.
+            to_raise(self.__name__, refused, backend)
+            # "auto" is the best backend that can do it.
+            self._plans[form] = plan._replace(refused=True)
+        require_arrays_of(backend, plan.library, self.__name__)
+        result = plan.run(self.__wrapped__, args, kwargs)
+        if refused is not None and not isinstance(refused, TooManyDimensionsError | NotUsableError):
+            self._warn(refused)
+        return result if out is None else filled(self.__name__, plan.library, result, out)
+
+    def _warn(self, refused: Exception) -> None:
+        """Say once why a call is not compiled."""
+        why = reason(self.__name__, refused)
+        if why not in self._warned:
+            self._warned.add(why)
+            warnings.warn(f"{why} It runs operation by operation.", RuntimeWarning, stacklevel=4)
+
+    def inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The call as part of another kernel's trace."""
+        if self._check is not None:
+            args, kwargs = self.normalised(args, kwargs)
+            self._check(self.__name__, *args, **kwargs)
+            if self._check_values is not None:
+                self._check_values(self.__name__, *args, **kwargs)
+        return self.__wrapped__(*args, **kwargs)
+
+    def normalised(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments in their places, and scalars as Python numbers; a user's beside arrays as arrays."""
+        if self._check is None:
+            beside: tuple[tuple[Any, ...], dict[str, Any]] = scalars_beside_arrays((args, kwargs))
+            return beside
+        bound = bind(self.__name__, self._signature, args, kwargs)
+        for parameter in self._scalars & bound.arguments.keys():
+            bound.arguments[parameter] = weak(bound.arguments[parameter])
+        for parameter in self._options & bound.arguments.keys():
+            bound.arguments[parameter] = as_option(bound.arguments[parameter])
+        return bound.args, bound.kwargs
+
+    def _option_values(self, kwargs: dict[str, Any]) -> Hashable:
+        """An axis, or an ignored label: it is the value that counts."""
+        return tuple([str(value) for name, value in kwargs.items() if name in self._options])
+
+    def _make_plan(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, are_normal: bool = False) -> Plan:
+        if not are_normal and self._needs_normal(args, kwargs):
+            return Plan("", (), eager.run, True, None)
+        bind(self.__name__, self._signature, args, kwargs)
+        if self._check is not None:
+            self._check(self.__name__, *args, **kwargs)
+        is_users = self._check is None
+        library, first, any_half = arrays_in(self.__name__, self._signature, args, kwargs, objects=is_users)
+        # Numbers that are on a GPU can be made weak only where they are traced.
+        there = library == "cupy" and not is_users and self._has_strong_scalars(args, kwargs)
+        compiled = compiled_for(
+            library,
+            self if there else self.__wrapped__,
+            self.__name__,
+            args,
+            kwargs,
+            donate=self.donate,
+            options=self._options,
+            retraced=self._retraced,
+        )
+        run = self._halves if any_half else eager.run
+        if is_users and library == "numpy":
+            run = functools.partial(run_protected, self.__name__)
+        compiling = COMPILING.get(library, ())
+        return Plan(library, compiling, run, False, compiled, device=device_to_enter(first))
+
+    def _needs_normal(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether calls like this one have other arguments made of theirs."""
+        if self._check is None:
+            return has_scalars_beside_arrays((args, kwargs))
+        return self._has_strong_scalars(args, kwargs) or not self._positional.isdisjoint(kwargs)
+
+    def _has_strong_scalars(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether NumPy scalars or arrays of shape () were given for scalars."""
+        given = bind(self.__name__, self._signature, args, kwargs).arguments
+        scalars = [given.get(name) for name in self._scalars | self._options]
+        return any(map(is_strong_scalar, leaves(scalars)))
+
+    def _remember(self, form: Hashable, values: list[Any], plan: Plan) -> Plan:
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        self._plans[form] = plan
+        for leaf in values:
+            if isinstance(leaf, types.FunctionType) or is_forgettable(leaf):
+                _forget_with(leaf, self, form)
+        return plan
+
+    def forget(self, form: Hashable) -> None:
+        """Drop what was found out about a form that cannot come again."""
+        self._plans.pop(form, None)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.__module__}.{self.__qualname__}>"
+
+    def __reduce__(self) -> Any:
+        return reduced(self)
+
+    def __copy__(self) -> KernelFunction:
+        return self
+
+    def __deepcopy__(self, _: Any) -> KernelFunction:
+        return self
+
+
+def name_of(function: Any) -> str:
+    """The name of a function, of a partial's function, or of the class of a callable object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def is_forgettable(leaf: Any) -> bool:
+    """Whether a leaf is an object that forms hold by identity."""
+    return not isinstance(leaf, numpy.ndarray | int | float | str | None) and hasattr(leaf, "__dict__")
+
+
+def _forget_with(leaf: Any, kernel: KernelFunction, form: Hashable) -> None:
+    """When an object dies, what was compiled for it goes."""
+    of_kernel = weakref.ref(kernel)
+
+    def forget() -> None:
+        alive = of_kernel()
+        if alive is not None:
+            alive.forget(form)
+
+    try:
+        weakref.finalize(leaf, forget).atexit = False
+    except TypeError:
+        return
+
+
+def dispatched(
+    kernel: Callable[P, R],
+    check: Check,
+    check_values: Check | None = None,
+    *,
+    halves: Callable[..., Any] = eager.run_halves_wide,
+) -> Function[P, R]:
     """The public form of a kernel of the library.
 
     check:        raises for calls of a wrong form; runs once a form
     check_values: raises for wrong numbers in the arrays; runs at every call
+    halves:       how arrays of half precision are computed with, operation by operation
     """
-    name = kernel.__name__
-    signature = inspect.signature(kernel)
-    scalars = {
-        parameter.name
-        for parameter in signature.parameters.values()
-        if "Scalar" in str(parameter.annotation) or "int" in str(parameter.annotation)
-    }
-    may_have_out = takes_out(signature)
-    positional = {p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD}
-    plans: dict[Hashable, Plan] = {}
-
-    def normalised(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments in their places, and Python numbers for NumPy scalars, which would promote float32."""
-        bound = bind(name, signature, args, kwargs)
-        for parameter in scalars & bound.arguments.keys():
-            bound.arguments[parameter] = map_leaves(_plain, bound.arguments[parameter])
-        return bound.args, bound.kwargs
-
-    def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
-        normal_args, normal_kwargs = normalised(args, kwargs)
-        check(name, *normal_args, **normal_kwargs)
-        library, first, any_half = _arrays_in(name, signature, normal_args, normal_kwargs)
-        run = eager.run_halves_wide if any_half else eager.run
-        normalise = _any_numpy_scalar(args, kwargs) or not positional.isdisjoint(kwargs)
-        # In the order in which this form's calls will pass them.
-        the_args, the_kwargs = (normal_args, normal_kwargs) if normalise else (args, kwargs)
-        compiled = compiled_for(library, kernel, name, the_args, the_kwargs, options=True)
-        return Plan(library, COMPILING.get(library, ()), run, normalise, compiled, device_to_enter(first))
-
-    @functools.wraps(kernel)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        out = taken(name, kwargs) if kwargs and may_have_out and "out" in kwargs else None
-        if tracing() and has_traced((args, kwargs)):
-            the_args, the_kwargs = normalised(args, kwargs)
-            check(name, *the_args, **the_kwargs)
-            if check_values is not None:
-                check_values(name, *the_args, **the_kwargs)
-            return kernel(*the_args, **the_kwargs)
-        values: list[Any] = []
-        form = form_of_call(args, kwargs, values)
-        if kwargs:
-            # An integer given by name is an option, an axis or an ignored label: it is the value that counts.
-            form = form, tuple(value for value in kwargs.values() if type(value) is int)
-        plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
-        if plan.device is not None and not is_current(plan.device):
-            with entered(plan.device):
-                return call(*args, **kwargs, **_with_out(out))
-        the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
-        if check_values is not None:
-            check_values(name, *the_args, **the_kwargs)
-        values = leaves((the_args, the_kwargs)) if plan.normalise else values
-        result: R = _run(kernel, name, plans, form, plan, the_args, the_kwargs, values, out)
-        return result
-
-    call.__module__ = "onepass"
-    return cast(Function[P, R], call)
+    made = KernelFunction(kernel)
+    made.__module__ = "onepass"
+    made._check, made._check_values, made._halves = check, check_values, halves
+    made._scalars, made._options = scalars_of(kernel), options_of(kernel)
+    parameters = made._signature.parameters.values()
+    made._positional = frozenset(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    return cast(Function[P, R], made)
 
 
 def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -> Function[P, R]:
     """A function of the user's, run on the backend that its arrays ask for."""
-    name = function.__name__
-    signature = inspect.signature(function)
-    may_have_out = takes_out(signature)
-    plans: dict[Hashable, Plan] = {}
-
-    def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
-        bind(name, signature, args, kwargs)
-        # Among scalars only, NumPy's are the arrays.
-        normalise = _any_numpy_scalar(args, kwargs) and _first_array((args, kwargs)) is not None
-        normal_args, normal_kwargs = args, kwargs
-        if normalise:
-            normal_args, normal_kwargs = _scalars_beside_arrays((args, kwargs))
-        library, first, _ = _arrays_in(name, signature, normal_args, normal_kwargs)
-        compiled = compiled_for(library, function, name, normal_args, normal_kwargs, donate=donate)
-        return Plan(
-            library, COMPILING.get(library, ()), eager.run, normalise, compiled, device_to_enter(first)
-        )
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        out = taken(name, kwargs) if kwargs and may_have_out and "out" in kwargs else None
-        if tracing() and has_traced((args, kwargs)):
-            return function(*args, **kwargs)
-        values: list[Any] = []
-        form = form_of_call(args, kwargs, values)
-        plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
-        if plan.device is not None and not is_current(plan.device):
-            with entered(plan.device):
-                return call(*args, **kwargs, **_with_out(out))
-        the_args, the_kwargs = (args, kwargs)
-        if plan.normalise:
-            the_args, the_kwargs = _scalars_beside_arrays((args, kwargs))
-            values = leaves((the_args, the_kwargs))
-        result: R = _run(function, name, plans, form, plan, the_args, the_kwargs, values, out)
-        return result
-
-    return cast(Function[P, R], call)
-
-
-def _run(
-    function: Callable[..., Any],
-    name: str,
-    plans: dict[Hashable, Plan],
-    form: Hashable,
-    plan: Plan,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    values: list[Any],
-    out: Any,
-) -> Any:
-    """A call of a form that has a plan, by the backend in force.
-
-    values: the leaves of the arguments
-    out:    a tree of arrays that take the results, or None
-    """
-    backend = chosen_backend()
-    if backend in plan.compiling:
-        if plan.compiled is None:
-            require_compilable(backend, name, args, kwargs)
-        else:
-            try:
-                return plan.compiled(args, kwargs, values, out)
-            except (TooManyDimensionsError, NotUsableError):
-                if backend != "auto":
-                    raise
-                # "auto" is the best backend that can do it.
-                plans[form] = plan._replace(compiled=None)
-    require_arrays_of(backend, plan.library, name)
-    result = plan.run(function, args, kwargs)
-    return result if out is None else filled(name, plan.library, result, out)
-
-
-def _with_out(out: Any) -> dict[str, Any]:
-    """`out` as it was given by name."""
-    return {} if out is None else {"out": out}
-
-
-def _remember(plans: dict[Hashable, Plan], form: Hashable, plan: Plan) -> Plan:
-    if len(plans) >= MOST_PLANS:
-        plans.clear()
-    plans[form] = plan
-    return plan
-
-
-def bind(
-    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> inspect.BoundArguments:
-    """The arguments by parameter; a TypeError that shows the signature where they do not fit it."""
-    try:
-        return signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}; expected {name}{_bare(signature)}.") from None
-
-
-def _bare(signature: inspect.Signature) -> str:
-    """The signature without annotations."""
-    parameters = [
-        parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()
-    ]
-    return str(signature.replace(parameters=parameters, return_annotation=signature.empty))
-
-
-def _any_numpy_scalar(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(isinstance(leaf, numpy.generic) for leaf in leaves((args, kwargs)))
-
-
-def _plain(leaf: Any) -> Any:
-    if isinstance(leaf, numpy.longdouble):  # which .item() leaves as it is
-        return float(leaf)
-    return leaf.item() if isinstance(leaf, numpy.generic) else leaf
-
-
-def plain_unless_float32(leaf: Any) -> Any:
-    """In a user's kernel a NumPy scalar may also be meant as an array of shape (), with a dtype that counts.
-
-    float64 is a Python float by birth, and integers and bools have no dtype that anyone would want.
-    """
-    return _plain(leaf) if isinstance(leaf, numpy.float64 | numpy.integer | numpy.bool_) else leaf
-
-
-def _first_array(tree: Any) -> Any:
-    """The first array of a tree that is no NumPy scalar; None where there is none."""
-    arrays = (x for x in leaves(tree) if library_of(x) is not None and not isinstance(x, numpy.generic))
-    return next(arrays, None)
-
-
-def _scalars_beside_arrays(tree: Any) -> Any:
-    """The tree with its NumPy scalars as what they are in a user's kernel, beside arrays of any library.
-
-    One whose dtype counts is an array of shape () of that library: `cupy.float32` is NumPy's type, and no
-    other library computes with it in compiled code.
-    """
-    plain, array = map_leaves(plain_unless_float32, tree), _first_array(tree)
-    if library_of(array) == "numpy":
-        return plain
-    namespace, device = array_api_compat.array_namespace(array), device_of(array)
-
-    def beside(leaf: Any) -> Any:
-        if not isinstance(leaf, numpy.generic):
-            return leaf
-        number, dtype = _plain(leaf), getattr(namespace, leaf.dtype.name, None)
-        return number if dtype is None else namespace.asarray(number, dtype=dtype, device=device)
-
-    return map_leaves(beside, plain)
-
-
-def _arrays_in(
-    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[str, Any, bool]:
-    """The one library of all the arrays, on one device, the first, and whether any is of half precision."""
-    library: str | None = None
-    first: Any = None
-    any_half = False
-    for leaf in leaves((args, kwargs)):
-        found = library_of(leaf)
-        if found is None:
-            if leaf is not None and not isinstance(leaf, int | float | str | complex):
-                raise _not_an_argument(name, signature, args, kwargs)
-            continue
-        if library is None:
-            library, first = found, leaf
-        elif found != library or on_two_devices(leaf, first):
-            raise _not_together(name, signature, args, kwargs)
-        elif found != "numpy" and device_of(first) is None:
-            first = leaf
-        any_half = any_half or is_half(leaf)
-    return library or "numpy", first, any_half
-
-
-def _named_arguments(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[tuple[str, Any]]:
-    bound = signature.bind(*args, **kwargs)
-    return [pair for name, value in bound.arguments.items() for pair in named_leaves(value, name)]
-
-
-def _not_an_argument(
-    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> TypeError:
-    path, leaf = next(
-        (path, leaf)
-        for path, leaf in _named_arguments(signature, args, kwargs)
-        if library_of(leaf) is None and not isinstance(leaf, int | float | str | complex | None)
-    )
-    how = " Bring it in with cupy.asarray." if hasattr(leaf, "__cuda_array_interface__") else ""
-    return TypeError(
-        f"{name}: {path} is {describe(leaf)}; expected an array, a number, or a list, tuple or dict of them."
-        + how
-    )
-
-
-def _not_together(
-    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> TypeError | ValueError:
-    arrays = [pair for pair in _named_arguments(signature, args, kwargs) if library_of(pair[1]) is not None]
-    first_path, first = arrays[0]
-    for path, array in arrays:
-        if library_of(array) != library_of(first):
-            return TypeError(
-                f"{name}: {first_path} is {describe(first)} and {path} is {describe(array)}; expected arrays "
-                "of one library. Convert one of them, for example with from_dlpack."
-            )
-        if on_two_devices(array, first):
-            break
-        if device_of(first) is None:
-            first_path, first = path, array
-    return ValueError(
-        f"{name}: {first_path} is on {device_of(first)} and {path} on {device_of(array)}; expected arrays on "
-        "one device. Move one of them first."
-    )
+    return cast(Function[P, R], KernelFunction(function, donate))

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .backends.registry import numba_why_not
-from .backends.trees import map_leaves
 from .compilation import donated_leaves, is_compilable, require_compilable
-from .dispatch import plain_unless_float32
+from .dispatch import KernelFunction
 
 if TYPE_CHECKING:
     from .backends.explanation import Explanation
@@ -34,7 +33,8 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
         raise RuntimeError(f"explain: the backend 'numba' is not usable here: {why_not}.")
     if not callable(function):
         raise TypeError(f"explain: got {function!r}; expected a function and its arguments.")
-    args, kwargs = map_leaves(plain_unless_float32, (args, kwargs))
+    if isinstance(function, KernelFunction):
+        args, kwargs = function.normalised(args, kwargs)
     if not is_compilable("numpy", args, kwargs):
         require_compilable("numba", name, args, kwargs)
     from .backends.cuda_text import cuda_text

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar, overload
 
 from .destinations import Function
-from .dispatch import dispatched_by_user
+from .dispatch import dispatched_by_user, name_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,14 +44,14 @@ def kernel(
         return lambda given: kernel(given, donate=donate)
     if not callable(function):
         raise TypeError(f"kernel: got {function!r}; expected a function.")
+    if isinstance(function, staticmethod):
+        function = function.__func__
     signature = inspect.signature(function)
     names = (donate,) if isinstance(donate, str) else tuple(donate)
     for name in names:
         if name not in signature.parameters:
             raise ValueError(
-                f"kernel: donate names {name!r}; expected parameters of {function.__name__}{signature}."
+                f"kernel: donate names {name!r}; expected parameters of {name_of(function)}{signature}."
             )
 
-    call = dispatched_by_user(function, names)
-    call.donate = names
-    return call
+    return dispatched_by_user(function, names)

@@ -1,0 +1,109 @@
+"""Augmented assignment and assignment to elements, in a graph of which no node ever changes.
+
+`d -= 1` gives the symbolic array `d` the node of `d - 1`. Every name that is bound to `d` sees it, and so
+does every view of `d`, which shows the node that its base has now. An argument is never written into.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy
+
+from .promotion import cast
+from .symbolic import SymbolicArray, WritesArgumentError, as_symbolic, is_array, view, where
+
+# The operand of the instruction BINARY_OP from which on it is one of `+=`, `-=`, ...
+_FIRST_IN_PLACE = 13
+
+
+def assign(target: SymbolicArray, value: SymbolicArray) -> SymbolicArray:
+    """`target` with other elements; `value` where numbers, which nothing is written into, take part alone."""
+    if target.node.weak:
+        return value
+    root = target
+    while root.base is not None:
+        root = root.base
+    if not root.owner and target.ndim == 0 and not (target.is_box or root.ndim):
+        return value  # to NumPy a number: the name is bound anew
+    trace = target.trace
+    _require_not_an_argument(root)
+    if value.node.sizes() != target.node.sizes():
+        raise trace.error(
+            ValueError,
+            f"an array of shape {target.node.sizes()} cannot take a result of shape {value.node.sizes()}",
+        )
+    if not numpy.can_cast(value.dtype, target.dtype, "same_kind"):
+        raise trace.error(
+            TypeError, f"an array of dtype {target.dtype} cannot take a result of dtype {value.dtype}"
+        )
+    target.node = cast(trace, value, target.dtype).node
+    target.known, target.depends = None, frozenset()
+    return target
+
+
+def _require_not_an_argument(root: SymbolicArray) -> None:
+    if root.owner:
+        raise root.trace.error(
+            WritesArgumentError,
+            f"writes into the argument {root.owner}; expected none to be changed. Copy it first, for example "
+            "with xp.asarray(..., copy=True)",
+        )
+
+
+def require_not_in_place(array: SymbolicArray, other: Any) -> None:
+    """Raise where `other += array` would change an array from outside of the kernel."""
+    if not is_array(other):
+        return
+    frame = sys._getframe(2)
+    code = frame.f_code.co_code
+    if frame.f_lasti + 1 < len(code) and _is_in_place(code[frame.f_lasti], code[frame.f_lasti + 1]):
+        raise array.trace.error(
+            TypeError, "a traced array is added in place to an array from outside of the kernel"
+        )
+
+
+def _is_in_place(opcode: int, operand: int) -> bool:
+    import opcode as names
+
+    return names.opname[opcode] == "BINARY_OP" and operand >= _FIRST_IN_PLACE
+
+
+def write_at(target: SymbolicArray, key: Any, value: Any) -> None:
+    """`target[key] = value`, for a key that keeps all elements, or a mask."""
+    from .elementwise import apply, broadcast_shape
+
+    trace = target.trace
+    root = target
+    while root.base is not None:
+        root = root.base
+    _require_not_an_argument(root)
+    new = as_symbolic(trace, value)
+    if isinstance(key, SymbolicArray) and key.dtype == "bool":
+        if new.ndim:
+            raise trace.error(
+                TypeError, "assignment of an array to the elements of a mask is not supported; use xp.where"
+            )
+        mask = view(key, (*range(key.ndim), *[None] * (target.ndim - key.ndim)))
+        assign(target, cast(trace, apply("where", mask, new, target), target.dtype))
+        return
+    keys = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(part, SymbolicArray) for part in keys):
+        raise trace.error(
+            TypeError, "assignment to elements by computed indices is not supported by the compiler"
+        )
+    # Reading finds out whether the compiler knows the key, and says so if not.
+    part = target[key]
+    shape = broadcast_shape(trace, "assignment", [part.node, new.node])
+    node = trace.graph.node(
+        "broadcast",
+        (cast(trace, new, part.dtype).node,),
+        part.node.shape,
+        shape=part.node.shape,
+        dtype=part.dtype,
+        line=where(),
+    )
+    if len(shape) != part.ndim:
+        raise trace.error(ValueError, f"shape {part.node.sizes()} cannot take shape {new.node.sizes()}")
+    assign(part, SymbolicArray(trace, node))
