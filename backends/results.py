@@ -65,8 +65,6 @@ def places(traced: Traced, plan: Plan) -> list[Memory | None]:
         straight = node is not None and _kept(node) == base(node).axes
         found.append(plan.place.get(base(node)) if node is not None and straight else None)
     everywhere = [plan.place.get(base(node)) for node in plan.schedule.outputs]
-    if any(isinstance(leaf, numpy.ndarray) for leaf in leaves(traced.result)):
-        return [None] * len(found)  # a constant of the kernel's is returned as it is, and may be anybody's
     return [place if everywhere.count(place) == 1 else None for place in found]
 
 

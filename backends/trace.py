@@ -88,6 +88,7 @@ def trace(
     finally:
         current.reset(token)
         running.is_over = True
+        running.values = ()  # a program must not keep the arrays of its first call alive
     return Traced(kernel, running, result, guards(captures, running, names))
 
 
