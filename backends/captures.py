@@ -31,12 +31,16 @@ _LIBRARIES = frozenset(
     ["onepass", "numpy", "array_api_compat", "numba", "cupy", "cupyx", "scipy", "torch", "jax", "jaxlib"]
 ) | set(sys.stdlib_module_names)
 
+# Methods that run where a class is called, and not where an object is used.
+_MAKES = frozenset({"__init__", "__new__", "__post_init__"})
+
 
 class Read(NamedTuple):
     """One value that is read: by which expression, and what it was.
 
     kind: "array"; "value" is compared, "same" is the same object as before, "items" has the same items;
-          "list", "tuple" and "dict" have the same length and keys, and items that are read as well
+          "absent" is a name that a dict does not have; "alias" is another read's object; "any" is not
+          compared; "list" and "dict" have the same length and keys, and items that are read as well
     """
 
     name: str  # of the variable that holds it while guards are checked
@@ -79,7 +83,7 @@ class Captures:
         elif isinstance(value, types.ModuleType):
             if not is_library(value.__name__):
                 self._namespace(expression, value, vars(value), about, depth)
-        elif not is_library(_module_of(value)) or isinstance(value, functools.partial | types.MethodType):
+        elif _may_change(value):
             self._object(expression, value, about, depth)
 
     def _watch(self, place: Place | None) -> None:
@@ -147,7 +151,7 @@ class Captures:
             self.read(f"{name}.__self__", value.__self__, about, depth + 1)
             self.read(f"{name}.__func__", value.__func__, about, depth + 1)
         elif isinstance(value, type):
-            self._class(value, about, depth)
+            self._class(value, about, depth, _MAKES)
         else:
             self._attributes(name, value, about, depth)
 
@@ -156,7 +160,7 @@ class Captures:
         inside = getattr(value, "__wrapped__", None)
         if inside is not None:
             self.read(self.constant(inside), inside, about, depth + 1)
-        if is_library(type(value).__module__):
+        if is_ours(type(value).__module__):
             return
         variables = getattr(value, "__dict__", {})
         self._watch(instance(value, about))
@@ -164,6 +168,7 @@ class Captures:
             read = f"{name}.__dict__[{attribute!r}]"
             self.read(read, variables[attribute], f"{about}.{attribute}", depth + 1)
         for attribute in sorted(self.attributes - variables.keys()):
+            self._not_shadowed(name, value, attribute, about)
             for base in type(value).__mro__:
                 found = vars(base).get(attribute)
                 if isinstance(found, types.MemberDescriptorType) and hasattr(value, attribute):
@@ -171,7 +176,19 @@ class Captures:
                     self.read(f"{name}.{attribute}", slot, f"{about}.{attribute}", depth + 1)
         self._class(type(value), about, depth)
 
-    def _class(self, kind: type, about: str, depth: int) -> None:
+    def _not_shadowed(self, name: str, value: Any, attribute: str, about: str) -> None:
+        """An attribute of a class is read for an object as long as neither it nor a subclass has its own."""
+        nearer = [f"{name}.__dict__"] if hasattr(value, "__dict__") else []
+        for base in type(value).__mro__:
+            if is_library(base.__module__):
+                return
+            if attribute in vars(base):
+                for variables in nearer:
+                    self.note(variables, "absent", attribute, f"{about}.{attribute}")
+                return
+            nearer.append(f"{self.constant(base)}.__dict__")
+
+    def _class(self, kind: type, about: str, depth: int, more: frozenset[str] = frozenset()) -> None:
         for base in kind.__mro__:
             if is_library(base.__module__) or base in self._classes:
                 continue
@@ -179,7 +196,7 @@ class Captures:
             owner = self.constant(base)
             for attribute, found in list(vars(base).items()):
                 special = attribute.startswith("__") and callable(found)
-                if attribute not in self.attributes and not special:
+                if attribute not in self.attributes | more and (not special or attribute in _MAKES):
                     continue
                 text = f"{owner}.__dict__[{attribute!r}]"
                 if isinstance(found, property):
@@ -228,7 +245,7 @@ def captures_of(function: Any, objects: list[tuple[str, Any, str]]) -> Captures:
         found = Captures(attributes)
         own = [(found.constant(function), function, getattr(function, "__name__", "the kernel"))]
         for expression, value, about in own + objects:
-            if not is_library(_module_of(value)) or isinstance(value, functools.partial | types.MethodType):
+            if _may_change(value):
                 found.inside(found.note(expression, "any", None, about), value, about)
         if found.named <= attributes:
             return found
@@ -241,6 +258,19 @@ def _module_of(value: Any) -> str:
     # A kernel of ours is an object that names the module of its function.
     module = getattr(value, "__module__", None)
     return module if isinstance(module, str) else str(type(value).__module__)
+
+
+def _may_change(value: Any) -> bool:
+    """Whether there is anything to guard about an object: not about a function or a class of a library."""
+    if isinstance(value, functools.partial | types.MethodType) or not is_library(_module_of(value)):
+        return True
+    is_instance = not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType)
+    return is_instance and bool(getattr(value, "__dict__", None)) and not is_ours(_module_of(value))
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module is of this library."""
+    return module.partition(".")[0] == "onepass"
 
 
 def is_library(module: str | None) -> bool:
@@ -257,7 +287,7 @@ def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str], frozen
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "LOAD_CLASSDEREF"):
             names.add(str(instruction.argval))
-        elif instruction.opname.endswith(("_ATTR", "_METHOD")) or instruction.opname == "IMPORT_FROM":
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"):
             attributes.add(str(instruction.argval))
         elif instruction.opname == "IMPORT_NAME":
             modules.add(str(instruction.argval))

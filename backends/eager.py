@@ -48,19 +48,21 @@ def run_halves_wide(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
     """
     arrays = [leaf for leaf in leaves((args, kwargs)) if is_real_array(leaf)]
     halves = {array.dtype for array in arrays if is_half(array)}
-    wide_args, wide_kwargs = map_leaves(_widen, (args, kwargs))
+    wide_args, wide_kwargs = map_leaves(widened, (args, kwargs))
     result = run(function, wide_args, wide_kwargs)
     if len(halves) > 1 or not all(is_half(array) for array in arrays):
         return result
     (half,) = halves
-    return map_leaves(lambda leaf: _astype(leaf, half) if is_real_array(leaf) else leaf, result)
+    return map_leaves(lambda leaf: astype(leaf, half) if is_real_array(leaf) else leaf, result)
 
 
-def _widen(leaf: Any) -> Any:
+def widened(leaf: Any) -> Any:
+    """An array of half precision in float32; anything else as it is."""
     if not is_real_array(leaf) or not is_half(leaf):
         return leaf
-    return _astype(leaf, array_api_compat.array_namespace(leaf).float32)
+    return astype(leaf, array_api_compat.array_namespace(leaf).float32)
 
 
-def _astype(array: Any, dtype: Any) -> Any:
+def astype(array: Any, dtype: Any) -> Any:
+    """An array of any library in a dtype of that library."""
     return array_api_compat.array_namespace(array).astype(array, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,13 @@ def _in_place_operator(operation: str) -> Callable[..., Any]:
     return operator
 
 
+def _of_number(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: SymbolicArray, *digits: Any) -> Any:
+        return function(self._number("float"), *digits)
+
+    return method
+
+
 OPERATORS = {
     "add": "add",
     "sub": "subtract",
@@ -169,5 +177,11 @@ for _name, _operation in OPERATORS.items():
     setattr(SymbolicArray, f"__i{_name}__", _in_place_operator(_operation))
 for _name, _operation in COMPARISONS_AND_SIGNS.items():
     setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
-for _name, _method in {"setitem": write_at}.items():
+for _name, _method in {
+    "setitem": write_at,
+    "round": _of_number(round),
+    "trunc": _of_number(math.trunc),
+    "floor": _of_number(math.floor),
+    "ceil": _of_number(math.ceil),
+}.items():
     setattr(SymbolicArray, f"__{_name}__", _method)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy
 
+from .graph import Node
 from .libraries import device_key, library_of
 from .trees import fields_of, is_record
 
@@ -49,9 +50,9 @@ def _form_of_items(items: Iterable[Any], leaves: list[Any]) -> tuple[Hashable, .
         elif kind is float or kind is int:
             leaves.append(value)
             # A changing learning rate is no other form, but a negative one, or a share of 1 or above, may be
-            # an error, and a float of 0 leaves a term out.
+            # an error, and a float of 0 leaves a term out: see `decided_by_form`.
             if is_run_time_number(value):
-                form.append((kind, value > 0, value < 1, value == 1))
+                form.append((kind, value > 0, value < 0, value < 1, value == 1))
             else:
                 form.append((kind, repr(value)))
         elif isinstance(value, dict):
@@ -78,6 +79,20 @@ def is_run_time_number(leaf: Any) -> bool:
 
 
 _TOO_LARGE = 1 << 63
+
+
+def decided_by_form(node: Node) -> bool:
+    """Whether the truth of a number, or of a comparison with 0 or 1, is the same in all calls of a form."""
+    if node.operation == "scalar":
+        return node.weak
+    if node.operation not in _COMPARISONS:
+        return False
+    kinds = {source.operation for source in node.inputs}
+    fixed = [source.attribute for source in node.inputs if source.operation == "constant"]
+    return kinds == {"scalar", "constant"} and node.weak and fixed[0] in (0, 1)
+
+
+_COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 
 def _form_of_leaf(value: Any, kind: type) -> Hashable:

@@ -39,10 +39,14 @@ class Guard(NamedTuple):
 
 
 class Guards(NamedTuple):
-    """The function, and what its guards are about; there is no function where nothing is guarded."""
+    """The function, and what its guards are about; there is no function where nothing is guarded.
+
+    fetched: which of the captured arrays the function fetches anew
+    """
 
     check: Callable[[Sequence[Any]], Any] | None
     about: list[Guard]
+    fetched: frozenset[int] = frozenset()
 
 
 class _Text:
@@ -74,6 +78,7 @@ def guards(captures: Captures, trace: Trace, names: Sequence[str]) -> Guards:
     for decision in trace.decisions:
         _guard_decision(text, decision, known, names)
     extra = [found.get(id(array)) or text.constant(array) for array in trace.captured]
+    fetched = frozenset(n for n, array in enumerate(trace.captured) if id(array) in found)
     if not text.about and not extra:
         return Guards(None, [])
     result = f"[*values, {', '.join(extra)}]" if extra else "values"
@@ -81,7 +86,7 @@ def guards(captures: Captures, trace: Trace, names: Sequence[str]) -> Guards:
     lines = ["def check(values):", " try:"] + [f"  {line}" for line in [*text.lines, f"return {result}"]]
     lines += [" except Exception: return -1"]
     exec("\n".join(lines), text.constants)
-    return Guards(text.constants["check"], text.about)
+    return Guards(text.constants["check"], text.about, fetched)
 
 
 def _guard_read(text: _Text, read: Read, trace: Trace, found: dict[int, str], computed: bool) -> None:
@@ -97,6 +102,8 @@ def _guard_read(text: _Text, read: Read, trace: Trace, found: dict[int, str], co
         text.guard(f"{name} is {text.constant(value)}()", read.about)
     elif read.kind == "alias":
         text.guard(f"{name} is {value}", read.about)
+    elif read.kind == "absent":
+        text.guard(f"{value!r} not in {name}", read.about)
     elif read.kind == "items":
         kind, items = value
         text.guard(

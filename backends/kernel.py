@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from .outside import warn
 from .trace import Traced
 
 # Programs of one form that are kept, each for other outcomes and captured values.
@@ -52,6 +52,12 @@ class Kernel:
         """The function of (args, kwargs), whose leaves are `values`."""
         if self._only is not None:
             return self._only(values)
+        if variants := self._variants:
+            # As `program` does, for the common case that nothing has changed since the last call.
+            latest, check = variants[0]
+            found = check(values)
+            if type(found) is not int:
+                return latest(found)
         program, everything = self.program(args, kwargs, values)
         return program(everything)
 
@@ -89,7 +95,11 @@ class Kernel:
             self._only = program
             return program, values
         self._variants = [Variant(program, check), *self._variants[: MOST_PROGRAMS - 1]]
-        return program, [*values, *traced.trace.captured]
+        captured = traced.trace.captured
+        everything = [*values, *captured]
+        for position in traced.guards.fetched:
+            captured[position] = None  # it may be bound anew, and is not to be kept alive
+        return program, everything
 
     def _count(self, variant: Variant, values: Sequence[Any]) -> None:
         """Warn of a kernel that is traced again and again, once for what it is because of."""
@@ -100,11 +110,9 @@ class Kernel:
         count = self._retraced[guard.about] = self._retraced.get(guard.about, 0) + 1
         if count == MANY_TRACES - 1 and guard.is_number:
             where = f" ({guard.line})" if guard.line else ""
-            warnings.warn(
+            warn(
                 f"{variant.program.traced.kernel}: was traced {MANY_TRACES} times because {guard.about} is "
                 f"another number at every call; expected few different ones. Compute with it in xp, for "
                 "example by xp.where instead of `if`, without float, int, math or a captured number: pass it "
-                f"as an argument{where}.",
-                RuntimeWarning,
-                stacklevel=2,
+                f"as an argument{where}."
             )

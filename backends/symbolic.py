@@ -13,7 +13,6 @@ import numpy
 from .decisions import can_be_computed
 from .dtype_names import DtypeName
 from .graph import Node
-from .operations import DTYPES
 
 if TYPE_CHECKING:
     from .tracer import Trace
@@ -80,6 +79,16 @@ class SymbolicArray:
         self.base.node = view_node(whole, back)
 
     # What an array says of itself
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # type: ignore[override]
+        """What `isinstance` is told: the type that is here when the kernel runs operation by operation."""
+        node = self.node
+        if node.weak:
+            return {"float64": float, "int64": int, "bool": bool}[node.dtype]
+        if self.trace.takes_halves:
+            return getattr(sys.modules.get("cupy"), "ndarray", SymbolicArray)
+        return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy.dtype(node.dtype).type
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         from . import traced_namespace
@@ -279,13 +288,11 @@ def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
     if isinstance(value, numpy.generic):
         # An array of shape (), whose number is part of the graph.
         trace.numpy_numbers.append(value)
-        if value.dtype.name not in DTYPES:
-            raise trace.error(TypeError, f"a number of dtype {value.dtype.name} cannot be compiled")
-        trace.any_single = trace.any_single or value.dtype == "float32"
-        node = trace.graph.node("constant", (), value.item(), dtype=value.dtype.name)
-        return SymbolicArray(trace, node, known=value)
-    if isinstance(value, bool | int | float):
+        return trace.strong_constant(value)
+    if type(value) in (bool, int, float):
         return trace.constant(value)
+    if isinstance(value, int | float):  # a subclass is not weak to NumPy
+        return trace.strong_constant(numpy.asarray(value)[()])
     if is_array(value):
         return trace.captured_array(value)
     raise trace.error(TypeError, f"got {type(value).__name__!r} where an array or a number is needed")

@@ -90,9 +90,8 @@ def trace(
     finally:
         current.reset(token)
         running.is_over = True
-    traced = Traced(kernel, running, result, guards(captures, running, names))
-    running.values = ()  # a program must not keep the arrays of the call that it was made for
-    return traced
+        running.values = ()  # a program must not keep the arrays of its first call alive
+    return Traced(kernel, running, result, guards(captures, running, names))
 
 
 def _symbol(running: Trace, number: int, leaf: Any, numbers: frozenset[int]) -> Any:

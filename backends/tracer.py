@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 
 from .decisions import ASKED, Decision, compute
+from .forms import decided_by_form
 from .graph import Axis, Graph
 from .operations import DTYPES, FLOATS, HALVES
 from .symbolic import SymbolicArray, where
@@ -92,6 +93,14 @@ class Trace:
         node = self.graph.node("constant", (), number, dtype=dtype, weak=True)
         return SymbolicArray(self, node, known=number)
 
+    def strong_constant(self, number: Any) -> SymbolicArray:
+        """A NumPy scalar in the kernel's own text: unlike a Python number it has a dtype."""
+        if number.dtype.name not in DTYPES:
+            raise self.error(TypeError, f"a number of dtype {number.dtype.name} cannot be compiled")
+        self.any_single = self.any_single or number.dtype == "float32"
+        node = self.graph.node("constant", (), number.item(), dtype=number.dtype.name)
+        return SymbolicArray(self, node, known=number)
+
     def size(self, axis: Axis | None) -> Any:
         if axis is None:
             return 1
@@ -108,6 +117,8 @@ class Trace:
             if known.node is array.node and known.test == test:
                 return compute(array.node, self.values) if asked in ASKED else known.outcome
         number = compute(array.node, self.values)
+        if asked == "bool" and decided_by_form(array.node):
+            return number
         outcome = eval(test.format("number"), {"number": number})
         self.decisions.append(Decision(array.node, test, outcome, array.depends, where()))
         return number if asked in ASKED else outcome

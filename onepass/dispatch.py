@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-import warnings
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
@@ -22,6 +21,7 @@ from .backends.forms import form_of_call
 from .backends.kernel import CannotCompileError
 from .backends.libraries import device_to_enter, entered, is_current
 from .backends.merge import TooManyDimensionsError
+from .backends.outside import warn
 from .backends.registry import NotUsableError
 from .backends.symbolic import current
 from .backends.trees import leaves
@@ -159,7 +159,7 @@ class KernelFunction:
         why = reason(self.__name__, refused)
         if why not in self._warned:
             self._warned.add(why)
-            warnings.warn(f"{why} It runs operation by operation.", RuntimeWarning, stacklevel=4)
+            warn(f"{why} It runs operation by operation.")
 
     def inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The call as part of another kernel's trace."""

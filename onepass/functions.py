@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 from . import checks, kernels, optimizer_checks
 from .dispatch import dispatched
+from .halves import run_leaf_by_leaf
 from .optimizer_checks import stateful_step, stateless_step
+
+# Each parameter is stepped by itself, and keeps its dtype.
+_optimiser = functools.partial(dispatched, halves=run_leaf_by_leaf)
 
 relu = dispatched(kernels.relu, checks.activation)
 relu_backward = dispatched(kernels.relu_backward, checks.activation_backward)
@@ -66,20 +72,20 @@ softmax_classifier_loss_and_grads = dispatched(
 )
 mlp_forward = dispatched(kernels.mlp_forward, checks.network)
 mlp_loss_and_grads = dispatched(kernels.mlp_loss_and_grads, *checks.network_loss)
-sgd_step = dispatched(kernels.sgd_step, *stateless_step)
-momentum_init = dispatched(kernels.momentum_init, *optimizer_checks.init)
-momentum_step = dispatched(kernels.momentum_step, *stateful_step("momentum_init", "momentum_buffer"))
-adam_init = dispatched(kernels.adam_init, *optimizer_checks.init)
-adam_step = dispatched(kernels.adam_step, *stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True))
-adamw_step = dispatched(kernels.adamw_step, *stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True))
-rmsprop_init = dispatched(kernels.rmsprop_init, *optimizer_checks.init)
-rmsprop_step = dispatched(kernels.rmsprop_step, *stateful_step("rmsprop_init", "square_avg"))
-adagrad_init = dispatched(kernels.adagrad_init, *optimizer_checks.init)
-adagrad_step = dispatched(kernels.adagrad_step, *stateful_step("adagrad_init", "sum"))
-adadelta_init = dispatched(kernels.adadelta_init, *optimizer_checks.init)
-adadelta_step = dispatched(kernels.adadelta_step, *stateful_step("adadelta_init", "square_avg", "acc_delta"))
-rprop_init = dispatched(kernels.rprop_init, *optimizer_checks.init)
-rprop_step = dispatched(kernels.rprop_step, *stateful_step("rprop_init", "prev", "step_size"))
+sgd_step = _optimiser(kernels.sgd_step, *stateless_step)
+momentum_init = _optimiser(kernels.momentum_init, *optimizer_checks.init)
+momentum_step = _optimiser(kernels.momentum_step, *stateful_step("momentum_init", "momentum_buffer"))
+adam_init = _optimiser(kernels.adam_init, *optimizer_checks.init)
+adam_step = _optimiser(kernels.adam_step, *stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True))
+adamw_step = _optimiser(kernels.adamw_step, *stateful_step("adam_init", "exp_avg", "exp_avg_sq", counts=True))
+rmsprop_init = _optimiser(kernels.rmsprop_init, *optimizer_checks.init)
+rmsprop_step = _optimiser(kernels.rmsprop_step, *stateful_step("rmsprop_init", "square_avg"))
+adagrad_init = _optimiser(kernels.adagrad_init, *optimizer_checks.init)
+adagrad_step = _optimiser(kernels.adagrad_step, *stateful_step("adagrad_init", "sum"))
+adadelta_init = _optimiser(kernels.adadelta_init, *optimizer_checks.init)
+adadelta_step = _optimiser(kernels.adadelta_step, *stateful_step("adadelta_init", "square_avg", "acc_delta"))
+rprop_init = _optimiser(kernels.rprop_init, *optimizer_checks.init)
+rprop_step = _optimiser(kernels.rprop_step, *stateful_step("rprop_init", "prev", "step_size"))
 l2_penalty = dispatched(kernels.l2_penalty, *checks.penalty)
 l2_penalty_backward = dispatched(kernels.l2_penalty_backward, *checks.penalty_backward)
 l1_penalty = dispatched(kernels.l1_penalty, *checks.penalty)

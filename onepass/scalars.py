@@ -41,12 +41,15 @@ def weak(tree: Any) -> Any:
 
 
 def _weak_leaf(leaf: Any) -> Any:
+    if isinstance(leaf, SymbolicArray):
+        is_number = leaf.ndim == 0 and not leaf.node.weak
+        return leaf.as_python_number() if is_number else leaf
     if isinstance(leaf, numpy.longdouble):  # which .item() leaves as it is
         return float(leaf)
     if isinstance(leaf, numpy.generic) or (type(leaf) is numpy.ndarray and leaf.ndim == 0):
         return leaf.item()
-    if isinstance(leaf, SymbolicArray) and leaf.ndim == 0 and not leaf.node.weak:
-        return leaf.as_python_number()
+    if isinstance(leaf, int | float) and type(leaf) not in (int, float, bool):
+        return int(leaf) if isinstance(leaf, int) else float(leaf)
     return leaf
 
 
@@ -56,9 +59,9 @@ def as_option(value: Any) -> Any:
 
 
 def is_strong_scalar(leaf: Any) -> bool:
-    """Whether a leaf is a scalar that has a dtype of its own."""
-    if isinstance(leaf, numpy.generic):
-        return True
+    """Whether a leaf is a number that has a dtype of its own, as NumPy's and those of subclasses have."""
+    if isinstance(leaf, numpy.generic | int | float):
+        return type(leaf) not in (int, float, bool)
     return library_of(leaf) is not None and leaf.ndim == 0
 
 
