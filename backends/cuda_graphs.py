@@ -1,8 +1,8 @@
 """Recorded launches by the addresses that they were recorded with: which are made, and which are kept.
 
-A graph costs one launch where a program has ten, but is bound to its addresses: kernels could be told others,
-but the products of cuBLAS hide theirs. Recording anew and updating a graph that exists takes the host as long
-as launching everything directly, so that is what is done for new addresses.
+A graph costs one launch where a program has ten, but is bound to its addresses. Those of our own kernels
+could be changed in it. cuBLAS hides those of its kernels, so that updating a graph means recording it anew:
+as many calls from Python as launching it directly, which is what is done for new addresses.
 
 A training loop comes back to the same few sets of addresses, or goes through many in rotation, such as the
 batches of an epoch. So a set is recorded when it comes the second time, and a graph is not given up for
