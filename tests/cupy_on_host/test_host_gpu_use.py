@@ -21,7 +21,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         return gpu_programs.network(min(rows, 100), seed)
 
     monkeypatch.setattr(test_gpu_use, "network", smaller)
-    monkeypatch.setattr(test_gpu_graphs, "network", smaller)
 
 
 test_two_streams_at_once = test_gpu_use.test_two_streams_at_once
@@ -33,4 +32,3 @@ test_what_is_recorded_leaves_memory_alone = test_gpu_graphs.test_what_is_recorde
 test_many_addresses_are_replayed = test_gpu_graphs.test_many_addresses_in_rotation_are_replayed
 test_what_the_caller_records = test_gpu_graphs.test_what_the_caller_records_is_part_of_that
 test_donated_memory_is_taken = test_gpu_memory.test_donated_memory_is_taken_and_nothing_else
-test_out_is_written = test_gpu_memory.test_out_is_written
