@@ -164,6 +164,19 @@ def test_a_full_disk(kept: Path, monkeypatch: pytest.MonkeyPatch, full_for: str)
     assert from_disk(load_anew()) == 2
 
 
+def test_a_folder_that_may_not_be_written(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, content: bytes) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", refuse)
+        with pytest.warns(RuntimeWarning, match="PermissionError.*Set ONEPASS_CACHE_DIR"):
+            assert from_disk(load_anew()) == 0
+        load_anew(SOURCE + "\n")  # warnings are errors here: the second says nothing
+    load_anew()
+    assert from_disk(load_anew()) == 2
+
+
 def test_errors_of_the_source_are_raised(kept: Path) -> None:
     before = set(sys.modules)
     for wrong, error in [

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
-from onepass.backends import cupy_modules
 from onepass.backends.machine_code import compiled
 from test_program_cache import SOURCE, from_disk, kept, load_anew
 
@@ -121,29 +118,3 @@ def test_functions_of_this_library_are_not_read_from_such_a_folder(
         function = compiled(triple, numba.njit, signature)
     assert function(2) == 6
     assert sum(function.stats.cache_hits.values()) == 0
-
-
-@pytest.fixture
-def nvrtc(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The sources that were compiled, by something in place of NVRTC whose machine code is the source."""
-    sources: list[str] = []
-
-    def compile_source(_: Any, source: str, capability: int) -> bytes:
-        sources.append(source)
-        return source.encode()
-
-    monkeypatch.setattr(cupy_modules, "_compile", compile_source)
-    return sources
-
-
-def test_machine_code_for_a_gpu_is_kept_in_a_private_folder_only(kept: Path, nvrtc: list[str]) -> None:
-    cupy = SimpleNamespace(__version__="14", cuda=SimpleNamespace(nvrtc=SimpleNamespace(getVersion=tuple)))
-    for _ in range(2):
-        assert cupy_modules.machine_code(cupy, "one", 90) == b"one"
-    assert nvrtc == ["one"]
-    kept.chmod(0o777)
-    with pytest.warns(RuntimeWarning, match="can be written by other users, mode 777"):
-        assert cupy_modules.machine_code(cupy, "one", 90) == b"one"
-    assert cupy_modules.machine_code(cupy, "two", 90) == b"two"
-    assert nvrtc == ["one", "one", "two"]
-    assert len(planted(kept)) == 1
