@@ -11,6 +11,7 @@ from .cuda_run import Run, Variant
 from .cuda_stages import Stages
 from .device import Device
 from .geometry import VECTOR_BYTES
+from .indices import checks_are_on, require_no_flag
 from .libraries import library_of
 from .loops import Product
 from .lowering import lower
@@ -112,9 +113,9 @@ class CudaProgram:
     def __call__(self, values: Sequence[Any]) -> Any:
         """The kernel's result for the leaves of a call of this form."""
         device = self.device
-        for leaf, look in self.traced.trace.every_call:
-            look(values[leaf])
         everything = [*values, *self._captured] if self._captured else values
+        for leaf, look in self.traced.trace.every_call:
+            look(everything[leaf])
         arguments = [device.plain(everything[memory.number], memory.held) for memory in self._arguments]
         spans = [(device.address(array), array.nbytes) for array in arguments]
         for position in self._overwritten_twice(spans):
@@ -127,6 +128,9 @@ class CudaProgram:
         variant = self._variants.get(aligned) or self.variant(aligned=aligned)
         workspace = device.empty((max(1, variant.bytes),), "uint8")
         start = device.address(workspace)
+        watched = variant.reports if variant.reports and checks_are_on() else []
+        if watched:
+            variant.flags(workspace)[...] = 0
         variant.begin(start, [kind(values[leaf]) for leaf, kind in self._scalars])
         key = (*addresses, *[device.address(array) for array in outputs], start)
         recorded = self._graphs.get(key) if self._can_record else None
@@ -139,6 +143,8 @@ class CudaProgram:
                 self._graphs.run(key, run, device)
             else:
                 run()
+        if watched:
+            require_no_flag(watched, variant.flags(workspace).tolist())
         return self._tree(arguments, fresh, outputs)
 
     def _overwritten_twice(self, spans: Sequence[tuple[int, int]]) -> list[int]:

@@ -12,6 +12,7 @@ from .emit_cuda import FINISH_THREADS
 from .emit_cuda_values import CudaKernel
 from .geometry import FLAT_THREADS, flat
 from .graph import Node
+from .indices import reports
 from .loops import Product
 from .plan import Memory
 from .schedule import base, kind
@@ -28,7 +29,9 @@ class Variant:
         names = [kernel.name for kernel in stages.kernels()]
         self.loaded = device.load(self.source, names) if names else {}
         plan = stages.plan
-        sizes = {"numbers": 8 * max(1, len(plan.scalars) + len(plan.number_sums)), **stages.parts()}
+        printer = stages.printer
+        sizes = {"numbers": 8 * (printer.numbers + len(printer.flags) + 1), **stages.parts()}
+        self.reports = reports(plan.kernel, printer.flags)
         self.own = plan.of_kind("whole", "block")
         sizes |= {memory.name: math.prod(stages.shape(memory)) * memory.itemsize for memory in self.own}
         self.offsets: dict[str, int] = {}
@@ -40,6 +43,12 @@ class Variant:
         self.words: dict[str, int] = {name: axis.size for axis, name in plan.axes.items()}
         self.words |= {f"pieces{node.number}": count for node, count in stages.pieces.items()}
         self.words |= stages.parts_of_flat
+
+    def flags(self, workspace: Any) -> Any:
+        """The int64 words that are set where an index was outside, in the order of their slots."""
+        printer = self.stages.printer
+        start = self.offsets["numbers"] + 8 * printer.numbers
+        return workspace[start : start + 8 * len(printer.flags)].view("int64")
 
     def begin(self, workspace: int, scalars: Sequence[int | float]) -> None:
         """Put the scalars of a call where its kernels find them."""

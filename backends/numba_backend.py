@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 
-from . import blas, memory, program_cache, results, threads
+from . import blas, indices, memory, program_cache, results, threads
 from .addresses import fill_function, overlap
 from .destinations import Destinations
 from .emit_lanes import MOST_SHARES
@@ -104,6 +104,7 @@ class Program:
         self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
         self._donates = len(self._donated) > 0
         slots = self.printer.output_slot
+        self._reports = indices.reports(kernel, self.printer.flags)
         self._build = results.builder(self.traced, self.plan, slots, self._arguments, self.given)
         # Asking for the threads takes longer than a small kernel.
         self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(MOST_SHARES))
@@ -128,7 +129,11 @@ class Program:
         block = memory.Workspace().borrow(end + _ALIGNMENT)
         start = block.ctypes.data
         table += [0] * (len(self._arguments) + len(self._fresh)) + [start + offset for offset in offsets]
-        return Frame(numpy.array(table, numpy.int64), numpy.zeros(self.printer.numbers + 1), block)
+        return Frame(
+            numpy.array(table, numpy.int64),
+            numpy.zeros(self.printer.numbers + len(self.printer.flags) + 1),  # flags before the last
+            block,
+        )
 
     def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
         """The kernel's result for the leaves of a call of this form.
@@ -138,6 +143,8 @@ class Program:
         team = self._team
         if self._is_large and (count := threads.share_count()) != team.threads:
             team = self._team = self._team_of(count)
+        if self._captured:
+            values = self._all_leaves(values)
         for leaf, look in self._looks:
             look(values[leaf])
         try:
@@ -145,8 +152,6 @@ class Program:
         except IndexError:
             frame = self._new_frame(team)
         table, numbers = frame.table, frame.numbers
-        if self._captured:
-            values = self._all_leaves(values)
         arguments = [values[leaf] for leaf in self._leaves]
         for position, odd in enumerate(self._odd):
             array = arguments[position]
@@ -163,6 +168,9 @@ class Program:
         for slot, (leaf, is_whole) in enumerate(self._scalars):
             (frame.whole if is_whole else numbers)[slot] = values[leaf]
         threads.run(self.address, team.sections, table, numbers)
+        if self._reports:
+            # A frame with a flag is not used again.
+            indices.require_no_flag(self._reports, frame.whole[self.printer.numbers : -1].tolist())
         result = self._build(arguments, fresh, numbers, frame.whole)
         team.frames.append(frame)
         return result if destinations is None or is_done else destinations.filled(result, there)
