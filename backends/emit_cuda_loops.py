@@ -109,6 +109,7 @@ class LoopPrinter(PartPrinter):
                 self.value(node, row)
         for level in range(self.loop.last_level + 1):
             self.turn(level, row)
+        self.move_sums(row)
         lines = []
         if many:
             lines += [
