@@ -6,7 +6,6 @@ import ctypes
 import importlib.util
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
+
+from .forks import compiling
 
 WHEEL = "scipy_openblas32"
 CORE_TYPE = "OPENBLAS_CORETYPE"
@@ -49,7 +50,6 @@ class Blas:
         return f"{self.name} {self.version}, {self.core} kernels, 1 thread a share"
 
 
-_lock = threading.Lock()
 _loaded: Blas | None = None
 
 
@@ -57,20 +57,10 @@ def load() -> Blas:
     """The matrix products of this process; opened at the first call, the same object ever after."""
     global _loaded
     if _loaded is None:
-        with _lock:
+        with compiling:
             if _loaded is None:
                 _loaded = _open()
     return _loaded
-
-
-def _after_fork_in_child() -> None:
-    # Another thread may have held the lock when the process was forked, and nobody is left to release it.
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _open() -> Blas:

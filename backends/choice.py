@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
-from .registry import backends
+from .registry import backends, is_broken
 
 VARIABLE = "ONEPASS_BACKEND"
 # Read once, because reading the environment takes longer than adding two small arrays.
@@ -52,13 +52,13 @@ def chosen_backend() -> str:
     name = _chosen.get()
     if name is not None:
         return name
-    if _from_environment not in _usable:
+    if _from_environment != "auto":
         _require_usable(_from_environment, VARIABLE)
     return _from_environment
 
 
 def _require_usable(name: str, asked_by: str) -> None:
-    if name in _usable:
+    if name in _usable and not is_broken(name):
         return
     if name not in NAMES:
         raise ValueError(f"{asked_by}: got {name!r}; expected one of {', '.join(map(repr, NAMES))}.")
@@ -71,7 +71,7 @@ def _require_usable(name: str, asked_by: str) -> None:
     _usable.add(name)
 
 
-# What was found usable stays so; asking again would cost more than a small kernel.
+# What was found usable stays so until it breaks; asking again would cost more than a small kernel.
 _usable = {"auto"}
 
 

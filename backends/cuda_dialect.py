@@ -116,8 +116,13 @@ def literal(number: object, dtype: str) -> str:
 _WITH_ENDING = ("int64", "uint64", "uint32")
 
 
-def elementwise(node: Node, operands: list[str]) -> str:
-    """The expression of an elementwise operation."""
+def elementwise(node: Node, operands: list[str], *, for_halves: bool = False) -> str:
+    """The expression of an elementwise operation.
+
+    for_halves: whether all that is computed is rounded to a half precision in the end
+    """
+    if for_halves and node.operation == "exp" and node.dtype == "float32":
+        return f"exp_for_halves({operands[0]})"
     if node.operation == "astype":
         return _cast(operands[0], node.inputs[0].dtype, node.dtype)
     taken = node.inputs[-1].dtype
@@ -194,6 +199,11 @@ def written(value: str, dtype: str) -> str:
     if dtype in _HALF_NAMES:
         return f"float_to_{_HALF_NAMES[dtype]}({value})"
     return f"(unsigned char)({value})" if dtype == "bool" else value
+
+
+def store_of(dtype: str) -> str:
+    """The function of the prelude that stores a vector of values into memory of this dtype."""
+    return f"store_{_HALF_NAMES[dtype]}" if dtype in _HALF_NAMES else "store"
 
 
 def wide(dtype: str) -> str:

@@ -1,9 +1,8 @@
-"""What emitted CUDA begins with: arithmetic as NumPy has it, loads of vectors, and reductions of a group.
+"""What emitted CUDA begins with: arithmetic as NumPy has it, and loads and stores of vectors."""
 
-A group is the threads that share a row: some lanes of a warp, a block, or the blocks of a cluster.
-"""
+from .cuda_groups import GROUPS
 
-PRELUDE = """\
+_NUMBERS = """\
 #ifndef CUDA_ON_HOST
 extern __shared__ __align__(16) unsigned char shared_bytes[];
 __device__ __forceinline__ void check_aligned(const void*, int) {}
@@ -23,13 +22,40 @@ __device__ __forceinline__ unsigned short float_to_half(float value) {
 __device__ __forceinline__ float bfloat16_to_float(unsigned short bits) {
     return __uint_as_float((unsigned)bits << 16);
 }
+#if __CUDA_ARCH__ >= 800
+__device__ __forceinline__ unsigned short float_to_bfloat16(float value) {
+    unsigned short bits;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
+// Two at once, the first in the lower half.
+__device__ __forceinline__ unsigned floats_to_halves(float first, float second) {
+    unsigned bits;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+    return bits;
+}
+__device__ __forceinline__ unsigned floats_to_bfloat16s(float first, float second) {
+    unsigned bits;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+    return bits;
+}
+#else
 __device__ __forceinline__ unsigned short float_to_bfloat16(float value) {
     const unsigned bits = __float_as_uint(value);
     if (value != value) return (unsigned short)(bits >> 16 | 64);  // no NaN becomes an infinity
     return (unsigned short)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // to nearest, ties to even
 }
+#endif
 #else
 #define __cluster_dims__(...)
+#endif
+#if !(__CUDA_ARCH__ >= 800)
+__device__ __forceinline__ unsigned floats_to_halves(float first, float second) {
+    return float_to_half(first) | (unsigned)float_to_half(second) << 16;
+}
+__device__ __forceinline__ unsigned floats_to_bfloat16s(float first, float second) {
+    return float_to_bfloat16(first) | (unsigned)float_to_bfloat16(second) << 16;
+}
 #endif
 
 template <class T> __device__ __forceinline__ T infinity();
@@ -46,6 +72,33 @@ template <> __device__ __forceinline__ double not_a_number<double>() {
 // Unlike fmax and fmin, these give NaN where either is NaN.
 template <class T> __device__ __forceinline__ T maximum(T a, T b) { return a > b || a != a ? a : b; }
 template <class T> __device__ __forceinline__ T minimum(T a, T b) { return a < b || a != a ? a : b; }
+#if __CUDA_ARCH__ >= 800
+template <> __device__ __forceinline__ float maximum(float a, float b) {
+    float larger;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+    return larger;
+}
+template <> __device__ __forceinline__ float minimum(float a, float b) {
+    float smaller;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(smaller) : "f"(a), "f"(b));
+    return smaller;
+}
+#endif
+#ifndef CUDA_ON_HOST
+__device__ __forceinline__ float power_of_two(float a) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(a));
+    return power;
+}
+#else
+inline float power_of_two(float a) { return exp2f(a); }
+#endif
+// exp(a) to 6e-6 of its value, which a half precision does not see, in three instructions. The square of half
+// the exponent's power: so results below the smallest normal float are right too.
+__device__ __forceinline__ float exp_for_halves(float a) {
+    const float root = power_of_two(a * 0.72134752f);
+    return root * root;
+}
 template <class T> __device__ __forceinline__ T sign_of(T a) {
     return a > T(0) ? T(1) : a < T(0) ? T(-1) : a;
 }
@@ -104,6 +157,11 @@ struct Minimum { template <class T> __device__ T operator()(T a, T b) const { re
 struct Any { template <class T> __device__ T operator()(T a, T b) const { return a | b; } };
 struct All { template <class T> __device__ T operator()(T a, T b) const { return a & b; } };
 
+// A number of a row's as one of the columns that a thread has in registers; -1 where it is none.
+template <class T> __device__ __forceinline__ int as_column(T number) {
+    return number >= T(0) && number <= T(0x7fffffff) ? (int)(number) : -1;
+}
+
 // N elements at once: one load or store of up to 16 bytes, from an address that their size divides.
 template <class T, int N> struct __align__(sizeof(T) * N) Vector { T element[N]; };
 template <int N, class T> __device__ __forceinline__ void load(T (&to)[N], const T* from) {
@@ -119,81 +177,26 @@ template <int N, class T> __device__ __forceinline__ void store(T* to, const T (
     for (int i = 0; i < N; ++i) vector.element[i] = from[i];
     *reinterpret_cast<Vector<T, N>*>(to) = vector;
 }
-
-// Bits that travel through shuffles and shared memory.
-template <class T> __device__ __forceinline__ T shuffled(T value, int offset) {
-    return __shfl_xor_sync(0xffffffffu, value, offset);
-}
-template <> __device__ __forceinline__ bool shuffled(bool value, int offset) {
-    return __shfl_xor_sync(0xffffffffu, (int)value, offset) != 0;
-}
-
-#ifndef CUDA_ON_HOST
-// The blocks of a cluster live on neighbouring processors and read each other's shared memory.
-#if __CUDA_ARCH__ >= 900
-__device__ __forceinline__ unsigned cluster_rank() {
-    unsigned rank;
-    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-}
-__device__ __forceinline__ void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-template <class T> __device__ __forceinline__ T cluster_load(const T* own, unsigned rank) {
-    const unsigned here = (unsigned)__cvta_generic_to_shared(own);
-    unsigned there;
-    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(here), "r"(rank));
-    unsigned long long bits;  // every value has a slot of eight bytes
-    asm volatile("ld.shared::cluster.u64 %0, [%1];" : "=l"(bits) : "r"(there) : "memory");
-    return *reinterpret_cast<T*>(&bits);
-}
-#else
-__device__ __forceinline__ unsigned cluster_rank() { return 0; }
-__device__ __forceinline__ void cluster_sync() { __syncthreads(); }
-template <class T> __device__ __forceinline__ T cluster_load(const T* own, unsigned) { return *own; }
-#endif
-#endif
-
-// A value of every thread of a group, combined in the same order in every run; all threads get it. Each
-// combination of a block writes to the half of the shared memory that the one before did not use, so that
-// a single barrier does: who writes to a half again has passed the barrier behind all who read it.
-template <int GROUP, int CLUSTER> struct Group {
-    static constexpr int WARPS = (GROUP + 31) / 32;
-    static constexpr int SLOTS = WARPS + 1;  // one for each warp, and one for the block
-    int turn = 0;
-
-    template <class T, class Join> __device__ __forceinline__ T combine(T value, Join join) {
+template <int N> __device__ __forceinline__ void store_half(unsigned short* to, const float (&from)[N]) {
+    if constexpr (N == 1) {
+        *to = float_to_half(from[0]);
+    } else {
+        unsigned pairs[N / 2];
 #pragma unroll
-        for (int offset = (GROUP < 32 ? GROUP : 32) / 2; offset; offset /= 2)
-            value = join(value, shuffled(value, offset));
-        if constexpr (GROUP > 32) {
-            unsigned char* const half = shared_bytes + turn * SLOTS * 8;
-            T* const of_warps = reinterpret_cast<T*>(half);
-            turn ^= 1;
-            if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = value;
-            __syncthreads();
-            value = of_warps[0];
-#pragma unroll
-            for (int warp = 1; warp < WARPS; ++warp) value = join(value, of_warps[warp]);
-            if constexpr (CLUSTER > 1) {
-                T* const of_block = reinterpret_cast<T*>(half + WARPS * 8);
-                if (threadIdx.x == 0) *of_block = value;
-                cluster_sync();
-                value = cluster_load(of_block, 0);
-#pragma unroll
-                for (int block = 1; block < CLUSTER; ++block)
-                    value = join(value, cluster_load(of_block, block));
-            }
-        }
-        return value;
+        for (int i = 0; i < N / 2; ++i) pairs[i] = floats_to_halves(from[2 * i], from[2 * i + 1]);
+        store<N / 2>(reinterpret_cast<unsigned*>(to), pairs);
     }
-
-    // Nobody goes on before all threads of the group are here.
-    __device__ __forceinline__ void meet() {
-        if constexpr (CLUSTER > 1) cluster_sync();
-        else if constexpr (GROUP > 32) __syncthreads();
-        else __syncwarp(0xffffffffu);
+}
+template <int N> __device__ __forceinline__ void store_bfloat16(unsigned short* to, const float (&from)[N]) {
+    if constexpr (N == 1) {
+        *to = float_to_bfloat16(from[0]);
+    } else {
+        unsigned pairs[N / 2];
+#pragma unroll
+        for (int i = 0; i < N / 2; ++i) pairs[i] = floats_to_bfloat16s(from[2 * i], from[2 * i + 1]);
+        store<N / 2>(reinterpret_cast<unsigned*>(to), pairs);
     }
-};
+}
 """
+
+PRELUDE = f"{_NUMBERS}\n{GROUPS}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .cuda_stages import PhaseStages, RowKernel, Stages
@@ -14,10 +15,29 @@ from .geometry import FLAT_THREADS, flat
 from .graph import Node
 from .indices import reports
 from .loops import Product
-from .plan import Memory
+from .plan import Memory, Plan
 from .schedule import base, kind
 
 _ALIGNMENT = 256
+
+
+def multiplies(plan: Plan) -> bool:
+    """Whether there are products of matrices in a plan."""
+    steps = (step for body in plan.bodies for step in body.steps)
+    return bool(plan.schedule.whole) or any(isinstance(step, Product) for step in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value that a product reads or writes.
+
+    shape: with its dimensions of 1, and the rows of a block where its memory has no others
+    rows:  the dimension that is the rows of its phase; None where there is none
+    """
+
+    memory: Memory
+    shape: tuple[int, ...]
+    rows: int | None
 
 
 class Variant:
@@ -30,10 +50,14 @@ class Variant:
         self.loaded = device.load(self.source, names) if names else {}
         plan = stages.plan
         printer = stages.printer
-        sizes = {"numbers": 8 * (printer.numbers + len(printer.flags) + 1), **stages.parts()}
         self.reports = reports(plan.kernel, printer.flags)
-        self.own = plan.of_kind("whole", "block")
-        sizes |= {memory.name: math.prod(stages.shape(memory)) * memory.itemsize for memory in self.own}
+        numbers = printer.numbers + len(printer.flags)
+        sizes = {"numbers": 8 * (numbers if printer.flags else len(plan.scalars) + len(plan.number_sums))}
+        sizes |= stages.parts()
+        if multiplies(plan):
+            sizes["products"] = device.product_bytes
+        own = plan.of_kind("whole", "block")
+        sizes |= {memory.name: math.prod(stages.shape(memory)) * memory.itemsize for memory in own}
         self.offsets: dict[str, int] = {}
         self.bytes = 0
         for name, size in sizes.items():
@@ -43,6 +67,24 @@ class Variant:
         self.words: dict[str, int] = {name: axis.size for axis, name in plan.axes.items()}
         self.words |= {f"pieces{node.number}": count for node, count in stages.pieces.items()}
         self.words |= stages.parts_of_flat
+        self._operands: dict[tuple[Node, int], Operand] = {}
+
+    def operand(self, seen: Node, number: int) -> Operand:
+        """A value as a product of the phase of this number sees it."""
+        key = seen, number
+        found = self._operands.get(key)
+        return found if found is not None else self._operands.setdefault(key, self._operand(seen, number))
+
+    def _operand(self, seen: Node, number: int) -> Operand:
+        plan = self.stages.plan
+        memory = plan.where(base(seen), number)
+        assert memory is not None, f"{seen} is not in memory"
+        shape, axes = list(seen.sizes()), [axis and axis.find() for axis in seen.shape]
+        if memory.kind == "block":
+            shape[next(i for i, axis in enumerate(axes) if axis)] = self.stages.shape(memory)[0]
+        of_phase = plan.bodies[number].phase.axis.find() if plan.bodies else None
+        rows = axes.index(of_phase) if of_phase in axes else None
+        return Operand(memory, tuple(shape), rows)
 
     def flags(self, workspace: Any) -> Any:
         """The int64 words that are set where an index was outside, in the order of their slots."""
@@ -67,94 +109,100 @@ class Run:
         self.variant, self.device, self.plan = variant, device, variant.stages.plan
         self.words = {memory.name: device.address(array) for memory, array in arrays.items()}
         self.words |= {f"o{i}": device.address(array) for i, array in enumerate(outputs)}
-        start = device.address(workspace)
+        start = device.address(workspace) if workspace is not None else 0
         self.words |= {name: start + offset for name, offset in variant.offsets.items()}
         self.words |= variant.words
-        self.arrays = dict(arrays)
-        for memory in variant.own:
-            offset, shape = variant.offsets[memory.name], variant.stages.shape(memory)
-            own = workspace[offset : offset + math.prod(shape) * memory.itemsize]
-            self.arrays[memory] = own.view(memory.dtype).reshape(shape)
+        self.arrays, self.workspace = arrays, workspace
         self.wide: dict[Memory, Any] = {}  # float32 copies of halves, which products take and make
 
     def __call__(self) -> None:
         stages = self.variant.stages
         for section in stages.sections:
             for node in section.whole:
-                a, b = (self._matrix(source, 0) for source in node.inputs)
-                self._product(node, 0, a, b, self._matrix(node, 0))
+                a, b = (self._matrix(self.variant.operand(source, 0)) for source in node.inputs)
+                self._product(node, 0, a, b, self._matrix(self.variant.operand(node, 0)))
             for phase in section.phases:
                 self._phase(phase)
             if section.flat:
                 kernel, grid = section.flat
-                self._launch(kernel, Launch(grid, FLAT_THREADS, flat(1).shared), self.words)
+                self._launch(kernel, Launch(grid, FLAT_THREADS, flat(1).shared))
             if section.finish:
                 kernel, grid = section.finish
-                self._launch(kernel, Launch(grid, FINISH_THREADS, 8 * FINISH_THREADS), self.words)
+                self._launch(kernel, Launch(grid, FINISH_THREADS, 8 * FINISH_THREADS))
         if stages.outputs:
-            self._launch(stages.outputs, Launch(1, 1), self.words)
+            self._launch(stages.outputs, Launch(1, 1))
 
-    def _launch(self, kernel: CudaKernel, launch: Launch, words: dict[str, int]) -> None:
+    def _launch(self, kernel: CudaKernel, launch: Launch) -> None:
         if launch.grid:
-            arguments = [words[parameter] for parameter in kernel.parameters]
+            arguments = [self.words[parameter] for parameter in kernel.parameters]
             self.device.launch(self.variant.loaded[kernel.name], launch, arguments)
 
     def _phase(self, phase: PhaseStages) -> None:
-        number = self.plan.bodies.index(phase.body)
+        number = next(i for i, body in enumerate(self.plan.bodies) if body is phase.body)
         # Where there are no rows, sums that are products have to be zero all the same.
         for row0 in range(0, phase.rows, phase.block) or [0]:
             rows = min(phase.block, phase.rows - row0)
-            words = {**self.words, "row0": row0, "rows": rows, "first": int(row0 == 0)}
+            self.words |= {"row0": row0, "rows": rows, "first": int(row0 == 0)}
             for step in phase.steps:
                 if isinstance(step, RowKernel):
                     shape = step.geometry
                     grid = step.grid if rows else 0
-                    self._launch(step.kernel, Launch(grid, shape.threads, shape.shared, shape.cluster), words)
+                    self._launch(step.kernel, Launch(grid, shape.threads, shape.shared, shape.cluster))
                 else:
                     self._product_of_rows(step, number, row0, rows)
 
     def _product_of_rows(self, step: Product, number: int, row0: int, rows: int) -> None:
-        node = step.node
-        a = self._rows(node.inputs[0], number, row0, rows)
+        node, operand = step.node, self.variant.operand
+        a, b, out = (operand(value, number) for value in (*node.inputs, node))
         if kind(node) == "sum":
-            b = self._rows(node.inputs[1], number, row0, rows)
-            self._product(node, number, a, b, self._matrix(node, number), accumulate=row0 > 0)
+            factors = self._rows(a, row0, rows), self._rows(b, row0, rows)
+            self._product(node, number, *factors, self._matrix(out), accumulate=row0 > 0)
         else:
-            b = self._matrix(node.inputs[1], number)
-            self._product(node, number, a, b, self._rows(node, number, row0, rows))
+            self._product(
+                node, number, self._rows(a, row0, rows), self._matrix(b), self._rows(out, row0, rows)
+            )
 
     def _product(
         self, node: Node, number: int, a: Any, b: Any, out: Any, *, accumulate: bool = False
     ) -> None:
         transpose_a, transpose_b = map(bool, node.attribute)
         self.device.product(
-            a, b, out, transpose_a=transpose_a, transpose_b=transpose_b, accumulate=accumulate
+            a,
+            b,
+            out,
+            transpose_a=transpose_a,
+            transpose_b=transpose_b,
+            accumulate=accumulate,
+            workspace=self.words["products"],
         )
-        memory = self.plan.where(node, number)
-        if memory in self.wide:
-            self.arrays[memory][...] = self.wide[memory]
+        if self.wide:
+            memory = self.variant.operand(node, number).memory
+            if memory in self.wide:
+                self.arrays[memory][...] = self.wide[memory]
 
-    def _matrix(self, seen: Node, number: int) -> Any:
-        """A value that a product reads or writes, with its dimensions of 1."""
-        memory = self._memory(seen, number)
-        shape = list(seen.sizes())
-        if memory.kind == "block":
-            shape[next(i for i, axis in enumerate(seen.shape) if axis is not None)] = len(self.arrays[memory])
-        if memory.half and memory not in self.wide:
-            self.wide[memory] = self.arrays[memory].astype(memory.dtype)
-        return (self.wide if memory.half else self.arrays)[memory].reshape(shape)
+    def _array(self, memory: Memory) -> Any:
+        """What is held in a memory; products find float32 in place of halves."""
+        array = self.arrays.get(memory)
+        if array is None:
+            offset, shape = self.variant.offsets[memory.name], self.variant.stages.shape(memory)
+            own = self.workspace[offset : offset + math.prod(shape) * memory.itemsize]
+            array = self.arrays[memory] = own.view(memory.dtype).reshape(shape)
+        if not memory.half:
+            return array
+        if memory not in self.wide:
+            self.wide[memory] = array.astype(memory.dtype)
+        return self.wide[memory]
 
-    def _rows(self, seen: Node, number: int, row0: int, rows: int) -> Any:
+    def _matrix(self, operand: Operand) -> Any:
+        """All of a value."""
+        array = self._array(operand.memory)
+        return array if array.shape == operand.shape else array.reshape(operand.shape)
+
+    def _rows(self, operand: Operand, row0: int, rows: int) -> Any:
         """The rows of one block of it; a buffer of a block has no others."""
-        rows_axis = self.plan.bodies[number].phase.axis.find()
-        dimension = next(
-            i for i, axis in enumerate(seen.shape) if axis is not None and axis.find() is rows_axis
-        )
-        first = 0 if self._memory(seen, number).kind == "block" else row0
-        array = self._matrix(seen, number)
+        array, dimension = self._matrix(operand), operand.rows
+        assert dimension is not None
+        if rows == operand.shape[dimension]:
+            return array
+        first = 0 if operand.memory.kind == "block" else row0
         return array[first : first + rows] if dimension == 0 else array[:, first : first + rows]
-
-    def _memory(self, seen: Node, number: int) -> Memory:
-        memory = self.plan.where(base(seen), number)
-        assert memory is not None, f"{seen} is not in memory"
-        return memory

@@ -64,10 +64,17 @@ class Stages:
     """A plan as kernels of certain geometries."""
 
     def __init__(
-        self, plan: Plan, *, capability: int, processors: int, aligned: bool, budget: int = BLOCK_BUDGET
+        self,
+        plan: Plan,
+        *,
+        capability: int,
+        processors: int,
+        clusters: int,
+        aligned: bool,
+        budget: int = BLOCK_BUDGET,
     ) -> None:
-        self.plan, self.aligned = plan, aligned
-        self.capability, self.processors, self.budget = capability, processors, budget
+        self.plan, self.aligned, self.budget = plan, aligned, budget
+        self.capability, self.processors, self.clusters = capability, processors, clusters
         self.printer = CudaPrinter(plan)
         self.pieces: dict[Node, int] = {}  # parts that are left of every sum
         self.parts_of_flat: dict[str, int] = {}  # blocks that every phase of a flat kernel has
@@ -141,7 +148,7 @@ class Stages:
             assert isinstance(loop, RowLoop)
             shape = self.geometry_of(loop, body, number)
             rows = body.phase.axis.find().size
-            grid = geometry.blocks(rows, shape, self.processors, sums=bool(loop.sums))
+            grid = geometry.blocks(rows, shape, self.processors, self.clusters, sums=bool(loop.sums))
             self.parts_of_flat[f"parts{number}"] = grid
             self.pieces.update(dict.fromkeys(loop.sums, grid))
             shapes.append((number, shape))
@@ -172,7 +179,7 @@ class Stages:
         shape = self.geometry_of(loop, body, number)
         kernel = self.printer.kernel(number, position, shape)
         rows = min(block, body.phase.axis.find().size)
-        grid = geometry.blocks(rows, shape, self.processors, sums=bool(loop.sums))
+        grid = geometry.blocks(rows, shape, self.processors, self.clusters, sums=bool(loop.sums))
         part_bytes = max(
             (self.size(node.axes) * numpy.dtype(node.dtype).itemsize for node in loop.sums if node.axes),
             default=0,
@@ -193,9 +200,16 @@ class Stages:
             return geometry.flat(vector)
         self.printer.number, self.printer.body, self.printer.main = number, body, main
         kept = [*self.printer.kept_from_turn_to_turn(loop), *(n for n in loop.sums if n.axes == (main,))]
-        # A number of 8 bytes takes two registers, and what it is computed with takes as many again.
-        registers = sum(3 if numpy.dtype(node.dtype).itemsize == 8 else 1 for node in kept)
+        registers = sum(self._registers(node, loop, number) for node in kept)
         return geometry.for_rows(main.size, registers, vector, self.capability)
+
+    def _registers(self, node: Node, loop: RowLoop, number: int) -> float:
+        """What an element of a value takes that is kept in registers."""
+        memory = self.plan.where(node, number)
+        if node not in loop.levels and memory is not None and memory.half:
+            return 0.5  # as it was loaded
+        # A number of 8 bytes takes two registers, and what it is computed with takes as many again.
+        return 3 if numpy.dtype(node.dtype).itemsize == 8 else 1
 
     def _vector(self, loop: RowLoop, main: Axis, number: int) -> int:
         """Elements of 16 bytes, of the widest floats; fewer where they do not divide the columns."""

@@ -13,8 +13,8 @@ from .graph import Node
 from .lowering import lower
 from .schedule import base
 
-# What the text is made for where no device is named: one of compute capability 9.0 with 132 processors.
-CAPABILITY, PROCESSORS = 90, 132
+# What the text is made for where no device is named: an H100.
+CAPABILITY, PROCESSORS, CLUSTERS = 90, 132, 15
 
 
 def cuda_text(
@@ -31,7 +31,7 @@ def cuda_text(
     prelude: whether to begin with the functions that all programs have
     """
     plan = lower(function, kernel, args, kwargs, donated_leaves).plan
-    stages = Stages(plan, capability=CAPABILITY, processors=PROCESSORS, aligned=True)
+    stages = Stages(plan, capability=CAPABILITY, processors=PROCESSORS, clusters=CLUSTERS, aligned=True)
     lines = [f"// {kernel}", *(f"//   {line}" for line in launches(stages))]
     texts = [text.text for text in stages.kernels()]
     return "\n\n".join(["\n".join(lines), *([PRELUDE] if prelude else []), *texts])

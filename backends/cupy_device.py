@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import math
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+from .cuda_clusters import clusters_at_once
 from .cupy_modules import machine_code
-from .cupy_products import product
+from .cupy_products import precisions, product, workspace_bytes
 from .device import Launch
+from .forks import compiling
 
 # What every kernel may have of shared memory, in bytes; it has to ask for more.
 _SHARED_UNASKED = 48 * 1024
@@ -37,16 +39,21 @@ class CupyDevice:
 
     def __init__(self, number: int) -> None:
         self._cupy = importlib.import_module("cupy")
-        device = self._cupy.cuda.Device(number)
+        self._device = device = self._cupy.cuda.Device(number)
         self.capability = int(device.compute_capability)
         self.processors = int(device.attributes["MultiProcessorCount"])
+        self.product_bytes = workspace_bytes(self.capability)
         self._kernels: dict[str, dict[str, Kernel]] = {}
-        self._loading = threading.Lock()
         self._multiplies = False
+
+    @functools.cached_property
+    def clusters(self) -> int:
+        """Clusters of 8 blocks that it holds at once, where each block takes all registers of a processor."""
+        return clusters_at_once(self._cupy, self._device, self.capability)
 
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Kernel]:
         """The kernels of a source by name; it is compiled once, and found on the disk by later processes."""
-        with self._loading:
+        with compiling:
             if source not in self._kernels:
                 module = self._cupy.cuda.Module()
                 module.load(machine_code(self._cupy, source, self.capability))
@@ -95,21 +102,42 @@ class CupyDevice:
         return address
 
     def product(
-        self, a: Any, b: Any, out: Any, *, transpose_a: bool, transpose_b: bool, accumulate: bool
+        self,
+        a: Any,
+        b: Any,
+        out: Any,
+        *,
+        transpose_a: bool,
+        transpose_b: bool,
+        accumulate: bool,
+        workspace: int,
     ) -> None:
         """out = a @ b, or out += a @ b, either factor transposed first, as precise as CuPy's products are."""
         self._multiplies = True
         product(
-            self._cupy, a, b, out, transpose_a=transpose_a, transpose_b=transpose_b, accumulate=accumulate
+            self._cupy,
+            a,
+            b,
+            out,
+            transpose_a=transpose_a,
+            transpose_b=transpose_b,
+            accumulate=accumulate,
+            workspace=(workspace, self.product_bytes),
         )
+
+    def precision(self) -> Hashable:
+        """CuPy's compute types, as CUPY_TF32 and `set_compute_type` have set them."""
+        return precisions(self._cupy)
+
+    def is_capturing(self) -> bool:
+        """Whether the caller records the current stream."""
+        capturing: bool = self._cupy.cuda.get_current_stream().is_capturing()
+        return capturing
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """A CUDA graph of what `run` launches, to be launched on whatever stream is current then."""
         cuda = self._cupy.cuda
         try:
-            # Work that somebody else records, this has to be part of.
-            if cuda.get_current_stream().is_capturing():
-                return None
             if self._multiplies:
                 cuda.get_cublas_handle()  # every thread has its own, and none can be made while recording
             graph = _recorded(cuda.Stream(non_blocking=True), run)

@@ -14,7 +14,8 @@ from typing import Any
 
 from . import program_cache
 
-_OPTIONS = ("-std=c++17", "-default-device")
+# No fused multiply-add: NVRTC fuses in some places only, and programs of one formula would differ in bits.
+OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
 
 
 def machine_code(cupy: Any, source: str, capability: int) -> bytes:
@@ -22,9 +23,12 @@ def machine_code(cupy: Any, source: str, capability: int) -> bytes:
 
     raises: RuntimeError with NVRTC's log; emitted source that does not compile is a bug of this library
     """
-    name = _hash(cupy, source, capability)
-    # The library's folder is a flat one of such names; `.tmp` is cleared with it.
-    path = program_cache.folder() / f"cuda_{name}.cubin"
+    try:
+        # The library's folder is a flat one of such names; `.tmp` is cleared with it.
+        path = program_cache.private_folder() / f"cuda_{_hash(cupy, source, capability)}.cubin"
+    except OSError as error:
+        program_cache.warn(error)
+        return _compile(cupy.cuda.nvrtc, source, capability)
     code = _kept(path)
     if code is None:
         code = _compile(cupy.cuda.nvrtc, source, capability)
@@ -39,7 +43,7 @@ def _compile(nvrtc: Any, source: str, capability: int) -> bytes:
     architecture = max((known for known in supported if known <= capability), default=capability)
     program = nvrtc.createProgram(source, "kernels.cu", (), ())
     try:
-        nvrtc.compileProgram(program, (*_OPTIONS, f"-arch={'sm' if exact else 'compute'}_{architecture}"))
+        nvrtc.compileProgram(program, (*OPTIONS, f"-arch={'sm' if exact else 'compute'}_{architecture}"))
         code: bytes = nvrtc.getCUBIN(program) if exact else nvrtc.getPTX(program)
     except nvrtc.NVRTCError as error:
         raise RuntimeError(
@@ -54,7 +58,7 @@ def _compile(nvrtc: Any, source: str, capability: int) -> bytes:
 
 def _hash(cupy: Any, source: str, capability: int) -> str:
     """Of all that the machine code depends on."""
-    parts = (source, capability, _OPTIONS, cupy.cuda.nvrtc.getVersion(), cupy.__version__)
+    parts = (source, capability, OPTIONS, cupy.cuda.nvrtc.getVersion(), cupy.__version__)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
@@ -72,7 +76,6 @@ def _keep(path: Path, code: bytes) -> None:
     """For the next process; without it that one compiles again, which takes a fraction of a second."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.write_bytes(hashlib.sha256(code).digest() + code)
         os.replace(temporary, path)
     except OSError:

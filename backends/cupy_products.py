@@ -7,6 +7,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy
+
+_FLOAT32, _FLOAT64 = numpy.dtype("float32"), numpy.dtype("float64")
 _NOT_TRANSPOSED, _TRANSPOSED = 0, 1
 _DEFAULT_ALGORITHM = -1
 
@@ -18,10 +21,36 @@ _SCALARS = {
 }
 
 
+# What NVIDIA recommends for cublasSetWorkspace, and PyTorch uses: for Hopper and later, and for others.
+_HOPPER, _LARGE_WORKSPACE, _WORKSPACE = 90, 32 << 20, 4 << 20
+
+
+def workspace_bytes(capability: int) -> int:
+    """The workspace that cuBLAS needs to choose the fastest algorithms on a device."""
+    return _LARGE_WORKSPACE if capability >= _HOPPER else _WORKSPACE
+
+
+def precisions(cupy: Any) -> tuple[int, int]:
+    """How CuPy computes products of float32 and float64 at present."""
+    chosen = cupy._core.get_compute_type
+    return chosen(_FLOAT32), chosen(_FLOAT64)
+
+
 def product(
-    cupy: Any, a: Any, b: Any, out: Any, *, transpose_a: bool, transpose_b: bool, accumulate: bool
+    cupy: Any,
+    a: Any,
+    b: Any,
+    out: Any,
+    *,
+    transpose_a: bool,
+    transpose_b: bool,
+    accumulate: bool,
+    workspace: tuple[int, int],
 ) -> None:
-    """out = a @ b, or out += a @ b, either factor transposed first; all in C order, of one dtype."""
+    """out = a @ b, or out += a @ b, either factor transposed first; all in C order, of one dtype.
+
+    workspace: address and bytes of memory that nothing else uses meanwhile
+    """
     rows, columns = out.shape
     inner = a.shape[0 if transpose_a else 1]
     if not rows or not columns:
@@ -36,6 +65,7 @@ def product(
     _gemm(cupy)(
         cupy.cuda.get_cublas_handle(),
         cupy.cuda.get_current_stream().ptr,
+        workspace,
         _TRANSPOSED if transpose_b else _NOT_TRANSPOSED,
         _TRANSPOSED if transpose_a else _NOT_TRANSPOSED,
         columns,
@@ -75,27 +105,32 @@ def _precision(cupy: Any, dtype: Any) -> int:
 
 @functools.cache
 def _gemm(cupy: Any) -> Callable[..., None]:
-    """cublasGemmEx after cublasSetStream: `gemm(handle, stream, transpose_a, transpose_b, m, n, k, ...)`.
+    """cublasGemmEx in a workspace: `gemm(handle, stream, workspace, transpose_a, transpose_b, m, n, k, ...)`.
 
     CuPy's own wrapper refuses to be recorded in a graph, which cuBLAS itself allows, and counts in 32 bits.
     So this calls the library that CuPy has loaded, found through CuPy's module that is linked with it.
+
+    The workspace is set for every product, because cublasSetStream takes it away, here and in CuPy's own
+    products. Without one, cuBLAS allocates memory while it is recorded, which becomes a node of the graph.
     """
     cublas = cupy.cuda.cublas
     try:
         library = _library(cublas.__file__)
         multiply, set_stream = library.cublasGemmEx_64, library.cublasSetStream_v2
+        set_workspace = library.cublasSetWorkspace_v2
     except (AttributeError, OSError):  # a platform that does not look for symbols where a module is linked
-        return lambda handle, stream, *rest: cublas.gemmEx(handle, *rest)
+        return lambda handle, stream, workspace, *rest: cublas.gemmEx(handle, *rest)
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
     set_stream.argtypes = [pointer, pointer]
+    set_workspace.argtypes = [pointer, pointer, ctypes.c_size_t]
     multiply.argtypes = [
         *[pointer, whole, whole, long, long, long, pointer],
         *[pointer, whole, long, pointer, whole, long, pointer],
         *[pointer, whole, long, whole, whole],
     ]
 
-    def gemm(handle: int, stream: int, *rest: int) -> None:
-        status = set_stream(handle, stream) or multiply(handle, *rest)
+    def gemm(handle: int, stream: int, workspace: tuple[int, int], *rest: int) -> None:
+        status = set_stream(handle, stream) or set_workspace(handle, *workspace) or multiply(handle, *rest)
         if status:
             raise cublas.CUBLASError(status)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 
@@ -31,6 +31,11 @@ class Device(Protocol):
 
     capability: int  # 90 for a compute capability of 9.0
     processors: int  # streaming multiprocessors
+    product_bytes: int  # of memory that a product needs beside its operands
+
+    @property
+    def clusters(self) -> int:
+        """Clusters of 8 blocks that it holds at once, where each block takes all registers of a processor."""
 
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Any]:
         """Compile CUDA C++ and return its kernels by name; compiled once and found again afterwards.
@@ -57,12 +62,29 @@ class Device(Protocol):
         """Where its first element is."""
 
     def product(
-        self, a: Any, b: Any, out: Any, *, transpose_a: bool, transpose_b: bool, accumulate: bool
+        self,
+        a: Any,
+        b: Any,
+        out: Any,
+        *,
+        transpose_a: bool,
+        transpose_b: bool,
+        accumulate: bool,
+        workspace: int,
     ) -> None:
         """Matrices: out = a @ b, or out += a @ b, either factor transposed first; all in C order.
 
         All are float32 or all float64, and any dimension may be 0. `out` is apart from both factors.
+
+        workspace: the address of `product_bytes`, aligned to 256, that nothing else uses meanwhile; a
+                   recorded graph uses the same memory whenever it is launched
         """
+
+    def precision(self) -> Hashable:
+        """How exactly products are computed at present; it becomes part of a recorded graph."""
+
+    def is_capturing(self) -> bool:
+        """Whether the caller records what is launched now: nothing is executed, and no graph can be made."""
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         """What `run` launches, recorded to be launched again with the same addresses; None if it cannot be.

@@ -55,7 +55,7 @@ class CudaPrinter(LoopPrinter):
         return self.finished(
             f"finish{section}",
             without_unused(top.lines),
-            FINISH_THREADS,
+            str(FINISH_THREADS),
             f"// The sums of section {section}.",
         )
 
@@ -64,7 +64,7 @@ class CudaPrinter(LoopPrinter):
         self.body, self.loop, self.used = None, None, {}
         top = Scope(1, [])
         self.print_outputs(top)
-        return self.finished("outputs", without_unused(top.lines), 1, "// Results that are single numbers.")
+        return self.finished("outputs", without_unused(top.lines), "1", "// Results that are single numbers.")
 
     def sums_of(self, section: int) -> list[Node]:
         """The sums over rows of a section, but for products, which are complete when they are done."""

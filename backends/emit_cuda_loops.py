@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from . import cuda_dialect as dialect
-from .emit_cuda_parts import PartPrinter
+from .emit_cuda_columns import ColumnPrinter
 from .emit_cuda_values import CudaKernel, columns_of, without_unused
 from .emit_values import reduces
 from .geometry import Geometry
@@ -15,7 +13,7 @@ from .schedule import base, kind
 from .scopes import Scope
 
 
-class LoopPrinter(PartPrinter):
+class LoopPrinter(ColumnPrinter):
     """Prints row loops, each as a kernel."""
 
     def kernel(self, number: int, step: int, geometry: Geometry) -> CudaKernel:
@@ -29,8 +27,11 @@ class LoopPrinter(PartPrinter):
         if geometry.flat:
             lines = ["    const long long part = blockIdx.x, parts = gridDim.x;", *lines]
         qualifier = f" __cluster_dims__({geometry.cluster}, 1, 1)" if geometry.cluster > 1 else ""
+        bounds = str(geometry.threads)
+        if geometry.blocks_at_once > 1:
+            bounds += f", {geometry.blocks_at_once}"
         name, comment = f"rows{number}_{step}", f"// Phase {number}: {over}."
-        return self.finished(name, without_unused(lines), geometry.threads, comment, qualifier)
+        return self.finished(name, without_unused(lines), bounds, comment, qualifier)
 
     def flat_kernel(self, section: int, phases: list[tuple[int, Geometry]]) -> CudaKernel:
         """One kernel for all phases of a section that are a loop over numbers and nothing else.
@@ -54,7 +55,7 @@ class LoopPrinter(PartPrinter):
             lines.append(f"    if (block < parts{number}) {{")
             lines += [text if text.startswith("#") else f"    {text}" for text in without_unused(body)]
             lines += ["    }", f"    block -= parts{number};"]
-        threads = phases[0][1].threads
+        threads = str(phases[0][1].threads)
         comment = f"// Section {section}: all of {', '.join(sizes)}."
         return self.finished(f"flat{section}", lines[:-1], threads, comment)
 
@@ -64,7 +65,7 @@ class LoopPrinter(PartPrinter):
         loop = body.steps[step]
         assert isinstance(loop, RowLoop)
         self.number, self.body, self.loop, self.geometry = number, body, loop, geometry
-        self.kept, self.used, self.pointers = {}, {}, set()
+        self.kept, self.used, self.pointers, self.places = {}, {}, set(), set()
         rows = body.phase.axis.find()
         axes = columns_of(loop, body)
         self.main = rows if geometry.flat else axes[0]
@@ -125,8 +126,6 @@ class LoopPrinter(PartPrinter):
         # Values of no axes were put into the top scope on the way, and so stand before the loop.
         end = Scope(1, [])
         self.end_sums(end)
-        if geometry.cluster > 1:
-            end.add("group.meet();  // nobody leaves while others read its shared memory")
         return top.lines + lines + end.lines
 
     def flat_loop(self, rows: Axis) -> list[str]:
@@ -226,94 +225,3 @@ class LoopPrinter(PartPrinter):
             if own is not None and not is_made_here and loop.levels.get(source, 0) == level:
                 found.setdefault(own, []).append(node)
         return found
-
-    def columns(self, axis: Axis, nodes: list[Node], row: Scope) -> None:
-        """A loop over the columns for all these: values to store or keep, reductions, and sums over rows."""
-        assert self.loop is not None
-        geometry = self.geometry
-        active = "active" if geometry.rows > 1 else ""
-        is_main = axis is self.main
-        column = Scope(row.indent + 3 if is_main else row.indent + 1, [], row, {**row.index, axis: "column"})
-        before, after = Scope(row.indent, []), Scope(row.indent, [])
-        self.loads, self.loaded = [], {}
-        stores: list[str] = []
-        names: dict[Node, str] = {}
-        for node in nodes:
-            if reduces(node) and kind(node) == "row":
-                names[node] = self.name(node)
-                start, join = dialect.start(node.operation, node.dtype), dialect.functor(node.operation)
-                before.add(f"{dialect.TYPES[node.dtype]} {names[node]} = {start};")
-                element = self.value(node.inputs[0], column)
-                step = dialect.join(node.operation, node.dtype, names[node], element)
-                column.add(f"{names[node]} = {step};")
-                after.add(f"{names[node]} = group.combine({names[node]}, {join}());")
-            elif kind(node) == "sum":
-                self.add_to_sum(node, column, active)
-            elif node in self.keep and is_main:
-                value = self.value(node, column)
-                name = f"v{node.number}_kept"
-                before.add(f"{dialect.TYPES[node.dtype]} {name}[ITEMS][VECTOR];")
-                column.add(f"{name}[item][v] = {value};")
-                column.names[node] = value
-                if node in self.loop.stores:
-                    stores += self.stored(node, column)
-                self.kept[node] = f"{name}[item][v]"
-            else:
-                stores += self.stored(node, column)
-        row.lines += before.lines
-        if is_main:
-            self.print_main_loop(row, column, stores, active)
-        else:
-            # The thread that writes a column is the one that reads it.
-            row.add(f"for (long long column = lane; column < {self.length(axis)}; column += LANES) {{")
-            row.lines += column.lines
-            row.lines += ["    " * (row.indent + 1) + text for text in stores]
-            row.add("}")
-        row.lines += after.lines
-        row.names.update(names)
-
-    def print_main_loop(self, row: Scope, column: Scope, stores: list[str], active: str) -> None:
-        n = self.length(self.main)
-        deep = "    " * (row.indent + 2)
-        if self.geometry.items:
-            row.lines.append("#pragma unroll")
-            row.add("for (int item = 0; item < ITEMS; ++item) {")
-            row.add("    const int column0 = (item * LANES + lane) * VECTOR;")
-            row.add(f"    if (column0 < {n}) {{")
-        else:
-            row.add(f"for (long long column0 = (long long)lane * VECTOR; column0 < {n};")
-            row.add("     column0 += LANES * VECTOR) {")
-            row.add("    {")
-        row.lines += [deep + text for text in self.loads]
-        if column.lines:
-            row.lines.append("#pragma unroll")
-            row.lines.append(f"{deep}for (int v = 0; v < VECTOR; ++v) {{")
-            index = "int" if self.geometry.items else "long long"
-            if re.search(r"\bcolumn\b", "\n".join(column.lines)):
-                row.lines.append(f"{deep}    const {index} column = column0 + v;")
-            row.lines += column.lines
-            row.lines.append(f"{deep}}}")
-        if stores and active:
-            row.lines.append(f"{deep}if ({active}) {{")
-            row.lines += [f"{deep}    {text}" for text in stores]
-            row.lines.append(f"{deep}}}")
-        else:
-            row.lines += [deep + text for text in stores]
-        row.add("    }")
-        row.add("}")
-
-    def stored(self, node: Node, column: Scope) -> list[str]:
-        """Compute a value of a column, and the statements that store it behind the loop over the vector."""
-        value = dialect.written(self.value(node, column), self.held(node))
-        pointer = self.row_pointer(node) if self.main in node.axes and self.at_main(column) else None
-        if pointer is None:
-            place = f"{self.element(node, column)} = {value};"
-            if self.at_main(column):
-                active = "if (active) " if self.geometry.rows > 1 and not self.geometry.flat else ""
-                column.add(f"{active}{place}")
-                return []
-            return [f"if (active) {place}" if self.geometry.rows > 1 else place]
-        name = f"v{node.number}_out"
-        self.loads.append(f"{dialect.stored_type(self.held(node))} {name}[VECTOR];")
-        column.add(f"{name}[v] = {value};")
-        return [f"store<VECTOR>({pointer} + {self.columns_here}, {name});"]

@@ -55,9 +55,12 @@ class CudaValuePrinter(ValuePrinter):
         self.geometry = Geometry(1, 1, 1, 1)
         self.kept: dict[Node, str] = {}  # values in registers, of all the thread's columns
         self.keep: set[Node] = set()  # and those that shall be kept when they are computed
+        self.places: set[str] = set()  # of rows' numbers among the columns, that have been declared
         self.pointers: set[str] = set()  # to the row's part of a memory, that have been declared
         self.written: set[Memory] = set()  # what the loop stores into
+        # What stands before the loop over a vector's elements, and what comes before all that is computed.
         self.loads: list[str] = []
+        self.first_loads: list[str] = []
         self.loaded: dict[Node, str] = {}
         self.columns_here = "column0"
         self.top = self.row = Scope(1, [])
@@ -78,6 +81,31 @@ class CudaValuePrinter(ValuePrinter):
             return self.kept[node]
         return super().value(node, scope)
 
+    def elementwise(self, node: Node, operands: list[str]) -> str:
+        return dialect.elementwise(node, operands, for_halves=bool(self.plan.half))
+
+    def expression(self, node: Node, scope: Scope) -> str:
+        if node.operation == "equal" and self.at_main(scope) and self.geometry.items:
+            for position, other in (node.inputs, node.inputs[::-1]):
+                if base(position).operation == "iota" and self.main not in base(other).axes:
+                    return f"v == {self.place_in_vector(other, scope)}"
+        return super().expression(node, scope)
+
+    def place_in_vector(self, column: Node, scope: Scope) -> str:
+        """The element of the thread's vector that is the column of a row's number; none may be.
+
+        A comparison of every column's number in 64 bits would take four instructions more.
+        """
+        value = self.value(column, scope)
+        name = f"{value}_place"
+        if name not in self.places:
+            self.places.add(name)
+            self.row.add(f"const int {value}_column = as_column({value});")
+        here = f"const int {name} = {value}_column - {self.columns_here};"
+        if here not in self.loads:
+            self.loads.append(here)
+        return name
+
     def read(self, node: Node, scope: Scope) -> str:
         if not (self.at_main(scope) and self.main in node.axes):
             return super().read(node, scope)
@@ -94,7 +122,8 @@ class CudaValuePrinter(ValuePrinter):
                 self.kept[node] = dialect.read(f"{place}[v]", self.held(node))
             else:
                 self.loads.append(f"{declaration}[VECTOR];")
-            self.loads.append(f"load<VECTOR>({place}, {pointer} + {self.columns_here});")
+            loads = self.first_loads if kept else self.loads
+            loads.append(f"load<VECTOR>({place}, {pointer} + {self.columns_here});")
             self.loaded[node] = f"{place}[v]"
         return dialect.read(self.loaded[node], self.held(node))
 
@@ -152,9 +181,12 @@ class CudaValuePrinter(ValuePrinter):
         return {base(source) for node in levels for source in node.inputs if base(source) not in levels}
 
     def finished(
-        self, name: str, lines: list[str], threads: int, comment: str, qualifier: str = ""
+        self, name: str, lines: list[str], bounds: str, comment: str, qualifier: str = ""
     ) -> CudaKernel:
-        """The kernel with the parameters that its text names."""
+        """The kernel with the parameters that its text names.
+
+        bounds: threads of a block, and how many blocks a processor shall have registers for if that is said
+        """
         text = "\n".join(lines)
         # What a kernel declares itself is no parameter.
         words = set(re.findall(r"\w+", re.sub("//.*", "", text))) - set(re.findall(r" (\w+) = ", text))
@@ -184,7 +216,7 @@ class CudaValuePrinter(ValuePrinter):
                 )
         if "numbers" in words:
             parameters["numbers"] = "double* numbers"
-        head = f'{comment}\nextern "C" __global__ void __launch_bounds__({threads}){qualifier} {name}('
+        head = f'{comment}\nextern "C" __global__ void __launch_bounds__({bounds}){qualifier} {name}('
         declared = ",\n    ".join(parameters.values())
         return CudaKernel(name, f"{head}\n    {declared}) {{\n{text}\n}}\n", tuple(parameters))
 

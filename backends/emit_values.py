@@ -141,6 +141,10 @@ class ValuePrinter:
             if node.operation == "logical_not":
                 return str(not yes)
             return self.dialect.literal(yes, node.dtype)
+        return self.elementwise(node, operands)
+
+    def elementwise(self, node: Node, operands: list[str]) -> str:
+        """The expression of an elementwise operation."""
         return self.dialect.elementwise(node, operands)
 
     def pick(self, node: Node, scope: Scope) -> str:

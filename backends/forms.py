@@ -53,6 +53,8 @@ def _form_of_leaf(value: Any, kind: type) -> Hashable:
         # A changing learning rate is no other form, but a negative one, or a share above 1, may be an error,
         # and a float of 0 leaves a term out.
         return kind, value >= 0, value <= 1, value == 0
+    if library_of(value) not in (None, "numpy"):
+        return kind, value.dtype, tuple(value.shape), device_key(value)
     if isinstance(value, numpy.integer | numpy.floating):
         return kind, bool(value >= 0), bool(value <= 1), bool(value == 0)
     if value is None or kind is str or kind is bool:

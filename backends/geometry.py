@@ -42,9 +42,15 @@ class Geometry:
         return self.group * self.cluster
 
     @property
+    def blocks_at_once(self) -> int:
+        """Blocks of a cluster's that a processor has registers for: of threads with 64 each."""
+        return max(1, MOST_THREADS // self.threads) if self.cluster > 1 else 1
+
+    @property
     def shared(self) -> int:
-        """Bytes of shared memory: two halves of a slot for every warp and one for the block."""
-        return 2 * 8 * (self.threads // WARP + 1)
+        """Bytes of shared memory: two halves, each a slot for every warp and block of a cluster."""
+        blocks = self.cluster + 1 if self.cluster > 1 else 0  # and a mailbox
+        return 2 * 8 * (self.threads // WARP + blocks)
 
 
 def flat(vector: int) -> Geometry:
@@ -52,37 +58,45 @@ def flat(vector: int) -> Geometry:
     return Geometry(FLAT_THREADS, 1, 1, vector, flat=True)
 
 
-def for_rows(columns: int, kept: int, vector: int, capability: int) -> Geometry:
+def for_rows(columns: int, kept: float, vector: int, capability: int) -> Geometry:
     """For a loop over rows.
 
     columns: of the longest dimension of a row
-    kept:    registers that a column's values take from turn to turn; of 8 bytes, three each
+    kept:    registers that a column's values take from turn to turn; of 8 bytes three each, of halves a half
     vector:  elements that may be loaded at once, by their alignment
     """
+    # Sixteen numbers a thread hide the latency of memory, or of halves, which come eight at a time, 32.
+    numbers = 16 if kept <= 2 else 8 if kept <= 4 else 4 if kept <= 8 else 1
+    fewer = max(1, numbers // vector)
+    items = 2 * fewer if vector > 4 else fewer
     vectors = -(-columns // vector)
-    # Sixteen numbers a thread hide the latency of memory, but a thread of 1024 has no more than 64 registers.
-    items = max(1, (16 if kept <= 2 else 8 if kept <= 4 else 4 if kept <= 8 else 1) // vector)
     if vectors <= WARP * items:
         group = min(WARP, _power_of_two(vectors))
         return Geometry(SHORT_THREADS, group, -(-vectors // group), vector)
-    threads = min(MOST_THREADS, max(2 * WARP, _power_of_two(-(-vectors // items))))
-    if vectors <= threads * items:
-        return Geometry(threads, threads, -(-vectors // threads), vector)
-    cluster = _power_of_two(-(-vectors // (threads * items)))
-    if capability >= CLUSTERS and cluster <= MOST_CLUSTER:
-        return Geometry(threads, threads, -(-vectors // (threads * cluster)), vector, cluster)
+    # Two blocks on a processor are better than one: one waits for memory or for the others of its cluster
+    # while the other computes. So blocks of 1024 threads, which are alone, come last.
+    for most_threads, most_items in ((MOST_THREADS // 2, items), (MOST_THREADS, fewer)):
+        lanes = max(2 * WARP, _power_of_two(-(-vectors // most_items)))
+        threads = min(most_threads, lanes)
+        cluster = lanes // threads
+        if cluster == 1 or (capability >= CLUSTERS and cluster <= MOST_CLUSTER):
+            return Geometry(threads, threads, -(-vectors // lanes), vector, cluster)
     return Geometry(MOST_THREADS, MOST_THREADS, 0, vector)
 
 
-def blocks(rows: int, geometry: Geometry, processors: int, *, sums: bool) -> int:
-    """The grid. Loops that add up over the rows leave one part a group, so they take no more than fit."""
+def blocks(rows: int, geometry: Geometry, processors: int, clusters: int, *, sums: bool) -> int:
+    """The grid. Loops that add up over the rows leave one part a group, so they take no more than fit.
+
+    clusters: the largest clusters of the largest blocks that the device holds at once
+    """
     at_once = geometry.rows * (geometry.vector if geometry.flat else 1)
     needed = -(-rows // at_once) if rows else 0
+    if geometry.cluster > 1:
+        # More than are resident would wait for the slowest: all take the same number of rows.
+        resident = clusters * (MOST_CLUSTER // geometry.cluster) * geometry.blocks_at_once
+        return geometry.cluster * min(needed, max(1, resident))
     resident = processors * (2 * MOST_THREADS // geometry.threads)
-    most = resident if sums else 16 * resident
-    if geometry.cluster == 1:
-        return min(needed, most)
-    return geometry.cluster * min(needed, max(1, most // geometry.cluster))
+    return min(needed, resident if sums else 16 * resident)
 
 
 def _power_of_two(number: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import array_api_compat
@@ -86,12 +88,39 @@ def device_of(array: Any) -> Any:
 
 
 def device_key(array: Any) -> Hashable:
-    """What stands for the device of the array in a key: the device itself, or its number where it has no hash.
+    """What stands for the device of the array in a key: the device itself, or the number of CuPy's.
 
     A `cupy.cuda.Device` compares by its number and has no hash.
     """
-    device = device_of(array)
-    return device.id if library_of(array) == "cupy" else device
+    key: Hashable = array.device.id if library_of(array) == "cupy" else device_of(array)
+    return key
+
+
+def device_to_enter(array: Any) -> int | None:
+    """The number of the device that has to be current for a call with the array; None where none has to be.
+
+    CuPy allocates and launches on the current device, wherever the arrays are.
+    """
+    return int(array.device.id) if library_of(array) == "cupy" else None
+
+
+def is_current(device: int) -> bool:
+    """Whether CuPy's device of this number is the current one of this thread."""
+    return bool(sys.modules["cupy"].cuda.runtime.getDevice() == device)
+
+
+def entered(device: int) -> AbstractContextManager[Any]:
+    """In its context CuPy's device of this number is the current one of this thread."""
+    context: AbstractContextManager[Any] = sys.modules["cupy"].cuda.Device(device)
+    return context
+
+
+def on_two_devices(array: Any, other: Any) -> bool:
+    """Whether two arrays of one library are known to be on different devices; inside a trace no device is."""
+    if isinstance(array, numpy.ndarray):
+        return False
+    devices = device_of(array), device_of(other)
+    return None not in devices and devices[0] != devices[1]
 
 
 def can_be_read(array: Any, *, at_any_price: bool) -> bool:
@@ -99,7 +128,7 @@ def can_be_read(array: Any, *, at_any_price: bool) -> bool:
     library = library_of(array)
     if library == "numpy":
         return True
-    if library == "jax" and _is_traced(array):
+    if (library == "jax" and _is_traced(array)) or (library == "torch" and _is_transformed(array)):
         return False
     if at_any_price:
         return True
@@ -113,3 +142,11 @@ def _is_traced(array: Any) -> bool:
     import jax
 
     return isinstance(array, jax.core.Tracer)
+
+
+def _is_transformed(tensor: Any) -> bool:
+    """Whether a PyTorch tensor stands for others, as inside `torch.func.vmap` or `torch.func.grad`."""
+    import torch
+
+    functorch = getattr(torch._C, "_functorch", None)
+    return functorch is not None and bool(functorch.is_functorch_wrapped_tensor(tensor))

@@ -100,12 +100,12 @@ class Program:
         self._places = [
             None if place is None else positions[place] for place in results.places(self.traced, self.plan)
         ]
-        self.wanted = results.wanted(self.traced)
+        self.wanted = results.wanted(self.traced, self.plan)
         self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
         self._donates = len(self._donated) > 0
-        slots = self.printer.output_slot
+        number = results.number_of_memory(self.printer.output_slot)
+        self._build = results.builder(self.traced, self.plan, number, self._arguments, self.given)
         self._reports = indices.reports(kernel, self.printer.flags)
-        self._build = results.builder(self.traced, self.plan, slots, self._arguments, self.given)
         # Asking for the threads takes longer than a small kernel.
         self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(MOST_SHARES))
         self._teams: dict[int, Team] = {}

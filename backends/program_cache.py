@@ -17,7 +17,6 @@ import linecache
 import os
 import re
 import sys
-import threading
 import types
 import uuid
 import warnings
@@ -26,8 +25,10 @@ from typing import Any
 
 import platformdirs
 
+from . import forks
+from .private import NotPrivateError, require_private
+
 _modules: dict[str, types.ModuleType] = {}
-_loading = threading.Lock()
 _warned = False
 
 # How the names of all files here begin: a name and a hash.
@@ -59,7 +60,7 @@ def load(source: str, name: str) -> types.ModuleType:
     first time in a process a RuntimeWarning says so. Errors in the source itself are raised.
     """
     stem = re.sub(r"\W", "_", name, flags=re.ASCII)[:60] + "_" + _hash(source)
-    with _loading:
+    with forks.compiling:
         if stem in _modules:
             return _modules[stem]
         module, trouble = _load_kept(source, stem)
@@ -67,7 +68,7 @@ def load(source: str, name: str) -> types.ModuleType:
             module = _run(source, stem, f"<onepass {stem}>", cached=False)
         _modules[stem] = module
     if trouble is not None:
-        _warn(trouble)
+        warn(trouble)
     return module
 
 
@@ -79,7 +80,12 @@ def _load_kept(source: str, stem: str) -> tuple[types.ModuleType | None, Excepti
     trouble: Exception | None = None
     for _ in range(2):
         try:
+            private_folder()
             _place(path, source.encode())
+            _require_private_machine_code(path)
+        except FileNotFoundError as error:  # somebody has deleted the folder meanwhile
+            trouble = error
+            continue
         except OSError as error:
             return None, error
         try:
@@ -113,11 +119,32 @@ def _run(source: str, stem: str, filename: str, *, cached: bool) -> types.Module
     return module
 
 
+def private_folder() -> Path:
+    """`folder()`, made where it is missing.
+
+    raises: NotPrivateError where others can write into it; OSError where it cannot be made
+    """
+    path = folder()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    require_private(path)
+    return path
+
+
+def _require_private_machine_code(path: Path) -> None:
+    """Raise an OSError unless the machine code of the source at `path` can be nobody else's."""
+    kept = path.with_name("__pycache__")
+    # Numba would make it with the permissions that the umask leaves.
+    kept.mkdir(mode=0o700, exist_ok=True)
+    require_private(kept, f"{path.stem}.*", may_lie_in_closed=True)
+    elsewhere = _machine_code_folder(path)
+    if elsewhere not in (None, kept):
+        require_private(elsewhere, f"{path.stem}.*")
+
+
 def _place(path: Path, content: bytes) -> None:
     """Have `content` at `path`, also when other processes do the same now."""
     if _holds(path, content):
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         temporary.write_bytes(content)
@@ -139,15 +166,24 @@ def _holds(path: Path, content: bytes) -> bool:
 
 def _forget_machine_code(path: Path) -> None:
     """Delete what Numba keeps for the source at `path`, wherever it does that."""
+    kept = _machine_code_folder(path)
+    if kept is not None:
+        with contextlib.suppress(OSError):
+            for file in list(kept.glob(f"{path.stem}.*")):
+                file.unlink(missing_ok=True)
+
+
+def _machine_code_folder(path: Path) -> Path | None:
+    """Where Numba keeps machine code of the source at `path`; None where it finds no folder to write into."""
     from numba.core.caching import FunctionCache
 
     numba_cache: Any = FunctionCache
     probe: dict[str, Any] = {}
     exec(compile("def probe(): pass", str(path), "exec"), probe)
-    # RuntimeError: Numba has found no folder that it can write.
-    with contextlib.suppress(OSError, RuntimeError):
-        for kept in list(Path(numba_cache(probe["probe"]).cache_path).glob(f"{path.stem}.*")):
-            kept.unlink(missing_ok=True)
+    try:
+        return Path(numba_cache(probe["probe"]).cache_path)
+    except (OSError, RuntimeError):
+        return None
 
 
 def _hash(source: str) -> str:
@@ -183,14 +219,20 @@ def _helpers(modules: frozenset[str]) -> list[str]:
     return [f"{module}\0{texts[module]}" for module in sorted(texts)]
 
 
-def _warn(trouble: Exception) -> None:
+def warn(trouble: Exception) -> None:
+    """Say, once in a process, why compiled programs are not kept."""
     global _warned
     if not _warned:
         _warned = True
+        advice = "Set ONEPASS_CACHE_DIR to a folder that can be written and has space."
+        if isinstance(trouble, NotPrivateError):
+            advice = (
+                "What others have put there would be run. Make it yours alone with chmod 700, or set "
+                "ONEPASS_CACHE_DIR (and NUMBA_CACHE_DIR where that is in use) to a folder of your own."
+            )
         warnings.warn(
             f"onepass cannot keep compiled programs in {folder()} ({type(trouble).__name__}: {trouble}). "
-            "They are compiled again in every process. Set ONEPASS_CACHE_DIR to a folder that can be written "
-            "and has space.",
+            f"They are compiled again in every process. {advice}",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -65,8 +67,24 @@ def _numba() -> Backend:
         found = False
     if not found:
         return Backend("numba", False, runs, None, "Numba is not installed; pip install numba")
-    why_not = _broken.get("numba", "")
+    why_not = _broken.get("numba", "") or _switched_off()
     return Backend("numba", not why_not, runs, _version("numba"), why_not)
+
+
+def _switched_off() -> str:
+    """That Numba was told to compile nothing; empty where it was not."""
+    numba = sys.modules.get("numba")
+    try:
+        # Numba reads the environment when it is imported.
+        off = numba.config.DISABLE_JIT if numba else int(os.environ.get("NUMBA_DISABLE_JIT") or 0)
+    except (AttributeError, ValueError):  # what is no number counts for Numba as 0
+        off = False
+    return "NUMBA_DISABLE_JIT is set, and Numba compiles nothing; unset it" if off else ""
+
+
+def is_broken(name: str) -> bool:
+    """Whether a backend was found not to work when it was used."""
+    return name in _broken
 
 
 def _version(distribution: str) -> str:
@@ -79,13 +97,23 @@ def _version(distribution: str) -> str:
 _broken: dict[str, str] = {}
 
 
+def set_broken(name: str, why: str) -> None:
+    """Remember that a backend does not work here, and warn."""
+    if name in _broken:
+        return
+    _broken[name] = why
+    warnings.warn(f"onepass: the backend {name!r} is not used: {why}.", RuntimeWarning, stacklevel=3)
+
+
 def report_broken(name: str, error: Exception) -> NotUsableError:
     """Remember that a backend does not work here; the error to raise for it."""
-    _broken[name] = f"{name.capitalize()} does not import: {error}"
-    warnings.warn(
-        f"onepass: the backend {name!r} is not used: {_broken[name]}.", RuntimeWarning, stacklevel=2
-    )
-    return NotUsableError(f"the backend {name!r} is not usable here: {_broken[name]}.")
+    set_broken(name, f"{name.capitalize()} does not work: {type(error).__name__}: {error}")
+    return not_usable(name, _broken[name])
+
+
+def not_usable(name: str, why_not: str) -> NotUsableError:
+    """The error to raise where a backend is asked for that does not work here."""
+    return NotUsableError(f"the backend {name!r} is not usable here: {why_not}.")
 
 
 def _cupy() -> Backend:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy
 
 from . import memory
 from .destinations import Wanted
 from .graph import Axis, Node
+from .libraries import library_of
 from .numba_dialect import kept_number
 from .plan import Memory, Plan
 from .schedule import base
@@ -41,14 +42,14 @@ def _kept(node: Node) -> tuple[Axis, ...]:
     return tuple(axis.find() for axis in node.shape if axis is not None)
 
 
-def wanted(traced: Traced) -> Any:
+def wanted(traced: Traced, plan: Plan, library: str = "numpy", device: Any = None) -> Any:
     """The tree of the result, with what a destination must be in place of every array that is computed."""
 
     def leaf(value: Any) -> Any:
         if not isinstance(value, SymbolicArray):
             return value
-        node = value.node
-        return Wanted(node.sizes(), numpy.dtype(node.dtype), is_number=not node.sizes())
+        sizes, dtype = value.node.sizes(), numpy.dtype(plan.held_number(value.node))
+        return Wanted(sizes, dtype, library, device, is_number=not sizes)
 
     return map_leaves(leaf, traced.result)
 
@@ -58,31 +59,101 @@ def places(traced: Traced, plan: Plan) -> list[Memory | None]:
 
     Not for numbers, for what is returned transposed, and for memory that is returned more than once.
     """
-    nodes = iter(plan.schedule.outputs)
-    found: list[Memory | None] = []
-    for leaf in leaves(traced.result):
-        node = next(nodes) if isinstance(leaf, SymbolicArray) else None
-        straight = node is not None and _kept(node) == base(node).axes
-        found.append(plan.place.get(base(node)) if node is not None and straight else None)
+    if _returns_constants(traced):
+        return [None] * len(leaves(traced.result))
     everywhere = [plan.place.get(base(node)) for node in plan.schedule.outputs]
-    if any(isinstance(leaf, numpy.ndarray) for leaf in leaves(traced.result)):
-        return [None] * len(found)  # a constant of the kernel's is returned as it is, and may be anybody's
-    return [place if everywhere.count(place) == 1 else None for place in found]
+
+    def place(node: Node) -> Memory | None:
+        found = plan.place.get(base(node)) if _kept(node) == base(node).axes else None
+        return found if everywhere.count(found) == 1 else None
+
+    return [None if node is None else place(node) for node in _nodes(traced, plan)]
+
+
+def number_places(traced: Traced, plan: Plan) -> list[int | None]:
+    """For every leaf of the result its position among the results that are single numbers.
+
+    Only for numbers that are returned once.
+    """
+    if _returns_constants(traced):
+        return [None] * len(leaves(traced.result))
+    everywhere = [base(node) for node in plan.schedule.outputs]
+    positions = {node: number for number, node in enumerate(plan.number_outputs)}
+    return [
+        None if node is None or everywhere.count(base(node)) > 1 else positions.get(base(node))
+        for node in _nodes(traced, plan)
+    ]
+
+
+def _nodes(traced: Traced, plan: Plan) -> list[Node | None]:
+    """The node of every leaf of the result, in the plan; None for what is not computed."""
+    nodes = iter(plan.schedule.outputs)
+    return [next(nodes) if isinstance(leaf, SymbolicArray) else None for leaf in leaves(traced.result)]
+
+
+def _returns_constants(traced: Traced) -> bool:
+    """Whether an array of the kernel's own is returned as it is; its memory may be any array's."""
+
+    def is_array(leaf: Any) -> bool:
+        known = library_of(leaf) not in (None, "traced") and not isinstance(leaf, numpy.generic)
+        return known or isinstance(leaf, numpy.ndarray)
+
+    return any(map(is_array, leaves(traced.result)))
+
+
+# The text of a result without dimensions, of its node in the plan, its shape, and what names a constant.
+NumberText: TypeAlias = Callable[[Node, tuple[int, ...], Callable[[Any], str]], str]
+
+
+def number_of_memory(slots: Mapping[Node, int]) -> NumberText:
+    """For programs that leave numbers in `numbers`, or in `whole`, which is the same memory as integers.
+
+    slots: where they are left
+    """
+
+    def text(node: Node, shape: tuple[int, ...], constant: Callable[[Any], str]) -> str:
+        number = kept_number(node.dtype, str(slots[base(node)]))
+        if node.weak:
+            return f"{ {'float64': 'float', 'int64': 'int', 'bool': 'bool'}[node.dtype] }({number})"
+        if shape:
+            return f"{constant(_of_number)}({shape}, {constant(numpy.dtype(node.dtype))}, {number})"
+        return f"{constant(numpy.dtype(node.dtype).type)}({number})"
+
+    return text
+
+
+def number_of_array(plan: Plan, python_number: Callable[[Node], int | None]) -> NumberText:
+    """For programs that leave each number in an array of its own, which is among `numbers`.
+
+    python_number: the position of a result that is a Python number, which is among `whole`
+    """
+    returned: set[Node] = set()
+
+    def text(node: Node, shape: tuple[int, ...], constant: Callable[[Any], str]) -> str:
+        source = base(node)
+        position = python_number(source)
+        if position is not None:
+            return f"whole[{position}]"
+        array = f"numbers[{plan.number_outputs.index(source)}]" + f".reshape({shape})" * bool(shape)
+        array += ".copy()" * (source in returned)
+        returned.add(source)
+        return array
+
+    return text
 
 
 def builder(
     traced: Traced,
     plan: Plan,
-    slots: Mapping[Node, int],
+    number: NumberText,
     arguments: Sequence[Memory],
     given: Mapping[Memory, tuple[int, ...]],
 ) -> Callable[..., Any]:
     """A function of (arguments, fresh, numbers, whole) that makes the result's tree.
 
-    slots: where among the numbers results without dimensions are left
     given: the shapes of the arrays that the program works with
     """
-    constants: dict[str, Any] = {"numpy": numpy, "of_number": _of_number}
+    constants: dict[str, Any] = {}
     texts = {m: f"arguments[{i}]" for i, m in enumerate(arguments)}
     texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind("result"))}
     nodes = iter(plan.schedule.outputs)
@@ -110,12 +181,7 @@ def builder(
             text += ".copy()" * (place in returned)
             returned.add(place)
             return text
-        number = kept_number(node.dtype, str(slots[source]))
-        if node.weak:
-            return f"{ {'float64': 'float', 'int64': 'int', 'bool': 'bool'}[node.dtype] }({number})"
-        if shape:
-            return f"of_number({shape}, {constant(numpy.dtype(node.dtype))}, {number})"
-        return f"{constant(numpy.dtype(node.dtype).type)}({number})"
+        return number(node, shape, constant)
 
     def tree(value: Any) -> str:
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -130,7 +196,7 @@ def builder(
         return leaf(value)
 
     made: Callable[..., Any] = eval(
-        f"lambda arguments, fresh, numbers, whole: {tree(traced.result)}", constants
+        f"lambda arguments, fresh, numbers, whole=None: {tree(traced.result)}", constants
     )
     return made
 

@@ -19,8 +19,13 @@ class Scope:
     # Comparisons of a column's number with a row's, where the loop leaves that column out or is at it.
     assumed: dict[Node, bool] = field(default_factory=dict)
 
+    @property
+    def margin(self) -> str:
+        """What a line of this scope begins with."""
+        return "    " * self.indent
+
     def add(self, text: str) -> None:
-        self.lines.append("    " * self.indent + text)
+        self.lines.append(self.margin + text)
 
     def at(self, axis: Axis, index: str) -> Scope:
         """A scope for one element along another axis, whose lines stand among this one's."""

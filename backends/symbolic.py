@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import array_api_compat
 import numpy
 
 from .graph import Axis, Graph, Node
@@ -30,6 +31,7 @@ class Trace:
         self.captured: list[Any] = []  # arrays that the kernel has from elsewhere, in the order of their use
         self.first_captured = 0  # the number of the first of them among the leaves
         self.halves: dict[int, str] = {}  # arguments whose memory holds less than they are computed with
+        self.any_single = False  # whether a number in the kernel's text is of float32, and so no half
         self.every_call: list[tuple[int, Any]] = []  # leaves, and the functions that look at their numbers
 
     def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
@@ -62,6 +64,12 @@ class Trace:
         dtype = "bool" if isinstance(number, bool) else "int64" if isinstance(number, int) else "float64"
         node = self.graph.node("constant", (), number, dtype=dtype, weak=True)
         return SymbolicArray(self, node, known=number)
+
+    def single(self, number: numpy.float32) -> SymbolicArray:
+        """A float32 number in the kernel's own text: its dtype counts, and it suits every library."""
+        self.any_single = True
+        node = self.graph.node("constant", (), float(number), dtype="float32")
+        return SymbolicArray(self, node, known=float(number))
 
     def size(self, axis: Axis | None) -> Any:
         if axis is None:
@@ -250,14 +258,14 @@ def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | No
 
 
 def look_at_every_call(array: SymbolicArray, look: Any) -> None:
-    """Have `look` called with the actual array at every call, if the array is an argument of the kernel."""
-    if array.node.operation == "input":
+    """Have `look` called with the array or number at every call, if it is an argument of the kernel."""
+    if array.node.operation in ("input", "scalar"):
         array.trace.every_call.append((array.node.attribute, look))
 
 
 def is_array(value: Any) -> bool:
     """Whether a value is an array of a library that programs are compiled for."""
-    return isinstance(value, numpy.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+    return isinstance(value, numpy.ndarray) or array_api_compat.is_cupy_array(value)
 
 
 def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
@@ -271,7 +279,7 @@ def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
     if isinstance(value, bool | int | float):
         return trace.constant(value)
     if isinstance(value, numpy.float32):
-        value = numpy.asarray(value)
+        return trace.single(value)
     if is_array(value):
         return trace.captured_array(value)
     raise trace.error(TypeError, f"got {type(value).__name__!r} where an array or a number is needed")

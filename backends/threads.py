@@ -52,14 +52,20 @@ def run(address: int, sections: Any, table: Any, numbers: Any) -> None:
         serial(address, sections[done:], table, numbers, 1)
 
 
+def require_compiler() -> None:
+    """Raise what Numba raises where it cannot compile here; it compiles what every program needs."""
+    _serial()
+
+
 def share_count() -> int:
     """How many shares are worth making: threads that Numba may use here, no more than there are processors.
 
     Numba's number is NUMBA_NUM_THREADS, or what `numba.set_num_threads` was told in this Python thread.
     """
     # Asking Numba starts its threads; as long as they are not started, nobody has told it another number.
-    allowed = numba.get_num_threads() if numba_threads._is_initialized else config.NUMBA_NUM_THREADS
-    return min(int(allowed), _processors())
+    # `numba.get_num_threads` takes a lock that forked processes share, and a process that is killed keeps it.
+    ask = numba_threads._get_num_threads if numba_threads._is_initialized else None
+    return min(int(ask() if ask else config.NUMBA_NUM_THREADS), _processors())
 
 
 @functools.cache

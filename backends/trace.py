@@ -27,6 +27,8 @@ class Traced:
     @property
     def half(self) -> str:
         """The half precision that results are rounded to: that of all floating arguments; "" for none."""
+        if self.trace.any_single:
+            return ""
         inputs = [node for node in self.trace.graph.nodes if node.operation == "input"]
         floats = {self.trace.halves.get(node.attribute, "") for node in inputs if node.dtype in FLOATS}
         return floats.pop() if len(floats) == 1 else ""

@@ -10,11 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from . import machine, peers, table
 from .measure import Options, measure
 from .process import Worker, WorkerDiedError
+from .progress import bar as progress_bar
 from .smoke import smoke
 from .workloads import WORKLOADS
 
@@ -45,7 +44,7 @@ def main() -> int:
         run = {"machine": machine.describe(), "missing": missing, "gpu": arguments.gpu, "workloads": []}
         if arguments.gpu:
             run["machine"] |= {"GPU": "; ".join(devices), **machine.ON_A_GPU}
-        bar = tqdm(indices, unit="workload")
+        bar = progress_bar(indices, unit="workload")
 
         def report(text: str) -> None:
             # A log file needs no line for every sample.
@@ -106,7 +105,8 @@ def _installed(
         raise SystemExit(f"--peers: no peer is called {', '.join(sorted(unknown))}; see --help")
     workers = []
     for name in all_names:
-        if not chosen or name in chosen or name in peers.FLOORS:
+        is_needed = name in peers.FLOORS and (not peers.is_tf32(name) or any(map(peers.is_tf32, chosen)))
+        if not chosen or name in chosen or is_needed:
             (output / f"{name}.log").unlink(missing_ok=True)
             workers.append(Worker(name, output, scratch))
             workers[-1].send("hello")
@@ -121,7 +121,7 @@ def _installed(
             hello = {"title": worker.peer, "missing": hello["failed"]}
         if hello["missing"]:
             missing[hello["title"]] = hello["missing"]
-            tqdm.write(f"left out: {hello['title']}: {hello['missing']}")
+            progress_bar.write(f"left out: {hello['title']}: {hello['missing']}")
         else:
             here.append(worker.peer)
             devices |= {hello["device"]} - {""}
@@ -132,7 +132,7 @@ def _smoke(indices: list[int], names: list[str], output: Path, scratch: Path) ->
     compared = [name for name in names if name not in peers.FLOORS]
     # Many workloads are the same one once they are small.
     indices = list({WORKLOADS[index].smoke(): index for index in indices}.values())
-    bar = tqdm(total=len(indices) * len(compared), unit="workload")
+    bar = progress_bar(total=len(indices) * len(compared), unit="workload")
 
     def report(text: str) -> None:
         bar.update()

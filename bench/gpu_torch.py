@@ -1,13 +1,11 @@
-"""What the peers on PyTorch share on a GPU: its events, its memory, and work recorded as one CUDA graph.
-
-Nobody has run this file on a device yet.
-"""
+"""What the peers on PyTorch share on a GPU: its events, its memory, and work recorded as one CUDA graph."""
 
 from __future__ import annotations
 
 import gc
+import importlib.util
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -61,6 +59,17 @@ def missing() -> str:
     return "" if torch.cuda.is_available() else "PyTorch finds no GPU"
 
 
+def has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def missing_for_compile() -> str:
+    """As `missing`, for what is compiled by Triton."""
+    if not missing() and not has_triton():
+        return "Triton is not installed, which torch.compile needs on a GPU; pip install triton"
+    return missing()
+
+
 def wait() -> None:
     torch.cuda.synchronize()
 
@@ -69,9 +78,13 @@ def device() -> str:
     return f"{torch.cuda.get_device_name()}, PyTorch's CUDA {torch.version.cuda}"
 
 
-def as_precise_as_the_others() -> None:
-    """Products of float32 in float32, which is PyTorch's own default, whatever the environment says."""
-    torch.set_float32_matmul_precision("highest")
+# In the words of `torch.set_float32_matmul_precision`: float32, which is PyTorch's own default, or TF32.
+Precision = Literal["highest", "high"]
+
+
+def multiply_in(precision: Precision) -> None:
+    """How products of float32 are computed, whatever the environment says."""
+    torch.set_float32_matmul_precision(precision)
 
 
 def recorded(work: Callable[[], Any], restart: Callable[[], None] = lambda: None) -> Callable[[], Any]:
@@ -111,11 +124,11 @@ def _record(work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
     return graph.replay, result
 
 
-def products_of(workload: Workload) -> Callable[[], None] | None:
+def products_of(workload: Workload, precision: Precision = "highest") -> Callable[[], None] | None:
     """A call of the workload's matrix products, written into tensors that are there; None if it has none."""
     if not workload.products:
         return None
-    as_precise_as_the_others()
+    multiply_in(precision)
     dtype = getattr(torch, workload.dtype)
     tensors: dict[tuple[int, int], Any] = {}
 

@@ -7,20 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy
-import threadpoolctl
 
 import onepass
 
 from . import memory
 from .floors import processors
+from .pools import thread_pools
 
 # What the lines of a table on a GPU say beside the name of the device.
 ON_A_GPU = {
-    "clock": "the device's events; cross-entropy and heads a call at a time, each after a write of 256 MiB; "
+    "clock": "the device's events; cross-entropy and heads a call at a time, each after a write of 512 MiB; "
     "training steps one after the other. JAX has no events: the host's clock, without what the writes take",
     "graphs": "training steps of PyTorch, and torch.compile's cross-entropy, are one CUDA graph each; "
     "onepass and JAX record what they record by themselves",
-    "products": "of float32 in float32 for everybody, without TF32",
+    "products": 'of float32 in float32 for everybody (PyTorch and JAX call it "highest"), and in TF32 in the '
+    "columns called TF32, each by its library's own switch",
 }
 
 
@@ -29,7 +30,7 @@ def describe() -> dict[str, str]:
     blas = [
         f"{library['internal_api']} {library['version']}, "
         f"{library.get('architecture', 'unknown')} instructions, {library['num_threads']} threads"
-        for library in threadpoolctl.threadpool_info()
+        for library in thread_pools()
         if library["user_api"] == "blas"
     ]
     free = memory.available()

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import memory, peers
 from .process import Worker, WorkerDiedError
-from .workloads import WORKLOADS
+from .workloads import WORKLOADS, Workload
 
 # A sample is a batch of calls that takes at least this long, so that the clock does not show.
 LEAST_SECONDS = 0.04
@@ -52,23 +52,43 @@ class Entry:
 
 def measure(index: int, names: list[str], options: Options, report: Report) -> dict[str, Entry]:
     """The entries of the peers `names`, which are installed, in their order."""
-    turns = _Turns(index, options, report)
-    try:
-        turns.start(names)
-        turns.prepare()
-        turns.first_calls()
-        turns.check()
-        turns.sweep()
-    finally:
-        turns.stop()
-    return turns.entries
+    entries: dict[str, Entry] = {}
+    results = options.scratch / f"results{index}.npz"
+    for group in groups(WORKLOADS[index], names):
+        turns = _Turns(index, options, report, results)
+        try:
+            turns.start(group)
+            turns.prepare()
+            turns.first_calls()
+            turns.check()
+            turns.sweep()
+        finally:
+            turns.stop()
+        entries |= turns.entries
+    results.unlink(missing_ok=True)
+    return {name: entries[name] for name in names}
+
+
+def groups(workload: Workload, names: list[str]) -> list[list[str]]:
+    """Which peers take turns, and have their arrays in memory together.
+
+    On a GPU every peer has a context, a pool and memory for the flushes. So those in TF32 have turns of their
+    own, and of a head, for which some take many gigabytes, there is one process at a time.
+    """
+    if not any(name.endswith("_gpu") for name in names):
+        return [names]
+    if workload.kind == "linear head":
+        return [[name] for name in names]
+    split = [[name for name in names if peers.is_tf32(name) == tf32] for tf32 in (False, True)]
+    return [group for group in split if group]
 
 
 class _Turns:
     """The peers of one workload, each in its process, one at work at a time."""
 
-    def __init__(self, index: int, options: Options, report: Report) -> None:
-        self.index, self.options, self.report = index, options, report
+    def __init__(self, index: int, options: Options, report: Report, results: Path) -> None:
+        """results: the file of the results that the others are compared with, once there are any"""
+        self.index, self.options, self.report, self.results = index, options, report, results
         self.workload = WORKLOADS[index]
         self.workers: dict[str, Worker] = {}
         self.entries: dict[str, Entry] = {}
@@ -113,10 +133,8 @@ class _Turns:
                 self.entries[name].first_call = answer["seconds"]
 
     def check(self) -> None:
-        results = str(self.options.scratch / f"results{self.index}.npz")
-        compare = False
         for name in list(self.workers):
-            answer = self._ask(name, "check", results=results, compare=compare)
+            answer = self._ask(name, "check", results=str(self.results), compare=self.results.exists())
             if answer is None:
                 continue
             entry = self.entries[name]
@@ -124,8 +142,6 @@ class _Turns:
             self.second_call[name] = answer["seconds"]
             if not answer.get("agrees", True):
                 self._leave_out(name, f"differs from the baseline by {answer['error']:.1e}", wrong=True)
-            compare = compare or name not in peers.FLOORS
-        Path(results).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         counts: dict[str, int] = {}

@@ -16,6 +16,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from .peers import is_tf32
 from .table import Run, duration, floor, median, peers_of, quartiles, size
 from .workloads import TIMES
 
@@ -32,6 +33,7 @@ COLOURS = {
     "jax_jit_gpu": "#009E73",
     "torch_eager_gpu": "#56B4E9",
     "torch_compile_gpu": "#0072B2",
+    "liger_gpu": "#999933",
 }
 OTHER_COLOUR = "#882255"
 MARKS = "osD^vP*X<>"
@@ -120,12 +122,13 @@ def _overview(run: Run, path: Path) -> Path | None:
         points = [
             (seconds / least[0], row)
             for row, w in enumerate(workloads)
-            if (seconds := median(w["peers"].get(name))) is not None and (least := floor(w)) is not None
+            if (seconds := median(w["peers"].get(name))) is not None
+            and (least := floor(w, tf32=is_tf32(name))) is not None
         ]
         if points:
             style = _style(name, place)
-            style.pop("linewidth")
-            axes.plot(*zip(*points, strict=True), linestyle="none", label=title, **style)
+            style |= {"linewidth": 0, "linestyle": "none"}
+            axes.plot(*zip(*points, strict=True), label=title, **style)
     axes.axvline(1, color="#888888", linewidth=2)
     axes.axvspan(axes.get_xlim()[0] if axes.get_xlim()[0] < 1 else 0.8, 1, color=FLOOR_COLOUR, alpha=0.4)
     axes.set_xscale("log")
@@ -146,10 +149,17 @@ def _places(run: Run) -> Iterable[tuple[int, str, str]]:
     return ((place, name, title) for place, (name, title) in enumerate(peers_of(run).items()))
 
 
+def _colour(name: str) -> str:
+    """Of a peer in TF32 that of the same peer in float32."""
+    usual = name.replace("_tf32_gpu", "" if name.startswith("onepass") else "_gpu")
+    return COLOURS.get(usual, OTHER_COLOUR)
+
+
 def _style(name: str, place: int) -> dict[str, Any]:
     ours = name.startswith("onepass")
     return {
-        "color": COLOURS.get(name, OTHER_COLOUR),
+        "color": _colour(name),
+        "linestyle": "--" if is_tf32(name) else "-",
         "marker": MARKS[place % len(MARKS)],
         "markersize": 9 if ours else 6,
         "linewidth": 2.8 if ours else 1.3,
@@ -176,7 +186,7 @@ def _lines(
         if error_bars:
             for x, _, entry in points:
                 low, high = quartiles(entry)
-                axes.plot([x, x], [low, high], color=COLOURS.get(name, OTHER_COLOUR), linewidth=1)
+                axes.plot([x, x], [low, high], color=_colour(name), linewidth=1)
 
 
 def _draw_floor(axes: Any, workloads: list[Any], where: list[int]) -> None:

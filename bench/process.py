@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+# What makes cuBLAS, and PyTorch, take TF32 or do without it, whatever a program asks for.
+PRECISIONS = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -69,8 +71,12 @@ class Worker:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Every library with as many threads as it takes by itself, and no compiled code from an earlier run."""
-    kept = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    """Every library with as many threads and digits as it takes by itself, and no code of an earlier run."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.endswith("_NUM_THREADS") and name not in PRECISIONS
+    }
     for cache in ("TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR", "ONEPASS_CACHE_DIR"):
         kept[cache] = str(scratch / "compiled")
     return kept

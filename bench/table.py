@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from .peers import BASELINE, FLOORS, GPU_BASELINE
+from .peers import BASELINE, FLOORS, GPU_BASELINE, is_tf32
 
 # A run as it is written to JSON: {"machine": {...}, "workloads": [{"name": ..., "peers": {peer: entry}}]}.
 Run = Any
@@ -23,14 +23,18 @@ def quartiles(entry: Any) -> tuple[float, float]:
     return low, high
 
 
-def floor(workload: Any) -> tuple[float, str] | None:
-    """The least possible time, and which of the two it is: the work must do both, at best at once."""
-    found = [(median(workload["peers"].get(name)), _of_floor(name)) for name in FLOORS]
+def floor(workload: Any, *, tf32: bool = False) -> tuple[float, str] | None:
+    """The least possible time, and which of the two it is: the work must do both, at best at once.
+
+    tf32: of work whose products are in TF32
+    """
+    names = [name for name in FLOORS if _of_floor(name) == "copy" or is_tf32(name) == tf32]
+    found = [(median(workload["peers"].get(name)), _of_floor(name)) for name in names]
     return max(((seconds, name) for seconds, name in found if seconds is not None), default=None)
 
 
 def _of_floor(name: str) -> str:
-    return name.removeprefix("floor_").removesuffix("_gpu")
+    return name.removeprefix("floor_").removesuffix("_gpu").removesuffix("_tf32")
 
 
 def copy_rate(workload: Any) -> float | None:
@@ -57,7 +61,8 @@ def markdown(run: Run) -> str:
         "## Time",
         "",
         f"Median time of a call; in brackets the ratio to {_title(run, _baseline(run))}, below 1 if faster.",
-        "The floor is the larger of a copy of the same bytes and the same products. **Bold**: the fastest.",
+        "The floor is the larger of a copy of the same bytes and the same products. **Bold**: the fastest"
+        + (", in float32 and in TF32." if run.get("gpu") else "."),
         "",
         *_times(run),
         "",
@@ -88,54 +93,66 @@ def markdown(run: Run) -> str:
 def _times(run: Run) -> Iterable[str]:
     peers = peers_of(run)
     # On a GPU the rate says how near to the device the floor itself comes.
-    rate = ["rate of the copy"] if run.get("gpu") else []
-    yield from _header(["workload", *peers.values(), "floor", *rate])
+    more = ["TF32 floor", "rate of the copy"] if run.get("gpu") else []
+    yield from _header(["workload", *peers.values(), "floor", *more])
     for workload in run["workloads"]:
         base = median(workload["peers"].get(_baseline(run)))
         times = {name: median(workload["peers"].get(name)) for name in peers}
-        best = min((t for t in times.values() if t is not None), default=None)
+        best = {tf32: _fastest(times, tf32=tf32) for tf32 in (False, True)}
         cells = []
-        for seconds in times.values():
+        for name, seconds in times.items():
             if seconds is None:
                 cells.append("")
                 continue
-            text = f"**{duration(seconds)}**" if seconds == best else duration(seconds)
+            text = f"**{duration(seconds)}**" if seconds == best[is_tf32(name)] else duration(seconds)
             cells.append(text + (f" ({seconds / base:.2f})" if base is not None else ""))
-        least = floor(workload)
-        cells.append(f"{duration(least[0])} {least[1]}" if least else "")
-        if rate:
+        cells.append(_floor_cell(floor(workload)))
+        if more:
+            has_tf32 = any(is_tf32(name) and times[name] is not None for name in times)
+            cells.append(_floor_cell(floor(workload, tf32=True)) if has_tf32 else "")
             a_second = copy_rate(workload)
             cells.append(f"{size(a_second)}/s" if a_second is not None else "")
         yield _row([workload["name"], *cells])
 
 
+def _fastest(times: dict[str, float | None], *, tf32: bool) -> float | None:
+    return min((t for name, t in times.items() if t is not None and is_tf32(name) == tf32), default=None)
+
+
+def _floor_cell(least: tuple[float, str] | None) -> str:
+    return f"{duration(least[0])} {least[1]}" if least else ""
+
+
 def _times_floor(run: Run) -> Iterable[str]:
-    def cell(workload: Any, entry: Any) -> str:
-        seconds, least = median(entry), floor(workload)
+    def cell(workload: Any, name: str) -> str:
+        seconds, least = median(workload["peers"].get(name)), floor(workload, tf32=is_tf32(name))
         return f"{seconds / least[0]:.1f}" if seconds is not None and least else ""
 
     return _by_peer(run, cell)
 
 
 def _memory(run: Run) -> Iterable[str]:
-    def cell(workload: Any, entry: Any) -> str:
+    def cell(workload: Any, name: str) -> str:
+        entry = workload["peers"].get(name)
         return size(entry["memory"]) if entry and entry["memory"] is not None else ""
 
     return _by_peer(run, cell)
 
 
 def _first_calls(run: Run) -> Iterable[str]:
-    def cell(workload: Any, entry: Any) -> str:
+    def cell(workload: Any, name: str) -> str:
+        entry = workload["peers"].get(name)
         return duration(entry["first_call"]) if entry and entry["first_call"] is not None else ""
 
     return _by_peer(run, cell)
 
 
-def _by_peer(run: Run, cell: Any) -> Iterable[str]:
+def _by_peer(run: Run, cell: Callable[[Any, str], str]) -> Iterable[str]:
+    """cell: of a workload and the name of a peer"""
     peers = peers_of(run)
     yield from _header(["workload", *peers.values()])
     for workload in run["workloads"]:
-        yield _row([workload["name"], *(cell(workload, workload["peers"].get(name)) for name in peers)])
+        yield _row([workload["name"], *(cell(workload, name) for name in peers)])
 
 
 def _details(run: Run) -> Iterable[str]:

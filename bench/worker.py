@@ -15,19 +15,25 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import numpy
-import threadpoolctl
 
 from . import memory, peers
+from .pools import thread_pools
 from .workloads import WORKLOADS, Data, Workload, make_data
 
 # Something of another kind, which a peer does first: it loads libraries and compilers and starts threads,
-# and leaves to the first call of the workload the tracing and compiling of that workload.
+# and leaves to the first call of the workload the tracing and compiling of that workload. The first one of
+# them that the peer does.
+TINY_STEP = Workload("tiny step", "training step", (8, 6, 5, 4))
+TINY_LOSS = Workload("tiny loss", "cross-entropy", (8, 3))
+TINY_HEAD = Workload("tiny head", "linear head", (8, 6, 5))
 TINY = {
-    "cross-entropy": Workload("tiny step", "training step", (8, 6, 5, 4)),
-    "training step": Workload("tiny loss", "cross-entropy", (8, 3)),
-    "linear head": Workload("tiny step", "training step", (8, 6, 5, 4)),
+    "cross-entropy": (TINY_STEP, TINY_HEAD),
+    "training step": (TINY_LOSS, TINY_HEAD),
+    "linear head": (TINY_STEP, TINY_LOSS),
 }
 
+# How the libraries call it when a device has no memory left.
+OUT_OF_MEMORY = ("OutOfMemoryError", "RESOURCE_EXHAUSTED")
 
 # Events tell microseconds apart, so a short call need not be repeated for as long as by the host's clock.
 MOST_BY_EVENTS = 1000
@@ -58,10 +64,7 @@ class Session:
         self.call = lambda: None
         self.workload = WORKLOADS[workload].smoke() if smoke else WORKLOADS[workload]
         if not smoke:
-            tiny = TINY[self.workload.kind]
-            with contextlib.suppress(peers.OtherWorkError):
-                self.peer.prepare(tiny, make_data(tiny))()
-                self._wait()
+            self._do_something_else()
         self.data = make_data(self.workload)
         try:
             self.call = self.peer.prepare(self.workload, self.data)
@@ -69,6 +72,13 @@ class Session:
             return {"left_out": str(reason)}
         self.resident_before = self.memory.resident()
         return {"threads": _threads()}
+
+    def _do_something_else(self) -> None:
+        for tiny in TINY[self.workload.kind]:
+            with contextlib.suppress(peers.OtherWorkError):
+                self.peer.prepare(tiny, make_data(tiny))()
+                self._wait()
+                return
 
     def first_call(self) -> Any:
         start = time.perf_counter()
@@ -78,6 +88,8 @@ class Session:
 
     def check(self, results: str, compare: bool) -> Any:
         """The second call: its results, written to the file `results` or compared with it, and its memory."""
+        if hasattr(self.call, "restore"):
+            self.call.restore()
         self.memory.resident()
         self.memory.start_peak()
         start = time.perf_counter()
@@ -97,7 +109,10 @@ class Session:
             numpy.savez(results, *values)
             return {**answer, "error": 0.0, "agrees": True}
         error = _largest_error(values, results)
-        return {**answer, "error": error, "agrees": error <= self.workload.tolerance}
+        tolerance = self.workload.tolerance
+        if hasattr(self.peer, "tolerance"):
+            tolerance = self.peer.tolerance(self.workload)
+        return {**answer, "error": error, "agrees": error <= tolerance}
 
     def calibrate(self, seconds: float) -> Any:
         """How many calls take at least `seconds`; finding it out warms up as well."""
@@ -176,12 +191,11 @@ def _largest_error(values: list[Any], results: str) -> float:
 
 def _threads() -> list[str]:
     """The thread pools that the process has loaded."""
-    pools = threadpoolctl.threadpool_info()
     return sorted(
         f"{pool['internal_api']} {pool['version'] or ''}".strip()
         + (f" ({pool['architecture']})" if "architecture" in pool else "")
         + f": {pool['num_threads']} threads"
-        for pool in pools
+        for pool in thread_pools()
     )
 
 
@@ -193,8 +207,16 @@ def serve(session: Session, commands: TextIO, answers: TextIO) -> None:
         except peers.OtherWorkError as reason:
             answer = {"left_out": str(reason)}
         except Exception as error:  # whatever a peer raises is an entry in the table
-            answer = {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
+            answer = _failed(error)
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def _failed(error: Exception) -> dict[str, str]:
+    """The answer for an exception: no mistake of the peer's where the device has too little memory for it."""
+    said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if any(word in said for word in OUT_OF_MEMORY):
+        return {"left_out": f"the device's memory is too small: {said}"}
+    return {"failed": said}
 
 
 def main() -> None:
@@ -205,9 +227,19 @@ def main() -> None:
     name = sys.argv[1]
     try:
         session = Session(peers.load(name))
-    except ImportError as error:
-        answer = {"title": name, "version": "", "missing": f"not installed: {error}", "copies_of_logits": 0}
-        answer["device"] = ""
+    except Exception as error:  # of a library that is there and finds no driver, whatever it raises
+        why = (
+            "not installed"
+            if isinstance(error, ImportError)
+            else f"cannot be imported: {type(error).__name__}"
+        )
+        answer = {
+            "title": name,
+            "version": "",
+            "missing": f"{why}: {error}",
+            "copies_of_logits": 0,
+            "device": "",
+        }
         sys.stdin.readline()
         print(json.dumps(answer), file=answers, flush=True)
         return

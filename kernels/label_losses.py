@@ -184,7 +184,7 @@ def multiclass_hinge(
 
     scores:       (N, K) real; +inf leads by inf, so the loss is inf, or 0 where it is the label's score
     labels:       (N,) integer, 0 <= label < K
-    margin:       how far the label's score must lead
+    margin:       how far the label's score must lead, any number but NaN
     class_weight: (K,) real, or None for 1
     ignore_index: the label of rows that do not count, or None
     reduction:    "mean" divides by the number of rows that count (not by their weights); "sum"; "none"

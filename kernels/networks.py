@@ -64,7 +64,7 @@ def softmax_classifier_loss_and_grads(
     params:  [(weight (D, K), bias (K,) or (1, K) or None)], real
     x:       (N, D) real
     labels:  (N,) integer, 0 <= label < K; or (N, K) real probabilities
-    l2:      strength of the penalty on the weight; the bias is free
+    l2:      strength of the penalty on the weight, >= 0; the bias is free
     returns: loss, a scalar in nats; gradients in the structure of `params`
     raises:  TypeError for dtypes, ValueError for structure, shapes and labels outside [0, K)
     source:  CS231n, "Minimal Neural Network Case Study", "Training a Softmax Classifier"
@@ -106,7 +106,7 @@ def mlp_loss_and_grads(
     activation: "relu", "sigmoid" or "tanh", of the hidden layers
     loss:       "softmax_cross_entropy", "multiclass_hinge", "binary_cross_entropy_with_logits",
                 "mean_squared_error" or "half_squared_error", with reduction="mean"
-    l2:         strength of the penalty on the weights; biases are free
+    l2:         strength of the penalty on the weights, >= 0; biases are free
     returns:    loss, a scalar; gradients in the structure of `params`
     raises:     TypeError for dtypes, ValueError for structure, shapes, labels and unknown names
     source:     CS231n, "Minimal Neural Network Case Study", "Training a Neural Network"

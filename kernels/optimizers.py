@@ -21,9 +21,10 @@ def sgd_step(params: Tree, grads: Tree, lr: Scalar, weight_decay: Scalar = 0.0) 
     params:       real arrays
     grads:        the structure and shapes of `params`
     lr:           learning rate, >= 0
-    weight_decay: strength of the L2 penalty on all of `params`
+    weight_decay: strength of the L2 penalty on all of `params`, >= 0
     returns:      new params
-    raises:       TypeError for integer data; ValueError where structures or shapes differ, or for lr < 0
+    raises:       TypeError for integer data; ValueError where structures or shapes differ, or for a number
+                  outside of its range, NaN among them
     source:       `torch.optim.SGD`
     """
     grads = _decayed(params, grads, weight_decay)
@@ -90,7 +91,7 @@ def adam_step(
     state:         of `adam_init` or of the step before
     lr, weight_decay: as for `sgd_step`
     betas:         b1 and b2, in [0, 1)
-    eps:           added to the root of the second moment
+    eps:           added to the root of the second moment, >= 0
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        Kingma and Ba, arXiv:1412.6980; `torch.optim.Adam`
@@ -125,8 +126,8 @@ def _adam(
     mean = tree_map(lambda m, g: beta1 * m + (1 - beta1) * g, state["exp_avg"], grads)
     square = tree_map(lambda v, g: beta2 * v + (1 - beta2) * (g * g), state["exp_avg_sq"], grads)
     # Both averages start at zero, and these factors take that bias out again.
-    rate = lr / (1 - beta1**step)
-    root = (1 - beta2**step) ** 0.5
+    rate = lr / (1 - beta1 ** _exponent(step))
+    root = (1 - beta2 ** _exponent(step)) ** 0.5
     params = tree_map(
         lambda p, m, v: p - _scalar_for(p, rate) * m / (_sqrt(v) / _scalar_for(p, root) + eps),
         params,
@@ -157,7 +158,7 @@ def rmsprop_step(
     state:         of `rmsprop_init` or of the step before
     lr, weight_decay: as for `sgd_step`
     alpha:         the part of the average that stays, in [0, 1)
-    eps:           added to the root
+    eps:           added to the root, >= 0
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        `torch.optim.RMSprop` with its defaults momentum=0 and centered=False
@@ -187,7 +188,7 @@ def adagrad_step(
     params, grads: as for `sgd_step`
     state:         of `adagrad_init` or of the step before
     lr, weight_decay: as for `sgd_step`
-    eps:           added to the root
+    eps:           added to the root, >= 0
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        Duchi, Hazan and Singer, JMLR 12 (2011); `torch.optim.Adagrad`
@@ -225,7 +226,7 @@ def adadelta_step(
     state:         of `adadelta_init` or of the step before
     lr, weight_decay: as for `sgd_step`
     rho:           the part of the averages that stays, in [0, 1)
-    eps:           added under the roots
+    eps:           added under the roots, >= 0
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        Zeiler, arXiv:1212.5701; `torch.optim.Adadelta`
@@ -239,7 +240,7 @@ def adadelta_step(
 
 
 def rprop_init(params: Tree, lr: Scalar = 1e-2) -> State:
-    """The state of `rprop_step` before the first step; `lr` is the size of that step.
+    """The state of `rprop_step` before the first step; `lr` >= 0 is the size of that step.
 
     {"prev": zeros like `params`, "step_size": `lr` in the shapes of `params`}
     """
@@ -262,7 +263,7 @@ def rprop_step(
     params, grads: as for `sgd_step`
     state:         of `rprop_init` or of the step before
     etas:          the two factors, 0 < etas[0] < 1 < etas[1]
-    step_sizes:    the smallest and the largest step
+    step_sizes:    the smallest and the largest step, 0 <= step_sizes[0] <= step_sizes[1]
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        Riedmiller and Braun, ICNN 1993; `torch.optim.Rprop`
@@ -292,6 +293,15 @@ def _decayed(params: Tree, grads: Tree, weight_decay: Scalar) -> Tree:
 
 def _zeros_like(params: Tree) -> Tree:
     return tree_map(lambda p: namespace(p).zeros_like(p), params)
+
+
+def _exponent(step: Scalar) -> Scalar:
+    """The number of steps as an exponent of a Python float: the standard takes no array of integers there."""
+    if type(step) in (int, float):
+        return step
+    xp = namespace(step)
+    # The default dtype of the library: float64, or what the library computes with where it has no float64.
+    return xp.astype(step, xp.zeros(()).dtype) if xp.isdtype(step.dtype, "integral") else step
 
 
 def _scalar_for(array: Array, scalar: Scalar) -> Scalar:

@@ -11,9 +11,9 @@ def l2_penalty(weight: Array, strength: Scalar) -> Array:
     R = strength / 2 * sum W^2; the half makes the gradient strength * W.
 
     weight:   real, any shape
-    strength: a number (the lambda of the course notes)
+    strength: a number >= 0 (the lambda of the course notes)
     returns:  scalar
-    raises:   TypeError for integer data, or a `strength` that is no number
+    raises:   TypeError for integer data, or a `strength` that is no number; ValueError for one below 0 or NaN
     source:   CS231n, "Minimal Neural Network Case Study"
     """
     xp = namespace(weight)
@@ -25,9 +25,9 @@ def l2_penalty_backward(grad_out: Array | Scalar, weight: Array, strength: Scala
 
     grad_out: scalar
     weight:   real, any shape
-    strength: a number
+    strength: a number >= 0
     returns:  the shape of `weight`
-    raises:   as `l2_penalty`; ValueError for a `grad_out` that is no scalar
+    raises:   as `l2_penalty`; TypeError for a `grad_out` that is no scalar
     """
     return grad_out * strength * weight
 
@@ -36,9 +36,9 @@ def l1_penalty(weight: Array, strength: Scalar) -> Array:
     """L1 norm of `weight`, times strength: R = strength * sum |W|.
 
     weight:   real, any shape
-    strength: a number
+    strength: a number >= 0
     returns:  scalar
-    raises:   TypeError for integer data, or a `strength` that is no number
+    raises:   TypeError for integer data, or a `strength` that is no number; ValueError for one below 0 or NaN
     source:   E6930, Lecture 1, "Loss Function"
     """
     xp = namespace(weight)
@@ -50,9 +50,9 @@ def l1_penalty_backward(grad_out: Array | Scalar, weight: Array, strength: Scala
 
     grad_out: scalar
     weight:   real, any shape
-    strength: a number
+    strength: a number >= 0
     returns:  the shape of `weight`
-    raises:   as `l1_penalty`; ValueError for a `grad_out` that is no scalar
+    raises:   as `l1_penalty`; TypeError for a `grad_out` that is no scalar
     """
     xp = namespace(weight)
     return grad_out * strength * xp.sign(weight)

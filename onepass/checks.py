@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy
 
 from .kernels.networks import ACTIVATIONS, LOSSES
+from .option_ranges import check_options
 from .requirements import (
     describe,
     require_grad_out,
@@ -27,6 +28,8 @@ Check: TypeAlias = Callable[..., None]
 
 REDUCTIONS = ("mean", "sum", "none")
 LABEL_LOSSES = ("softmax_cross_entropy", "multiclass_hinge")
+
+check_options_by_name = check_options()
 
 
 def linear(name: str, x: Any, weight: Any, bias: Any = None) -> None:
@@ -108,13 +111,13 @@ def label_loss(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
             require_real(name, "class_weight", class_weight)
             require_shape(name, "class_weight", class_weight, shape[1:], f"the classes of {argument} {shape}")
         require_scalar(name, "label_smoothing", label_smoothing)
-        if isinstance(label_smoothing, int | float) and not 0 <= label_smoothing <= 1:
-            raise ValueError(f"{name}: label_smoothing is {label_smoothing}; expected a number in [0, 1].")
         require_option(name, "reduction", reduction, REDUCTIONS)
 
     def check_values(
-        name: str, scores: Any, labels: Any, *_: Any, ignore_index: Any = None, **__: Any
+        name: str, scores: Any, labels: Any, *_: Any, ignore_index: Any = None, **options: Any
     ) -> None:
+        if options:
+            check_options_by_name(name, **options)
         if labels.ndim == 1:
             require_labels_in_range(name, labels, argument, tuple(scores.shape), ignore_index)
 
@@ -144,7 +147,13 @@ def _with_margin(checks: tuple[Check, Check], position: int) -> tuple[Check, Che
         form(name, *args[:position], **options)
         require_scalar(name, "margin", args[position] if len(args) > position else margin)
 
-    return check, values
+    in_range = check_options(margin=position)
+
+    def check_values(name: str, *args: Any, **options: Any) -> None:
+        in_range(name, *args, **options)
+        values(name, *args, **options)
+
+    return check, check_values
 
 
 hinge = _with_margin(label_loss("scores", soft=False), 2)
@@ -199,14 +208,18 @@ def _require_broadcast(name: str, option: str, value: Any, argument: str, target
         )
 
 
-def penalty(name: str, weight: Any, strength: Any) -> None:
+def _penalty(name: str, weight: Any, strength: Any) -> None:
     require_real(name, "weight", weight)
     require_scalar(name, "strength", strength)
 
 
-def penalty_backward(name: str, grad_out: Any, weight: Any, strength: Any) -> None:
-    penalty(name, weight, strength)
+def _penalty_backward(name: str, grad_out: Any, weight: Any, strength: Any) -> None:
+    _penalty(name, weight, strength)
     require_scalar(name, "grad_out", grad_out)
+
+
+penalty = (_penalty, check_options(strength=1))
+penalty_backward = (_penalty_backward, check_options(strength=2))
 
 
 def network(name: str, params: Any, x: Any, *, activation: Any = "relu") -> None:
@@ -259,6 +272,7 @@ def _network_loss(
 
 
 def _network_values(name: str, params: Any, x: Any, labels: Any, **options: Any) -> None:
+    check_options_by_name(name, **options)
     if options.get("loss", "softmax_cross_entropy") in LABEL_LOSSES and labels.ndim == 1:
         shape = (x.shape[0], params[-1][0].shape[1])
         require_labels_in_range(name, labels, "the network's scores", shape, None)

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .backends.forks import compiling
 from .backends.kernel import Kernel
 from .backends.libraries import library_of
 from .backends.operations import DTYPES, FLOATS, HALVES
-from .backends.registry import numba_why_not, report_broken
+from .backends.registry import NotUsableError, not_usable, numba_why_not, report_broken
 from .backends.symbolic import SymbolicArray
 from .backends.trees import leaves
-from .destinations import Given, filled
+from .destinations import Given
 from .requirements import describe
 
 # The library of the arrays -> the choices under which they are compiled for.
@@ -35,9 +36,13 @@ def is_compilable(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 
 def require_compilable(backend: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise a TypeError for a call that was asked to be compiled and cannot be."""
+    """Raise a TypeError for a call that was asked to be compiled and cannot be, or a NotUsableError."""
     library = {"numba": "numpy", "cupy": "cupy"}.get(backend)
-    if library is None or is_compilable(library, args, kwargs):
+    if library is None:
+        return
+    if is_compilable(library, args, kwargs):
+        if library == "numpy" and (why_not := numba_why_not()):
+            raise not_usable(backend, why_not)
         return
     arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
     got = next((array for array in arrays if array.dtype.name not in DTYPES), arrays[0] if arrays else None)
@@ -92,8 +97,6 @@ def compiled_for(
             kernel = kernel_for(donated)
         if out is None:
             return kernel(args, kwargs, values)
-        if library == "cupy":
-            return filled(name, library, kernel(args, kwargs, values), out)
         given, its = Given(out), kernel
         # An argument that is to be overwritten may be overwritten while it is read.
         if free := given.overwritten(values):
@@ -106,16 +109,26 @@ def compiled_for(
 
 
 def _program_for_cpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
+    if why_not := numba_why_not():
+        raise not_usable("numba", why_not)
     try:
-        from .backends.numba_backend import Program
+        with compiling:  # a fork must not leave its child a module that another thread has half imported
+            from .backends.numba_backend import Program
+            from .backends.threads import require_compiler
+        if why_not := numba_why_not():  # it may have been told so by a file that it reads when it is imported
+            raise not_usable("numba", why_not)
+        require_compiler()
+    except NotUsableError:
+        raise
     except Exception as error:  # Numba refuses versions of NumPy and Python in ways of its own
         raise report_broken("numba", error) from error
     return Program(function, name, *call)
 
 
 def _program_for_gpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
-    from .backends.cuda_backend import CudaProgram
-    from .backends.cupy_device import current_device
+    with compiling:
+        from .backends.cuda_backend import CudaProgram
+        from .backends.cupy_device import current_device
 
     return CudaProgram(function, name, *call, device=current_device())
 

@@ -104,7 +104,7 @@ class Given:
         if order is not None:
             arrays = [None if number is None else self.leaves[number] for number in order]
             # An array of the same form may be read-only, or its elements be anywhere.
-            if all(array is None or array.flags.carray for array in arrays):
+            if all(array is None or _is_plain(array) for array in arrays):
                 return Destinations(name, result, arrays)
         destinations = matched(name, library, result, self.tree)
         numbers = {id(leaf): number for number, leaf in enumerate(self.leaves)}
@@ -113,6 +113,11 @@ class Given:
         if len(known) < MOST_KNOWN and len(set(places)) == len(places):  # else two may have been one array
             known[self.form] = order
         return destinations
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether an array can be written, every element in a place of its own, without a closer look."""
+    return bool(array.flags.carray if isinstance(array, numpy.ndarray) else array.flags.c_contiguous)
 
 
 def _match(name: str, found: list[Any], library: str, result: Any, out: Any, path: str) -> None:

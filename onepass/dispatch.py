@@ -7,11 +7,20 @@ import inspect
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
+import array_api_compat
 import numpy
 
 from .backends import chosen_backend, eager, require_arrays_of
 from .backends.forms import form_of_call
-from .backends.libraries import device_of, is_half, library_of
+from .backends.libraries import (
+    device_of,
+    device_to_enter,
+    entered,
+    is_current,
+    is_half,
+    library_of,
+    on_two_devices,
+)
 from .backends.merge import TooManyDimensionsError
 from .backends.registry import NotUsableError
 from .backends.trace import tracing
@@ -37,6 +46,7 @@ class Plan(NamedTuple):
     normalise: bool  # whether arguments came as NumPy scalars, or by name and not by position
     # Of (args, kwargs, leaves, out), where a backend can compile this form.
     compiled: Callable[..., Any] | None
+    device: int | None  # of the arrays, where it has to be the current one for a call
 
 
 def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None = None) -> Function[P, R]:
@@ -66,13 +76,13 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
     def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         normal_args, normal_kwargs = normalised(args, kwargs)
         check(name, *normal_args, **normal_kwargs)
-        library, any_half = _arrays_in(name, signature, normal_args, normal_kwargs)
+        library, first, any_half = _arrays_in(name, signature, normal_args, normal_kwargs)
         run = eager.run_halves_wide if any_half else eager.run
         normalise = _any_numpy_scalar(args, kwargs) or not positional.isdisjoint(kwargs)
         # In the order in which this form's calls will pass them.
         the_args, the_kwargs = (normal_args, normal_kwargs) if normalise else (args, kwargs)
         compiled = compiled_for(library, kernel, name, the_args, the_kwargs, options=True)
-        return Plan(library, COMPILING.get(library, ()), run, normalise, compiled)
+        return Plan(library, COMPILING.get(library, ()), run, normalise, compiled, device_to_enter(first))
 
     @functools.wraps(kernel)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -89,6 +99,9 @@ def dispatched(kernel: Callable[P, R], check: Check, check_values: Check | None 
             # An integer given by name is an option, an axis or an ignored label: it is the value that counts.
             form = form, tuple(value for value in kwargs.values() if type(value) is int)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
+        if plan.device is not None and not is_current(plan.device):
+            with entered(plan.device):
+                return call(*args, **kwargs, **_with_out(out))
         the_args, the_kwargs = normalised(args, kwargs) if plan.normalise else (args, kwargs)
         if check_values is not None:
             check_values(name, *the_args, **the_kwargs)
@@ -109,15 +122,16 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
 
     def make_plan(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan:
         bind(name, signature, args, kwargs)
-        library, _ = _arrays_in(name, signature, args, kwargs)
         # Among scalars only, NumPy's are the arrays.
-        has_array = any(isinstance(leaf, numpy.ndarray) for leaf in leaves((args, kwargs)))
-        normalise = _any_numpy_scalar(args, kwargs) and (has_array or library != "numpy")
+        normalise = _any_numpy_scalar(args, kwargs) and _first_array((args, kwargs)) is not None
         normal_args, normal_kwargs = args, kwargs
         if normalise:
-            normal_args, normal_kwargs = map_leaves(plain_unless_float32, (args, kwargs))
+            normal_args, normal_kwargs = _scalars_beside_arrays((args, kwargs))
+        library, first, _ = _arrays_in(name, signature, normal_args, normal_kwargs)
         compiled = compiled_for(library, function, name, normal_args, normal_kwargs, donate=donate)
-        return Plan(library, COMPILING.get(library, ()), eager.run, normalise, compiled)
+        return Plan(
+            library, COMPILING.get(library, ()), eager.run, normalise, compiled, device_to_enter(first)
+        )
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -127,9 +141,12 @@ def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -
         values: list[Any] = []
         form = form_of_call(args, kwargs, values)
         plan = plans.get(form) or _remember(plans, form, make_plan(args, kwargs))
+        if plan.device is not None and not is_current(plan.device):
+            with entered(plan.device):
+                return call(*args, **kwargs, **_with_out(out))
         the_args, the_kwargs = (args, kwargs)
         if plan.normalise:
-            the_args, the_kwargs = map_leaves(plain_unless_float32, (args, kwargs))
+            the_args, the_kwargs = _scalars_beside_arrays((args, kwargs))
             values = leaves((the_args, the_kwargs))
         result: R = _run(function, name, plans, form, plan, the_args, the_kwargs, values, out)
         return result
@@ -168,6 +185,11 @@ def _run(
     require_arrays_of(backend, plan.library, name)
     result = plan.run(function, args, kwargs)
     return result if out is None else filled(name, plan.library, result, out)
+
+
+def _with_out(out: Any) -> dict[str, Any]:
+    """`out` as it was given by name."""
+    return {} if out is None else {"out": out}
 
 
 def _remember(plans: dict[Hashable, Plan], form: Hashable, plan: Plan) -> Plan:
@@ -213,10 +235,36 @@ def plain_unless_float32(leaf: Any) -> Any:
     return _plain(leaf) if isinstance(leaf, numpy.float64 | numpy.integer | numpy.bool_) else leaf
 
 
+def _first_array(tree: Any) -> Any:
+    """The first array of a tree that is no NumPy scalar; None where there is none."""
+    arrays = (x for x in leaves(tree) if library_of(x) is not None and not isinstance(x, numpy.generic))
+    return next(arrays, None)
+
+
+def _scalars_beside_arrays(tree: Any) -> Any:
+    """The tree with its NumPy scalars as what they are in a user's kernel, beside arrays of any library.
+
+    One whose dtype counts is an array of shape () of that library: `cupy.float32` is NumPy's type, and no
+    other library computes with it in compiled code.
+    """
+    plain, array = map_leaves(plain_unless_float32, tree), _first_array(tree)
+    if library_of(array) == "numpy":
+        return plain
+    namespace, device = array_api_compat.array_namespace(array), device_of(array)
+
+    def beside(leaf: Any) -> Any:
+        if not isinstance(leaf, numpy.generic):
+            return leaf
+        number, dtype = _plain(leaf), getattr(namespace, leaf.dtype.name, None)
+        return number if dtype is None else namespace.asarray(number, dtype=dtype, device=device)
+
+    return map_leaves(beside, plain)
+
+
 def _arrays_in(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[str, bool]:
-    """The one library of all the arrays, on one device, and whether any of them is of half precision."""
+) -> tuple[str, Any, bool]:
+    """The one library of all the arrays, on one device, the first, and whether any is of half precision."""
     library: str | None = None
     first: Any = None
     any_half = False
@@ -228,10 +276,12 @@ def _arrays_in(
             continue
         if library is None:
             library, first = found, leaf
-        elif found != library or (found != "numpy" and device_of(leaf) != device_of(first)):
+        elif found != library or on_two_devices(leaf, first):
             raise _not_together(name, signature, args, kwargs)
+        elif found != "numpy" and device_of(first) is None:
+            first = leaf
         any_half = any_half or is_half(leaf)
-    return library or "numpy", any_half
+    return library or "numpy", first, any_half
 
 
 def _named_arguments(
@@ -267,8 +317,10 @@ def _not_together(
                 f"{name}: {first_path} is {describe(first)} and {path} is {describe(array)}; expected arrays "
                 "of one library. Convert one of them, for example with from_dlpack."
             )
-        if device_of(array) != device_of(first):
+        if on_two_devices(array, first):
             break
+        if device_of(first) is None:
+            first_path, first = path, array
     return ValueError(
         f"{name}: {first_path} is on {device_of(first)} and {path} on {device_of(array)}; expected arrays on "
         "one device. Move one of them first."

@@ -6,10 +6,11 @@ from typing import Any
 
 from .backends.trees import named_leaves
 from .checks import Check
+from .option_ranges import PAIRS, RANGES, check_options
 from .requirements import describe, require_real, require_scalar, require_shape
 
 
-def init(name: str, params: Any, lr: Any = 0.0) -> None:
+def _init(name: str, params: Any, lr: Any = 0.0) -> None:
     """Real arrays, at least one, and numbers."""
     arrays = [(path, leaf) for path, leaf in named_leaves(params, "params") if leaf is not None]
     if not arrays:
@@ -19,21 +20,24 @@ def init(name: str, params: Any, lr: Any = 0.0) -> None:
     _require_settings(name, {"lr": lr})
 
 
-def stateless_step(name: str, params: Any, grads: Any, lr: Any, weight_decay: Any = 0.0) -> None:
-    """Parameters and gradients of one structure, and numbers that are not negative."""
-    init(name, params)
+def _stateless_step(name: str, params: Any, grads: Any, lr: Any, weight_decay: Any = 0.0) -> None:
+    """Parameters and gradients of one structure, and numbers."""
+    _init(name, params)
     _require_like_params(name, "grads", grads, params)
     _require_settings(name, {"lr": lr, "weight_decay": weight_decay})
 
 
-def stateful_step(init_name: str, *trees: str, counts: bool = False) -> Check:
-    """The check of an optimiser whose state comes from `init_name` and holds `trees` like the parameters."""
+def stateful_step(init_name: str, *trees: str, counts: bool = False) -> tuple[Check, Check]:
+    """The checks of an optimiser whose state comes from `init_name` and holds `trees` like the parameters.
+
+    returns: the check of a call's form, and that of its values
+    """
     keys = {"step", *trees} if counts else {*trees}
 
     def check(
         name: str, params: Any, grads: Any, state: Any, *settings: Any, nesterov: bool = False, **named: Any
     ) -> None:
-        init(name, params)
+        _init(name, params)
         _require_like_params(name, "grads", grads, params)
         if not isinstance(state, dict) or state.keys() != keys:
             got = f"a dict of {sorted(state)}" if isinstance(state, dict) else describe(state)
@@ -48,7 +52,14 @@ def stateful_step(init_name: str, *trees: str, counts: bool = False) -> Check:
         # lr, and the momentum of `momentum_step`, may come by position.
         _require_settings(name, {**dict(zip(("lr", "momentum"), settings, strict=False)), **named})
 
-    return check
+    return check, _state_and_options
+
+
+def _state_and_options(name: str, params: Any, grads: Any, state: Any, *args: Any, **kwargs: Any) -> None:
+    """The ranges of a step's options, and of the number of steps where the state has one."""
+    _options_beside_state(name, params, grads, state, *args, **kwargs)
+    if "step" in state:
+        RANGES["state['step']"](name, "state['step']", state["step"])
 
 
 def _require_like_params(name: str, argument: str, tree: Any, params: Any) -> None:
@@ -81,10 +92,17 @@ def _described(tree: Any) -> str:
 
 
 def _require_settings(name: str, settings: dict[str, Any]) -> None:
-    """Numbers, and pairs of numbers, that are not negative."""
+    """Numbers, or pairs of numbers where the option is a pair."""
     for argument, setting in settings.items():
-        values = setting if isinstance(setting, tuple | list) else (setting,)
+        values = [setting]
+        if argument in PAIRS:
+            if not isinstance(setting, tuple | list) or len(setting) != 2:
+                raise TypeError(f"{name}: {argument} is {_described(setting)}; expected two numbers.")
+            values = list(setting)
         for value in values:
             require_scalar(name, argument, value)
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{name}: {argument} is {setting}; expected no negative number.")
+
+
+_options_beside_state = check_options(lr=3, momentum=4)
+init = (_init, check_options(lr=1))
+stateless_step = (_stateless_step, check_options(lr=2, weight_decay=3))

@@ -183,6 +183,58 @@ Word exchange(Wait kind, unsigned mask, Word value, int bytes, int source, int w
     return own.value;
 }
 
+// As a device's mbarrier: a phase ends when its arrival has come and all bytes it expects have.
+struct Mailbox {
+    int bytes;
+    short arrivals, phase;
+};
+
+Mailbox* mailbox_at(void* address) {
+    auto mailbox = static_cast<Mailbox*>(address);
+    aligned(address, sizeof(Mailbox));
+    if (mailbox->arrivals < 0 || mailbox->arrivals > 1) fail("a mailbox that has not been opened");
+    return mailbox;
+}
+
+void end_phase(Mailbox* mailbox) {
+    if (mailbox->arrivals || mailbox->bytes) return;
+    mailbox->arrivals = 1;
+    mailbox->phase ^= 1;
+    for (unsigned i = 0; i < count; i++) {
+        if (fibers[i].wait == Wait::mailbox && fibers[i].mailbox == mailbox) fibers[i].wait = Wait::nowhere;
+    }
+}
+
+void open_mailbox(void* address) { *static_cast<Mailbox*>(address) = Mailbox{0, 1, 0}; }
+
+void expect(void* address, int bytes) {
+    Mailbox* mailbox = mailbox_at(address);
+    if (!mailbox->arrivals) fail("mailbox_expect twice in one phase");
+    mailbox->bytes += bytes;
+    mailbox->arrivals = 0;
+    end_phase(mailbox);
+}
+
+void send(void* own_slot, Word value, void* own_mailbox, unsigned rank) {
+    const bool read_before = fibers[current].reads_cluster;
+    auto slot = const_cast<void*>(in_cluster(own_slot, sizeof value, rank));
+    auto mailbox = mailbox_at(const_cast<void*>(in_cluster(own_mailbox, sizeof(Mailbox), rank)));
+    fibers[current].reads_cluster = read_before;
+    memcpy(slot, &value, sizeof value);
+    mailbox->bytes -= int(sizeof value);
+    end_phase(mailbox);
+}
+
+void wait_for(void* address, unsigned parity) {
+    Mailbox* mailbox = mailbox_at(address);
+    Fiber& own = fibers[current];
+    if (unsigned(mailbox->phase) != parity) return;
+    own.wait = Wait::mailbox;
+    own.mask = 0;
+    own.mailbox = mailbox;
+    yield();
+}
+
 const void* in_cluster(const void* own_shared_address, int bytes, unsigned rank) {
     Fiber& own = fibers[current];
     auto address = static_cast<const unsigned char*>(own_shared_address);

@@ -19,7 +19,7 @@
 namespace cuda_on_host {
 using Word = unsigned long long;
 struct Index { unsigned x, y, z; };
-enum class Wait { nowhere, syncthreads, cluster_sync, syncwarp, shfl, shfl_xor, shfl_down, exited };
+enum class Wait { nowhere, syncthreads, cluster_sync, mailbox, syncwarp, shfl, shfl_xor, shfl_down, exited };
 
 // Of the thread that runs; the runtime sets them whenever it switches.
 extern Index threadIdx, blockIdx, blockDim, gridDim;
@@ -30,6 +30,10 @@ void cluster_barrier();
 // Waits for all lanes of the mask, gives what `source` (a lane, a lane mask or a distance) says.
 Word exchange(Wait kind, unsigned mask, Word value, int bytes, int source, int width);
 const void* in_cluster(const void* own_shared_address, int bytes, unsigned rank);
+void open_mailbox(void* mailbox);
+void expect(void* mailbox, int bytes);
+void send(void* own_slot, Word value, void* own_mailbox, unsigned rank);
+void wait_for(void* mailbox, unsigned parity);
 unsigned rank_in_cluster();
 unsigned blocks_in_cluster();
 void aligned(const void* address, int bytes);
@@ -98,6 +102,15 @@ template <class T> inline T cluster_load(const T* own_shared_address, unsigned r
     __builtin_memcpy(&value, cuda_on_host::in_cluster(own_shared_address, sizeof value, rank), sizeof value);
     return value;
 }
+// A mailbox counts what has been sent to a block: a phase is over when all bytes that were expected are there.
+inline void mailbox_open(cuda_on_host::Word* mailbox) { cuda_on_host::open_mailbox(mailbox); }
+inline void mailbox_expect(cuda_on_host::Word* mailbox, int bytes) { cuda_on_host::expect(mailbox, bytes); }
+template <class T> inline void mailbox_send(T* own, T value, cuda_on_host::Word* mailbox, unsigned rank) {
+    cuda_on_host::Word word = 0;
+    __builtin_memcpy(&word, &value, sizeof value);
+    cuda_on_host::send(own, word, mailbox, rank);
+}
+inline void mailbox_wait(cuda_on_host::Word* mailbox, unsigned parity) { cuda_on_host::wait_for(mailbox, parity); }
 inline void check_aligned(const void* address, int bytes) { cuda_on_host::aligned(address, bytes); }
 
 template <class T> inline T __ldg(const T* address) { return *address; }

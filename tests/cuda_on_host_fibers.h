@@ -69,6 +69,7 @@ struct Fiber {
     unsigned thread, rank, mask;
     int bytes, width, source;
     Word value;
+    const void* mailbox;  // that it waits for
 };
 struct Block {
     unsigned at_barrier, alive;
@@ -97,7 +98,7 @@ volatile bool inside;  // a fiber runs
 Context outside;
 
 const char* name_of(Wait wait) {
-    static const char* const names[] = {"running", "__syncthreads", "cluster_sync", "__syncwarp",
+    static const char* const names[] = {"running", "__syncthreads", "cluster_sync", "mailbox_wait", "__syncwarp",
         "__shfl_sync", "__shfl_xor_sync", "__shfl_down_sync", "exited"};
     return names[int(wait)];
 }

@@ -109,7 +109,7 @@ def emitted(call: Call, capability: int, form: Form | None = None, *, aligned: b
     donated = donated_leaves(function, call.args, kwargs, call.donate)
     numbers = _numbers(call)
     lowered = lower(function, function.__name__, call.args, kwargs, donated, numbers, takes_halves=True)
-    return stages_of(form)(lowered.plan, capability=capability, processors=132, aligned=aligned)
+    return stages_of(form)(lowered.plan, capability=capability, processors=132, clusters=15, aligned=aligned)
 
 
 def _numbers(call: Call) -> frozenset[int]:

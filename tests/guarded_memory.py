@@ -30,12 +30,18 @@ _alive: weakref.WeakSet[_Memory] = weakref.WeakSet()
 
 
 def guarded(
-    shape: int | tuple[int, ...], dtype: Any, alignment_offset: int = 0, *, fence: bool = False
+    shape: int | tuple[int, ...],
+    dtype: Any,
+    alignment_offset: int = 0,
+    *,
+    fence: bool = False,
+    guard: Any = None,
 ) -> np.ndarray[Any, Any]:
     """A new array, all bytes 0xFF, between guards that read as NaN and that `broken_guards` watches.
 
     Its address is a multiple of 16 but not of 32, plus `alignment_offset`. With `fence` it is a multiple of
     16 plus `alignment_offset`, and the array ends less than 16 bytes before memory that cannot be read.
+    The guards repeat a NaN of the dtype `guard`; of the array's own without it.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if fence:
@@ -50,7 +56,7 @@ def guarded(
     # Unlike a slice, this keeps its address where it has no elements.
     array: np.ndarray[Any, Any] = np.ndarray(shape, dtype, memory, begin)
     memory.address = array.ctypes.data - begin
-    memory.unit = _unit(np.dtype(dtype).itemsize, next(_serials))
+    memory.unit = _unit(np.dtype(guard or dtype).itemsize, next(_serials))
     memory[:begin] = _guard(memory, 0, begin)
     memory[begin : begin + size] = b"\xff" * size
     memory[begin + size : limit] = _guard(memory, begin + size, limit)

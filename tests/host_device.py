@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import ctypes
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,13 @@ class HostDevice:
     aligned:  whether vectors of 16 bytes can be loaded from its arrays
     """
 
+    product_bytes = 1000
+
     def __init__(
         self, capability: int = 90, processors: int = 3, schedule: str = "forward", aligned: bool = True
     ) -> None:
         self.capability, self.processors = capability, processors
+        self.clusters = processors // 2  # of one processor none: a single cluster takes all rows
         self.schedule, self.aligned = schedule, aligned
         self.launches: list[tuple[str, Launch]] = []
         self.sources: list[str] = []
@@ -58,10 +62,26 @@ class HostDevice:
         return int(array.ctypes.data)
 
     def product(
-        self, a: Any, b: Any, out: Any, *, transpose_a: bool, transpose_b: bool, accumulate: bool
+        self,
+        a: Any,
+        b: Any,
+        out: Any,
+        *,
+        transpose_a: bool,
+        transpose_b: bool,
+        accumulate: bool,
+        workspace: int,
     ) -> None:
+        # Whatever else lies there is lost, as it would be to cuBLAS.
+        ctypes.memset(workspace, 0xFF, self.product_bytes)
         made = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
         out[...] = out + made if accumulate else made
+
+    def precision(self) -> Hashable:
+        return None
+
+    def is_capturing(self) -> bool:
+        return False
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         return None

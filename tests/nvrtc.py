@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from onepass.backends.cupy_modules import OPTIONS
+
 # Turing, Ampere, Hopper and Blackwell: the generations that emitted programs have to compile for.
 ARCHITECTURES = (75, 80, 90, 100)
 
@@ -63,7 +65,7 @@ def compile_for(source: str, architecture: int, options: Sequence[str] = ()) -> 
     nvrtc = _nvrtc()
     program = _checked(nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], []))
     try:
-        every = [f"-arch=sm_{architecture}", "-std=c++17", "-default-device", "--ptxas-options=-v", *options]
+        every = [f"-arch=sm_{architecture}", *OPTIONS, "--ptxas-options=-v", *options]
         (status,) = nvrtc.nvrtcCompileProgram(program, len(every), [option.encode() for option in every])
         log = _text(program, "ProgramLog").rstrip(b"\0").decode()
         if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:

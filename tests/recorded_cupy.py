@@ -175,13 +175,23 @@ class Cublas:
         self.status = 0
         self.precisions: list[int] = []
         self.streams: list[int] = []
+        self.workspace: tuple[int, int] | None = None
         # Functions, since the arguments' types are set on them.
+        self.cublasSetWorkspace_v2 = lambda handle, address, size: self._set_workspace(handle, address, size)
         self.cublasSetStream_v2 = lambda handle, stream: self._set_stream(handle, stream)
         self.cublasGemmEx_64 = lambda *arguments: self._multiply(*arguments)
 
     def _set_stream(self, handle: int, stream: int) -> int:
         assert handle == self.recorder.handle
         self.streams.append(stream)
+        self.workspace = None
+        return 0
+
+    def _set_workspace(self, handle: int, address: int, size: int) -> int:
+        assert handle == self.recorder.handle
+        if address % 256:
+            return 7
+        self.workspace = address, size
         return 0
 
     def _multiply(self, handle: int, of_a: int, of_b: int, m: int, n: int, k: int, *rest: int) -> int:
@@ -202,7 +212,8 @@ class Cublas:
         self.precisions.append(precision)
         stream = self.recorder.all_streams[self.streams[-1]]
         if stream.recorded is not None:
-            stream.recorded.append("product")
+            # What cuBLAS is not given, it asks for.
+            stream.recorded += ["product"] if self.workspace else ["memory", "product", "memory"]
         return self.status
 
 

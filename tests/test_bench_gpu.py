@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from bench_stand_ins import HEAD, LOSS, ROOT, STEP, Peer, run_of
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-pytest.importorskip("tqdm", reason="the extra `examples` is not installed")
-
-from bench import gpu, peers, table  # noqa: E402
-from bench.worker import Session  # noqa: E402
-from bench.workloads import WORKLOADS, Workload, make_data  # noqa: E402
-
-STEP = Workload("step", "training step", (8, 5, 4, 3))
-LOSS = Workload("loss", "cross-entropy", (8, 3))
-HEAD = Workload("head", "linear head", (8, 5, 30))
+from bench import gpu, peers, table
+from bench.worker import Session
+from bench.workloads import WORKLOADS, Workload, make_data
 
 
 def test_the_two_tables_have_peers_of_their_own() -> None:
@@ -30,8 +23,11 @@ def test_the_two_tables_have_peers_of_their_own() -> None:
     assert on_cpu[0] == "numpy_seeds"
     assert not [name for name in on_cpu if name.endswith("_gpu")]
     assert on_gpu[:2] == ["torch_eager_gpu", "onepass_cupy"]
-    assert on_gpu[-2:] == ["floor_copy_gpu", "floor_products_gpu"]
-    assert {"torch_compile_gpu", "jax_jit_gpu"} < {*on_gpu}
+    assert on_gpu[2:5] == ["jax_jit_gpu", "liger_gpu", "torch_compile_gpu"]
+    assert on_gpu[-3:] == ["floor_copy_gpu", "floor_products_gpu", "floor_products_tf32_gpu"]
+    in_tf32 = [name.replace("_tf32_gpu", "") for name in on_gpu[5:-3]]
+    assert in_tf32 == ["onepass_cupy", "jax_jit", "torch_compile", "torch_eager"]
+    assert [peers.is_tf32(name) for name in on_gpu] == [False] * 5 + [True] * 4 + [False, False, True]
     assert set(on_cpu) & set(on_gpu) == {"onepass_cupy"}
 
 
@@ -68,50 +64,6 @@ def test_steps_find_their_parameters_in_the_caches_and_nothing_else_does() -> No
     assert [gpu.is_cold(workload) for workload in (STEP, LOSS, HEAD)] == [False, True, True]
 
 
-class Peer(types.SimpleNamespace):
-    """A peer whose results are promised, with a device's memory and clock."""
-
-    TITLE, COPIES_OF_LOGITS = "promises", 0.0
-
-    def __init__(self, missing: str = "") -> None:
-        super().__init__(__name__="bench.peers.promises", memory=self, said=missing, timed=[])
-        self.computed = True
-
-    def version(self) -> str:
-        return "1"
-
-    def missing(self) -> str:
-        return self.said
-
-    def device(self) -> str:
-        assert not self.said, "asked for a device that is not there"
-        return "a GPU"
-
-    def prepare(self, workload: Workload, data: Any) -> Callable[[], Any]:
-        def call() -> Any:
-            self.computed = False
-            return np.ones(3), np.ones((2, 2))
-
-        return call
-
-    def wait(self) -> None:
-        self.computed = True
-
-    def time_calls(self, call: Any, count: int, workload: Workload) -> float:
-        self.timed.append((count, workload))
-        return 0.5 * count
-
-    def resident(self) -> int:
-        return 100
-
-    def start_peak(self) -> None:
-        pass
-
-    def peak(self) -> int:
-        assert self.computed, "measured before the device had done the work"
-        return 700
-
-
 def test_a_peer_says_what_it_runs_on_and_is_not_asked_where_it_cannot() -> None:
     assert Session(Peer()).hello()["device"] == "a GPU"
     assert Session(Peer("finds no GPU")).hello()["device"] == ""
@@ -135,32 +87,12 @@ def test_a_worker_waits_for_promises_and_counts_the_device_s_memory(
     assert peer.timed[-1] == (4, WORKLOADS[index].smoke())
 
 
-def entry(title: str, *samples: float, memory: int | None = None) -> dict[str, Any]:
-    times = {"samples": list(samples), "page_faults": [0.0], "first_call": 1.0, "error": 0.0}
-    return {"title": title, "version": "", "memory": memory, "left_out": "", "wrong": False, **times}
-
-
-def run_of(**options: Any) -> dict[str, Any]:
-    workload = {
-        "name": "loss 8",
-        "operations": 8e6,
-        "least_bytes": 3e9,
-        "peers": {
-            "torch_eager_gpu": entry("PyTorch eager", 0.004, 0.004, memory=2 << 30),
-            "onepass_cupy": entry("onepass cupy", 0.002, 0.002, memory=10**8),
-            "floor_copy_gpu": entry("copy", 0.001, 0.001),
-            "floor_products_gpu": entry("products", 0.0005, 0.0005),
-        },
-    }
-    return {"machine": {"GPU": "a GPU"}, "missing": {"JAX jit": "no GPU"}, "workloads": [workload], **options}
-
-
 def test_the_table_has_ratios_to_pytorch_and_the_rate_of_the_copy() -> None:
     text = table.markdown(run_of(gpu=True))
     assert "- GPU: a GPU" in text
     assert "in brackets the ratio to PyTorch eager" in text
-    assert "| workload | PyTorch eager | onepass cupy | floor | rate of the copy |" in text
-    assert "| loss 8 | 4 ms (1.00) | **2 ms** (0.50) | 1 ms copy | 3000 GB/s |" in text
+    assert "| workload | PyTorch eager | onepass cupy | floor | TF32 floor | rate of the copy |" in text
+    assert "| loss 8 | 4 ms (1.00) | **2 ms** (0.50) | 1 ms copy |  | 3000 GB/s |" in text
     assert "| loss 8 | 4.0 | 2.0 |" in text
     assert "| loss 8 | 2.15 GB | 100 MB |" in text
     assert "- JAX jit: no GPU" in text
@@ -254,3 +186,24 @@ def test_the_products_on_a_gpu_are_the_workload_s(monkeypatch: pytest.MonkeyPatc
     }
     assert shapes == [expected[product](d, k) for product, d, k in STEP.products]
     assert gpu_torch.products_of(LOSS) is None
+
+
+def test_the_driver_and_a_worker_do_without_tqdm_and_threadpoolctl(tmp_path: Path) -> None:
+    """A machine with a GPU may have nothing but the libraries that are measured."""
+    for name in ("tqdm", "threadpoolctl", "matplotlib"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not here')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    options = ["--only", "cross-entropy 300", "--peers", "onepass_numpy", "--sweeps", "2", "--seconds", "0.1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *options, "--output", str(tmp_path / "out")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| cross-entropy 300" in done.stdout
+    assert "- NumPy's BLAS: unknown to threadpoolctl" in done.stdout
+    assert "no plots: matplotlib is not here" in done.stdout
+    assert "cross-entropy 300" in done.stderr

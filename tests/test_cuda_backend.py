@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import host_cuda
@@ -12,70 +10,15 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 from host_device import HostDevice
-from onepass.backends.cuda_backend import MOST_GRAPHS, CudaProgram
+from onepass.backends.cuda_backend import CudaProgram
 from onepass.backends.cuda_stages import ROWS_OF_BLOCK, Stages
 from onepass.backends.trees import leaves
+from pooled_device import PooledDevice
 
 import onepass as op
 from onepass import kernels
 
 pytestmark = pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
-
-
-class PooledDevice(HostDevice):
-    """Gives freed memory out again, as CuPy's pool does, and records launches for a graph."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.pool: dict[tuple[Any, ...], list[Any]] = {}
-        self.replays = 0
-        self.recording: list[Callable[[], None]] | None = None
-        self.can_record = True
-
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        assert self.recording is None, "memory was asked for while a graph is recorded"
-        made = self.pool.setdefault((shape, str(dtype)), [])
-        for array in made:
-            # Nobody but the pool and this loop has it.
-            if _references(array) <= 0:
-                array.reshape(-1).view(np.uint8)[...] = 0xFF
-                return array
-        made.append(super().empty(shape, dtype))
-        return made[-1]
-
-    def plain(self, array: Any, dtype: str) -> Any:
-        return array if array.flags.carray and array.dtype == dtype else super().plain(array, dtype)
-
-    def launch(self, kernel: Any, launch: Any, arguments: Any) -> None:
-        if self.recording is not None:
-            self.recording.append(lambda: HostDevice.launch(self, kernel, launch, list(arguments)))
-        else:
-            super().launch(kernel, launch, arguments)
-
-    def product(self, a: Any, b: Any, out: Any, **options: Any) -> None:
-        if self.recording is not None:
-            self.recording.append(lambda: HostDevice.product(self, a, b, out, **options))
-        else:
-            super().product(a, b, out, **options)
-
-    def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
-        if not self.can_record:
-            return None
-        self.recording = launches = []
-        run()
-        self.recording = None
-
-        def replay() -> None:
-            self.replays += 1
-            for launch in launches:
-                launch()
-
-        return replay
-
-
-def _references(array: Any) -> int:
-    """How many hold the array or a view of it, beside the pool, the loop, and this function and its call."""
-    return sys.getrefcount(array) - 4
 
 
 def train_step(params: Any, x: Any, labels: Any, lr: float) -> Any:
@@ -107,29 +50,6 @@ def test_a_training_loop_is_recorded_once_and_replayed_with_every_rate() -> None
     assert device.replays >= 2
     # The scalar is set outside of the graph, or the rate would have stayed what it was.
     assert [name for name, _ in device.launches].count("begin") == 5
-
-
-def test_new_addresses_are_not_those_of_a_graph() -> None:
-    random = np.random.default_rng(1)
-    device = PooledDevice()
-    x = random.normal(size=(4, 8))
-    program = CudaProgram(kernels.softmax, "softmax", (x,), {}, device=device)
-    for _ in range(2 * MOST_GRAPHS):
-        x = random.normal(size=(4, 8))
-        for _ in range(3):
-            got = program([x])
-            np.testing.assert_allclose(got, kernels.softmax(x), rtol=1e-13)
-            del got
-
-
-def test_what_cannot_be_recorded_is_run() -> None:
-    device = PooledDevice()
-    device.can_record = False
-    x = np.random.default_rng(2).normal(size=(4, 8))
-    program = CudaProgram(kernels.softmax, "softmax", (x,), {}, device=device)
-    for _ in range(4):
-        np.testing.assert_allclose(program([x]), kernels.softmax(x), rtol=1e-13)
-    assert device.replays == 0
 
 
 def test_alignment_is_looked_at_in_every_call() -> None:
@@ -203,14 +123,3 @@ def test_arrays_of_two_libraries_are_an_error() -> None:
 
     with pytest.raises(TypeError, match="program: got arrays of array_api_strict and numpy"):
         CudaProgram(program, "program", (x, other), {}, device=HostDevice())
-
-
-def test_halves_with_products_are_never_recorded() -> None:
-    device = PooledDevice()
-    x, weight = np.ones((4, 3), np.float16), np.ones((3, 2), np.float16)
-    program = CudaProgram(kernels.linear, "linear", (x, weight), {}, device=device)
-    for _ in range(3):
-        out = program([x, weight])
-        assert out.dtype == np.float16
-        np.testing.assert_array_equal(out, np.full((4, 2), 3))
-    assert device.replays == 0

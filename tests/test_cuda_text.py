@@ -79,13 +79,14 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_no_index_has_32_bits_that_may_need_more(form: str) -> None:
-    short = {"lane", "item", "v", "other"}
+    short = {"lane", "item", "v", "other", "turns"}  # the last begins anew every 64 turns
     for call in (cross_entropy(1 << 33), mlp(1 << 33), Call(op.relu, (array("float64", 1 << 20, 1 << 13),))):
         stages = emitted(call, 90, FORMS[form])
         for kernel in stages.kernels():
             found = set(re.findall(r"\b(?:int|unsigned) (\w+)\b", kernel.text))
             if "constexpr int ITEMS" in kernel.text:  # a row in registers is not that long
                 found -= {"column", "column0"}
+                found = {name for name in found if not re.fullmatch(r"v\d+_(column|place)", name)}
             sizes = {"GROUP", "ITEMS", "VECTOR", "CLUSTER", "ROWS", "LANES"}
             assert found - short - sizes == set(), kernel.name
             # Every number that the host passes is one of 64 bits, or a double.
@@ -109,8 +110,8 @@ def test_rows_beyond_the_reach_of_32_bits(form: str) -> None:
     before = row0 * columns * x.itemsize
     words = {"row0": row0, "rows": rows, "first": 1, "n0": row0 + rows, "n1": columns}
     words |= {"x0": x.ctypes.data - before, "r0": out.ctypes.data - before}
-    threads = int(kernel.text.split("__launch_bounds__(")[1].split(")")[0])
+    threads = int(kernel.text.split("__launch_bounds__(")[1].split(")")[0].split(",")[0])
     given = [words[parameter] for parameter in kernel.parameters]
-    module.launch(kernel.name, 2, threads, given, shared=2 * 8 * (threads // 32 + 1))
+    module.launch(kernel.name, 2, threads, given, shared=2 * 8 * (threads // 32))
     exp = np.exp(x - x.max(axis=1, keepdims=True))
     np.testing.assert_allclose(out, exp / exp.sum(axis=1, keepdims=True), rtol=1e-5)

@@ -73,6 +73,13 @@ def test_subnormal_numbers_are_kept(nvrtc: Any) -> None:
     assert ".ftz" not in text
 
 
+def test_a_product_and_a_sum_are_rounded_each(nvrtc: Any) -> None:
+    text = cupy_modules._compile(nvrtc, SOURCE.replace("*=", "+= 3.0f *"), 999).decode()
+    assert "mul" in text
+    assert "add" in text
+    assert "fma" not in text
+
+
 def test_finds_the_library_that_cupy_multiplies_with(cupy: Any) -> None:
     try:
         cublas = cupy.cuda.cublas
@@ -83,4 +90,4 @@ def test_finds_the_library_that_cupy_multiplies_with(cupy: Any) -> None:
     assert [cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_COMPUTE_64F_PEDANTIC] == [68, 71]
     # Without a driver there is no handle, and the library itself says so; CuPy's wrapper looks for a driver.
     with pytest.raises(cublas.CUBLASError, match="CUBLAS_STATUS_NOT_INITIALIZED"):
-        cupy_products._gemm(cupy)(0, 0, *range(18))
+        cupy_products._gemm(cupy)(0, 0, (0, 0), *range(18))

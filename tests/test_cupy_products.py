@@ -11,6 +11,8 @@ import pytest
 from onepass.backends import cupy_device
 from recorded_cupy import Array, Recorder, installed
 
+SPACE = 0x7F00_0000_0000  # an address that nothing here looks at
+
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorder:
@@ -44,7 +46,15 @@ def test_products(
         if not accumulate:
             out[...] = numpy.nan
         recorder.cublas.precisions.clear()
-        device.product(a, b, out, transpose_a=transpose_a, transpose_b=transpose_b, accumulate=accumulate)
+        device.product(
+            a,
+            b,
+            out,
+            transpose_a=transpose_a,
+            transpose_b=transpose_b,
+            accumulate=accumulate,
+            workspace=SPACE,
+        )
         expected = before + (a.T if transpose_a else a) @ (b.T if transpose_b else b)
         numpy.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
         memory = out
@@ -58,7 +68,7 @@ def test_products(
 def _multiply(recorder: Recorder, dtype: str) -> None:
     a, out = _matrix(2, 2, dtype, 1), _matrix(2, 2, dtype, 2)
     device = cupy_device.current_device()
-    device.product(a, a, out, transpose_a=False, transpose_b=True, accumulate=False)
+    device.product(a, a, out, transpose_a=False, transpose_b=True, accumulate=False, workspace=SPACE)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +94,32 @@ def test_a_failing_product_is_an_error(recorder: Recorder) -> None:
     recorder.cublas.status = 13
     with pytest.raises(RuntimeError, match="13"):
         _multiply(recorder, "float32")
+
+
+def test_every_product_has_its_workspace_whoever_else_uses_the_handle(recorder: Recorder) -> None:
+    sizes = {}
+    for recorder.device, recorder.capability in enumerate(("75", "89", "90", "100")):
+        for _ in range(2):
+            _multiply(recorder, "float32")
+            assert recorder.cublas.workspace is not None
+            address, sizes[recorder.capability] = recorder.cublas.workspace
+            assert address == SPACE
+            recorder.cublas.cublasSetStream_v2(recorder.handle, 0)  # as CuPy's own products do
+    assert sizes == {"75": 4 << 20, "89": 4 << 20, "90": 32 << 20, "100": 32 << 20}
+
+
+def test_a_workspace_that_is_refused_is_an_error(recorder: Recorder) -> None:
+    a = _matrix(2, 2, "float32", 1)
+    with pytest.raises(RuntimeError, match="7"):
+        cupy_device.current_device().product(
+            a, a, a.copy(), transpose_a=False, transpose_b=False, accumulate=False, workspace=SPACE + 8
+        )
+
+
+def test_the_precision_is_that_of_cupy_for_both_dtypes(recorder: Recorder) -> None:
+    device = cupy_device.current_device()
+    before = device.precision()
+    recorder.compute_type = 7
+    assert device.precision() != before
+    recorder.compute_type = 1
+    assert device.precision() == before

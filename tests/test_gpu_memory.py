@@ -51,6 +51,19 @@ def test_out_is_written(cupy: Any) -> None:
         assert bits(cupy, result) == expected
 
 
+def test_out_takes_no_memory(cupy: Any) -> None:
+    logits, labels = cupy.ones((4096, 8192), "float32"), cupy.zeros(4096, int)
+    loss, taken = op.softmax_cross_entropy_with_grad(logits, labels)
+    pool = cupy.cuda.MemoryPool()
+    with cupy.cuda.using_allocator(pool.malloc):
+        for _ in range(4):
+            result = op.softmax_cross_entropy_with_grad(logits, labels, out=(loss, taken))
+            assert [result[0] is loss, result[1] is taken] == [True, True]
+            op.relu(taken, out=taken)
+        assert pool.total_bytes() < taken.nbytes / 16, "memory was taken, although all of it was given"
+    np.testing.assert_allclose(float(loss), np.log(8192), rtol=1e-5)
+
+
 def test_memory_stays_flat(cupy: Any) -> None:
     pool = cupy.get_default_memory_pool()
     params, x, labels = to_gpu(cupy, network(), "float32")

@@ -63,6 +63,30 @@ extern "C" __global__ void whole_cluster(const long long* x, long long* r) {
     r[place] = sum * 10 + cluster_rank();
     cluster_sync();
 }
+// The same by mail: what the other block holds, in a slot of eight bytes.
+__device__ unsigned long long* box() { return reinterpret_cast<unsigned long long*>(shared_bytes); }
+__device__ double* slot(int place) { return reinterpret_cast<double*>(shared_bytes) + place; }
+__device__ void lost_mail() {
+    if (!threadIdx.x) mailbox_open(box());
+    cluster_sync();
+    if (!threadIdx.x) mailbox_expect(box(), 16);
+    if (threadIdx.x == 5 && cluster_rank()) mailbox_send(slot(1), 1.0, box(), 0);
+    mailbox_wait(box(), 0);
+}
+extern "C" __global__ void by_mail(const double* x, double* r) {
+    if (threadIdx.x < 2) mailbox_open(box() + threadIdx.x);
+    cluster_sync();
+    for (int turn = 0; turn < 6; ++turn) {
+        const int half = turn % 2;
+        if (threadIdx.x == 0) {
+            mailbox_expect(box() + half, 8);
+            mailbox_send(slot(2 + half), turn + x[blockIdx.x], box() + half, 1 - cluster_rank());
+        }
+        mailbox_wait(box() + half, turn / 2 % 2);
+        r[(blockIdx.x * 6 + turn) * blockDim.x + threadIdx.x] = *slot(2 + half);
+        __syncthreads();
+    }
+}
 """
 # name, what each thread does (64 of them, clusters of 2 for names with cluster), the error
 WRONG = {
@@ -116,6 +140,19 @@ WRONG = {
         "cluster_sync(); cluster_load(shared_bytes, 0);",
         r"block 1, .*after the last cluster_sync|has exited",
     ),
+    "cluster_no_mailbox": (
+        "cluster_sync(); mailbox_expect(box(), 8);",
+        r"a mailbox that has not been opened",
+    ),
+    "cluster_expects_twice": (
+        "mailbox_open(box()); cluster_sync(); mailbox_expect(box(), 8); mailbox_expect(box(), 8);",
+        r"mailbox_expect twice in one phase",
+    ),
+    "cluster_no_mail": ("lost_mail();", r"divergent mailbox_wait"),
+    "cluster_mail_at_once": (
+        "mailbox_send(slot(1), 1.0, box(), 1 - cluster_rank());",
+        r"before the first cluster_sync|has exited",
+    ),
     "cluster_absent": ("cluster_sync(); cluster_load(shared_bytes, 2);", r"from block 2 of a cluster of 2"),
     "cluster_address": (
         "cluster_sync(); cluster_load(shared_bytes + 256, 0);",
@@ -129,6 +166,14 @@ def module() -> HostModule:
     wrong = (f'extern "C" __global__ void {name}() {{ {body} }}\n' for name, (body, _) in WRONG.items())
     names = [part.split("(")[0] for part in SOURCE.split('extern "C" __global__ void ')[1:]]
     return HostModule(SOURCE + "".join(wrong), [*names, *WRONG])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_blocks_of_a_cluster_get_what_the_other_sends(module: HostModule, schedule: str) -> None:
+    x, got = np.array([1.0, 20.0]), np.zeros((2, 6, 64))
+    module.launch("by_mail", 2, 64, [x, got], shared=32, cluster=2, schedule=schedule)
+    expected = x[::-1, None, None] + np.arange(6.0)[:, None]
+    np.testing.assert_array_equal(got, np.broadcast_to(expected, got.shape))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

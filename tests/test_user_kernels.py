@@ -89,6 +89,44 @@ def test_a_numpy_scalar_promotes_nothing() -> None:
     assert params[0][0].dtype == np.float32
 
 
+@op.kernel
+def scaled_by(values: Any, factor: Any) -> Any:
+    return values * factor
+
+
+@pytest.mark.parametrize("scalar", [np.float32(0.1), np.float64(0.1), np.float32(3), np.float64(-0.1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_numpy_scalar_beside_arrays_of_another_library(dtype: str, scalar: Any) -> None:
+    strict = pytest.importorskip("array_api_strict")
+    values = x.astype(dtype)
+    got = scaled_by(strict.asarray(values), scalar)
+    assert isinstance(got, type(strict.asarray(values)))
+    assert got.dtype == getattr(strict, dtype)
+    number = float(scalar) if isinstance(scalar, np.float64) else scalar
+    np.testing.assert_array_equal(np.asarray(got), values * number)
+    with pytest.raises(TypeError, match=r"values is an array_api_strict .* and factor is a numpy"):
+        scaled_by(strict.asarray(values), np.asarray(scalar))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("backend", ["auto", "numpy"])
+def test_a_float32_number_in_a_kernels_text_counts(backend: str, dtype: str) -> None:
+    tenth = np.float32(0.1)
+
+    @op.kernel
+    def kernel(values: Any) -> Any:
+        xp = array_namespace(values)
+        return values * tenth, xp.where(values > 0, values, np.float32(3)), xp.sum(values, axis=1) + tenth
+
+    values = x.astype(dtype)
+    with op.use_backend(backend):
+        got = kernel(values)
+    expected = values * tenth, np.where(values > 0, values, np.float32(3)), values.sum(axis=1) + tenth
+    for mine, theirs in zip(got, expected, strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -18,8 +18,8 @@ wait = gpu_torch.wait
 time_calls = gpu_torch.time_calls
 
 
-def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
-    call = gpu_torch.products_of(workload)
+def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "highest") -> Callable[[], Any]:
+    call = gpu_torch.products_of(workload, precision)
     if call is None:
         raise OtherWorkError("it has no products")
     # Small products take less time than their launches, which a graph does without.

@@ -45,7 +45,8 @@ def missing() -> str:
         jax.devices()
     except Exception as error:  # in whatever way its plugin fails, if there is one
         why = str(error).partition("\n")[0]
-        return f"JAX finds no GPU; pip install 'jax[cuda12]'{f' ({why})' if why else ''}"
+        install = "pip install 'jax[cuda12]' or 'jax[cuda13]'"
+        return f"JAX finds no GPU; {install}{f' ({why})' if why else ''}"
     return ""
 
 
@@ -60,10 +61,10 @@ _until_ready: Any = jax.block_until_ready  # not annotated in JAX
 _newest: Any = None
 
 
-def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
+def prepare(workload: Workload, data: Data, precision: str = "highest") -> Callable[[], Any]:
+    """precision: of products of float32; by itself JAX would take TF32 on a GPU"""
     config: Any = jax.config
-    # It would take TF32 by itself, which nobody else does.
-    config.update("jax_default_matmul_precision", "highest")
+    config.update("jax_default_matmul_precision", precision)
     return jax_jit.prepare(workload, data, computed=_promised)
 
 

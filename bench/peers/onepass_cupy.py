@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from . import onepass_numpy
 
 TITLE = "onepass cupy"
 COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+
+# CuPy's own switch, which it reads at its first product: float32 whatever the environment says.
+os.environ["CUPY_TF32"] = "0"
 
 version = onepass_numpy.version
 wait = gpu.wait

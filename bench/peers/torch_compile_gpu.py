@@ -18,15 +18,15 @@ TITLE = "torch.compile"
 COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
 
 version = torch_eager.version
-missing = gpu_torch.missing
+missing = gpu_torch.missing_for_compile
 wait = gpu_torch.wait
 device = gpu_torch.device
 time_calls = gpu_torch.time_calls
 memory = torch_eager_gpu.memory
 
 
-def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
-    gpu_torch.as_precise_as_the_others()
+def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "highest") -> Callable[[], Any]:
+    gpu_torch.multiply_in(precision)
     # Compiled for these sizes alone, its best case, whatever was compiled before.
     torch._dynamo.reset()
     if workload.kind == "training step":

@@ -20,8 +20,8 @@ time_calls = gpu_torch.time_calls
 memory = gpu_torch.AllocatorMemory()
 
 
-def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
-    gpu_torch.as_precise_as_the_others()
+def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "highest") -> Callable[[], Any]:
+    gpu_torch.multiply_in(precision)
     if workload.kind == "training step":
         step = torch_eager.TrainingStep(workload, data, torch_eager.network_loss(workload), gpu_torch.DEVICE)
         return gpu_torch.recorded(step, lambda: step.restart(data))

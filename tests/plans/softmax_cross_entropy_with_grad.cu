@@ -37,6 +37,12 @@ extern "C" __global__ void __launch_bounds__(64) rows0_0(
             const int column0 = (item * LANES + lane) * VECTOR;
             if (column0 < n1) {
                 load<VECTOR>(v13_kept[item], x0_row + column0);
+            }
+        }
+#pragma unroll
+        for (int item = 0; item < ITEMS; ++item) {
+            const int column0 = (item * LANES + lane) * VECTOR;
+            if (column0 < n1) {
 #pragma unroll
                 for (int v = 0; v < VECTOR; ++v) {
                     const float v13 = v13_kept[item][v];
@@ -68,18 +74,18 @@ extern "C" __global__ void __launch_bounds__(64) rows0_0(
         const float v23 = v12 * v22;
         if (lane == 0) s25 = s25 + (double)(v23);
         const float v30 = v29 / v18;
+        const int v8_column = as_column(v8);
         float* const r0_row = r0 + row * n1;
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
             if (column0 < n1) {
+                const int v8_place = v8_column - column0;
                 float v36_out[VECTOR];
 #pragma unroll
                 for (int v = 0; v < VECTOR; ++v) {
-                    const int column = column0 + v;
                     const float v31 = v17_kept[item][v] * v30;
-                    const long long v32 = (long long)(column);
-                    const bool v33 = v32 == v8;
+                    const bool v33 = v == v8_place;
                     const float v35 = v33 ? v29 : 0.0f;
                     const float v36 = v31 - v35;
                     v36_out[v] = v36;

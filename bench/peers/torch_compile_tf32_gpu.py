@@ -1,0 +1,26 @@
+"""torch.compile on a GPU, as torch_compile_gpu, with its products in TF32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import tf32
+from ..workloads import Data, Workload
+from . import torch_compile_gpu
+
+TITLE = torch_compile_gpu.TITLE + tf32.SUFFIX
+COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+
+version = torch_compile_gpu.version
+missing = torch_compile_gpu.missing
+wait = torch_compile_gpu.wait
+device = torch_compile_gpu.device
+time_calls = torch_compile_gpu.time_calls
+memory = torch_compile_gpu.memory
+tolerance = tf32.tolerance
+
+
+def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
+    tf32.require(workload)
+    return torch_compile_gpu.prepare(workload, data, "high")

@@ -1,0 +1,108 @@
+"""The ranges of options that are numbers, looked at in every call: NaN is in none of them.
+
+A number in an array is looked at where that costs no wait for a device; one of a kernel that is traced, when
+the kernel is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .backends.indices import checks_are_on
+from .backends.libraries import can_be_read
+from .backends.symbolic import SymbolicArray, look_at_every_call
+
+# Of a kernel's name, an option's, and its value; raises a ValueError.
+RangeCheck = Callable[[str, str, Any], None]
+
+
+def _one(holds: Callable[[float], bool], words: str) -> RangeCheck:
+    """The check of a number."""
+
+    def check(name: str, option: str, value: Any) -> None:
+        if type(value) is float or type(value) is int:
+            if not holds(value):
+                raise ValueError(f"{name}: {option} is {value}; expected {words}.")
+        elif isinstance(value, SymbolicArray):
+            look_at_every_call(value, lambda actual: check(name, option, actual))
+        elif (number := _number(value)) is not None:
+            check(name, option, number)
+
+    return check
+
+
+def _pair(holds: Callable[[float, float], bool], words: str) -> RangeCheck:
+    """The check of two numbers that are known; of two others nothing is said."""
+
+    def check(name: str, option: str, value: Any) -> None:
+        first, second = (_number(part) for part in value)
+        if first is not None and second is not None and not holds(first, second):
+            raise ValueError(f"{name}: {option} is {tuple(value)}; expected {words}.")
+
+    return check
+
+
+def _number(value: Any) -> float | None:
+    """A Python number of the same value; None where it is not to be had now."""
+    if isinstance(value, SymbolicArray):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    at_any_price = checks_are_on()
+    if not can_be_read(value, at_any_price=at_any_price):
+        return None
+    return float(
+        value.detach() if hasattr(value, "detach") else value
+    )  # PyTorch warns of a tensor with a graph
+
+
+_at_least_0 = _one(lambda value: value >= 0, "a number >= 0")
+_below_1 = _one(lambda value: 0 <= value < 1, "a number in [0, 1)")
+
+
+def _betas(name: str, option: str, value: Any) -> None:
+    for index, beta in enumerate(value):
+        _below_1(name, f"{option}[{index}]", beta)
+
+
+RANGES: dict[str, RangeCheck] = {
+    "lr": _at_least_0,
+    "weight_decay": _at_least_0,
+    "momentum": _at_least_0,
+    "eps": _at_least_0,
+    "l2": _at_least_0,
+    "strength": _at_least_0,
+    "alpha": _below_1,
+    "rho": _below_1,
+    "betas": _betas,
+    "etas": _pair(
+        lambda shrink, grow: 0 < shrink < 1 < grow < float("inf"),
+        "two numbers with 0 < etas[0] < 1 < etas[1]",
+    ),
+    "step_sizes": _pair(
+        lambda smallest, largest: 0 <= smallest <= largest,
+        "two numbers with 0 <= step_sizes[0] <= step_sizes[1]",
+    ),
+    "label_smoothing": _one(lambda value: 0 <= value <= 1, "a number in [0, 1]"),
+    "margin": _one(lambda value: value == value, "a number"),
+    "state['step']": _at_least_0,
+}
+
+# Options that are two numbers.
+PAIRS = ("betas", "etas", "step_sizes")
+
+
+def check_options(**positions: int) -> Callable[..., None]:
+    """A check of the options given by name, and of these where they come by position."""
+    by_position = [(position, option, RANGES[option]) for option, position in positions.items()]
+
+    def check_values(name: str, *args: Any, **kwargs: Any) -> None:
+        for position, option, check in by_position:
+            if position < len(args):
+                check(name, option, args[position])
+        for option, value in kwargs.items():
+            if option in RANGES:
+                RANGES[option](name, option, value)
+
+    return check_values

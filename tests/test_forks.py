@@ -1,0 +1,191 @@
+"""Forks of a process whose other threads hold the locks of onepass, Numba and llvmlite."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+LAYERS = ["omp", "workqueue"] + ["tbb"] * bool(importlib.util.find_spec("tbb"))
+HERE = Path(__file__).parent
+
+START = """
+import os, signal, threading, time, warnings
+import numpy as np
+import onepass as op
+from onepass.backends import forks, threads
+
+X = np.arange(-3.0, 3.0)
+op.relu(X)  # imports Numba and compiles
+from llvmlite.binding import ffi
+from numba.core.compiler_lock import global_compiler_lock
+from numba.np.ufunc import parallel
+
+def hold(lock, seconds):
+    '''Another thread holds the lock for so long.'''
+    taken = threading.Event()
+    def work():
+        with lock:
+            taken.set()
+            time.sleep(seconds)
+    threading.Thread(target=work, daemon=True).start()
+    taken.wait()
+
+def in_child(action):
+    '''The exit status of a forked child that does this; 14 where it hangs.'''
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        status = 1
+        try:
+            action()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1]
+
+def compile_anew():
+    np.testing.assert_array_equal(op.kernel(lambda x: 3 * x - abs(x))(X), 3 * X - abs(X))
+"""
+
+
+def python(code: str, cache: Path) -> str:
+    environment = {"ONEPASS_CACHE_DIR": str(cache), "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", START + code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "forks.compiling",
+        "forks.briefly",
+        "global_compiler_lock",
+        "parallel._backend_init_thread_lock",
+        "ffi.lib._lock",
+    ],
+)
+def test_a_fork_waits_for_a_thread_that_holds_a_lock(lock: str, tmp_path: Path) -> None:
+    said = python(
+        f"""
+hold({lock}, 0.5)
+print(in_child(lambda: [compile_anew(), {lock}.__enter__()]))
+compile_anew()  # and the parent works on
+with {lock}: pass
+print(in_child(lambda: in_child(compile_anew) and 1 / 0))
+""",
+        tmp_path,
+    )
+    assert said.split() == ["0", "0"]
+
+
+def test_a_fork_that_may_not_wait_gives_a_child_that_compiles_nothing(tmp_path: Path) -> None:
+    said = python(
+        """
+forks.LONGEST_WAIT = 0.1
+hold(forks.compiling, 2)
+def check():
+    np.testing.assert_array_equal(op.relu(X), np.maximum(X, 0))  # what is compiled runs
+    compile_anew()
+    assert "forked while another thread compiled" in op.backends()["numba"].why_not
+    try:
+        op.use_backend("numba")
+    except RuntimeError:
+        return
+    raise AssertionError
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the child says that it compiles nothing
+    print(in_child(check))
+with op.use_backend("numba"):
+    compile_anew()
+""",
+        tmp_path,
+    )
+    assert said.split() == ["0"]
+
+
+def test_a_fork_goes_before_threads_that_wait_to_compile(tmp_path: Path) -> None:
+    said = python(
+        """
+order = []
+def compile_for_a_while(name):
+    with forks.compiling:
+        order.append(name)
+        time.sleep(0.3)
+started = [threading.Thread(target=compile_for_a_while, args=(name,)) for name in ("first", "second")]
+for thread in started:
+    thread.start()
+    time.sleep(0.1)
+in_child(lambda: print(*order, flush=True))
+for thread in started:
+    thread.join()
+""",
+        tmp_path,
+    )
+    assert said.split() == ["first"]
+
+
+def test_a_fork_inside_of_compiling_keeps_the_lock(tmp_path: Path) -> None:
+    said = python(
+        """
+def check():
+    assert forks.compiling.lock._is_owned()
+    compile_anew()
+with forks.compiling:
+    print(in_child(check))
+    assert forks.compiling.lock._is_owned()
+assert not forks.compiling.lock._is_owned()
+""",
+        tmp_path,
+    )
+    assert said.split() == ["0"]
+
+
+def test_the_number_of_threads_is_asked_without_a_lock(tmp_path: Path) -> None:
+    said = python(
+        """
+import numba
+numba.set_num_threads(1)
+numba.get_num_threads()
+parallel._backend_init_process_lock = lock = threading.Lock()  # as a killed child leaves what it shared
+lock.acquire()
+print(threads.share_count())
+signal.alarm(20)
+print(in_child(lambda: print(threads.share_count(), flush=True)))
+""",
+        tmp_path,
+    )
+    assert said.split() == ["1", "1", "0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", LAYERS)
+def test_threads_that_call_and_compile_beside_forks(layer: str, tmp_path: Path) -> None:
+    environment = {
+        "NUMBA_NUM_THREADS": "2",
+        "NUMBA_THREADING_LAYER": layer,
+        "ONEPASS_CACHE_DIR": str(tmp_path / "kept"),
+    }
+    done = subprocess.run(
+        [sys.executable, str(HERE / "fork_stress.py"), "12"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **environment},
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "'children': 0" not in done.stdout
