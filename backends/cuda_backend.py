@@ -16,6 +16,7 @@ from .device import Device
 from .device_arrays import Arrays, Layout
 from .forks import compiling
 from .geometry import VECTOR_BYTES
+from .indices import checks_are_on, require_no_flag
 from .libraries import device_key, device_of, library_of
 from .lowering import lower
 from .operations import FLOATS
@@ -81,10 +82,10 @@ class CudaProgram:
 
         destinations: arrays that take results; each has its result's shape and dtype
         """
-        for leaf, look in self._looks:
-            look(values[leaf])
         # A caller may have put captured arrays behind the leaves.
         everything = [*values, *self._captured] if len(values) == self._first_captured else values
+        for leaf, look in self._looks:
+            look(everything[leaf])
         arrays = self._layout.arrays(everything, destinations)
         self._launch(values, arrays)
         return self._layout.result(arrays, values, destinations)
@@ -98,6 +99,9 @@ class CudaProgram:
         variant = self._variants.get(aligned) or self.variant(aligned=aligned)
         workspace = device.empty((variant.bytes,), "uint8") if variant.bytes else None
         start = device.address(workspace) if workspace is not None else 0
+        watched = variant.reports if variant.reports and checks_are_on() else []
+        if watched:
+            variant.flags(workspace)[...] = 0
         if self._scalars:
             constants = self._constants
             variant.begin(
@@ -105,13 +109,18 @@ class CudaProgram:
             )
         # What a graph has of its own: the addresses, and how products are computed.
         key = (*addresses, *arrays.output_addresses, start, device.precision() if self._multiplies else None)
+        self._run(variant, arrays, workspace, key)
+        if watched:
+            require_no_flag(watched, variant.flags(workspace).tolist())
+
+    def _run(self, variant: Variant, arrays: Arrays, workspace: Any, key: tuple[Hashable, ...]) -> None:
         recorded = self._graphs.get(key) if self._can_record else None
         if recorded is not None:
             recorded()
             return
         run = Run(variant, self._layout.by_memory(arrays), arrays.outputs, workspace)
         if self._can_record:
-            self._graphs.run(key, run, device)
+            self._graphs.run(key, run, self.device)
         else:
             run()
 

@@ -236,10 +236,19 @@ def index(text: str) -> str:
     return "0LL" if text == "0" else f"(long long)({text})"
 
 
-def inside(name: str, value: str, length: str) -> list[str]:
+def flag(slot: int) -> str:
+    """Where it is noted that an index was outside."""
+    return kept_number("int64", str(slot))
+
+
+def inside(name: str, value: str, length: str, dtype: str, flag: str) -> list[str]:
     """Statements that make of an index one inside: from the end where negative, then clamped."""
+    if dtype == "uint64":
+        value = f"minimum({value}, (unsigned long long)({length}))"  # as a long long it might be negative
     return [
         f"long long {name} = (long long)({value});",
         f"{name} = {name} < 0 ? {name} + {length} : {name};",
+        f"const bool {name}_is = {name} >= 0 && {name} < {length};",
+        f"if (!{name}_is) {flag} = 1;",
         f"{name} = {name} < 0 ? 0 : {name} >= {length} ? {length} - 1 : {name};",
     ]

@@ -13,6 +13,7 @@ from .emit_cuda import FINISH_THREADS
 from .emit_cuda_values import CudaKernel
 from .geometry import FLAT_THREADS, flat
 from .graph import Node
+from .indices import reports
 from .loops import Product
 from .plan import Memory, Plan
 from .schedule import base, kind
@@ -48,7 +49,11 @@ class Variant:
         names = [kernel.name for kernel in stages.kernels()]
         self.loaded = device.load(self.source, names) if names else {}
         plan = stages.plan
-        sizes = {"numbers": 8 * (len(plan.scalars) + len(plan.number_sums)), **stages.parts()}
+        printer = stages.printer
+        self.reports = reports(plan.kernel, printer.flags)
+        numbers = printer.numbers + len(printer.flags)
+        sizes = {"numbers": 8 * (numbers if printer.flags else len(plan.scalars) + len(plan.number_sums))}
+        sizes |= stages.parts()
         if multiplies(plan):
             sizes["products"] = device.product_bytes
         own = plan.of_kind("whole", "block")
@@ -80,6 +85,12 @@ class Variant:
         of_phase = plan.bodies[number].phase.axis.find() if plan.bodies else None
         rows = axes.index(of_phase) if of_phase in axes else None
         return Operand(memory, tuple(shape), rows)
+
+    def flags(self, workspace: Any) -> Any:
+        """The int64 words that are set where an index was outside, in the order of their slots."""
+        printer = self.stages.printer
+        start = self.offsets["numbers"] + 8 * printer.numbers
+        return workspace[start : start + 8 * len(printer.flags)].view("int64")
 
     def begin(self, workspace: int, scalars: Sequence[int | float]) -> None:
         """Put the scalars of a call where its kernels find them."""

@@ -37,5 +37,11 @@ class Dialect(Protocol):
     def index(self, text: str) -> str:
         """A position as a value of int64."""
 
-    def inside(self, name: str, value: str, length: str) -> list[str]:
-        """Statements that make of an index one inside: from the end where negative, then clamped."""
+    def flag(self, slot: int) -> str:
+        """Where it is noted that an index was outside."""
+
+    def inside(self, name: str, value: str, length: str, dtype: str, flag: str) -> list[str]:
+        """Statements that make of an index one inside: from the end where negative, then clamped.
+
+        flag: what is set where it was outside; empty where nobody looks
+        """

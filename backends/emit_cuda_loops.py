@@ -110,6 +110,7 @@ class LoopPrinter(ColumnPrinter):
                 self.value(node, row)
         for level in range(self.loop.last_level + 1):
             self.turn(level, row)
+        self.move_sums(row)
         lines = []
         if many:
             lines += [

@@ -8,6 +8,9 @@ from .geometry import WARP
 from .graph import Node
 from .scopes import Scope
 
+# A group joins the rows of so many turns in registers before it joins them to its part.
+ROWS_OF_PART = 64
+
 
 class PartPrinter(CudaValuePrinter):
     """Prints how a loop adds up over its rows; another kernel adds up the parts."""
@@ -15,6 +18,9 @@ class PartPrinter(CudaValuePrinter):
     def start_sums(self) -> None:
         assert self.loop is not None
         top = self.top
+        if self._in_registers():
+            top.add("[[maybe_unused]] int turns = 0;")
+            top.add("bool is_new = first;  // the group's part")
         for node in self.loop.sums:
             start = dialect.start(node.operation, self._total(node))
             if not node.axes:
@@ -58,26 +64,47 @@ class PartPrinter(CudaValuePrinter):
             step = f"{place} = {dialect.written(text, node.dtype)};"
         scope.add(f"if ({condition}) {step}" if condition else step)
 
+    def move_sums(self, row: Scope) -> None:
+        """After every so many rows, join what the registers have to the group's part, and begin anew.
+
+        A float32 that has taken up thousands of rows takes in little of each further one.
+        """
+        if any(node.operation == "sum" and node.dtype == "float32" for node in self._in_registers()):
+            row.add(f"if (++turns == {ROWS_OF_PART}) {{")
+            inside = Scope(row.indent + 1, row.lines)
+            self._leave_registers(inside, again=True)
+            inside.add("turns = 0;")
+            inside.add("is_new = false;")
+            row.add("}")
+
+    def _in_registers(self) -> list[Node]:
+        assert self.loop is not None
+        return [node for node in self.loop.sums if self._is_in_registers(node)]
+
+    def _leave_registers(self, end: Scope, *, again: bool = False) -> None:
+        for node in self._in_registers():
+            parts, n = self.plan.partial[node].name, self.length(self.main)
+            own, place = f"s{node.number}[item][v]", f"{parts}[part * {n} + column0 + v]"
+            joined = dialect.join(node.operation, node.dtype, dialect.read(place, node.dtype), own)
+            left = f"{place} = {dialect.written(f'is_new ? {own} : {joined}', node.dtype)};"
+            end.lines.append("#pragma unroll")
+            end.add("for (int item = 0; item < ITEMS; ++item) {")
+            end.add("    const int column0 = (item * LANES + lane) * VECTOR;")
+            end.add(f"    if (column0 < {n})")
+            end.lines.append("#pragma unroll")
+            start = dialect.start(node.operation, node.dtype)
+            end.add("        for (int v = 0; v < VECTOR; ++v)" + (" {" if again else ""))
+            end.add(f"            {left}")
+            if again:
+                end.add(f"            {own} = {start};")
+                end.add("        }")
+            end.add("}")
+
     def end_sums(self, end: Scope) -> None:
         """Leave this block's numbers, and this group's rows, for the kernel that adds them up."""
         assert self.loop is not None
         numbers = [node for node in self.loop.sums if not node.axes]
-        for node in self.loop.sums:
-            if self._is_in_registers(node):
-                parts, n = self.plan.partial[node].name, self.length(self.main)
-                place = f"{parts}[part * {n} + column0 + v]"
-                joined = dialect.join(
-                    node.operation, node.dtype, dialect.read(place, node.dtype), f"s{node.number}[item][v]"
-                )
-                value = f"first ? s{node.number}[item][v] : {joined}"
-                end.lines.append("#pragma unroll")
-                end.add("for (int item = 0; item < ITEMS; ++item) {")
-                end.add("    const int column0 = (item * LANES + lane) * VECTOR;")
-                end.add(f"    if (column0 < {n})")
-                end.lines.append("#pragma unroll")
-                end.add("        for (int v = 0; v < VECTOR; ++v)")
-                end.add(f"            {place} = {dialect.written(value, node.dtype)};")
-                end.add("}")
+        self._leave_registers(end)
         if numbers:
             if self.geometry.group > WARP:
                 end.add("__syncthreads();  // the shared memory is free again")

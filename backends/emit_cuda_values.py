@@ -5,6 +5,7 @@ A thread keeps its part of a row in registers from turn to turn, so that memory 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from . import cuda_dialect as dialect
 from .emit_values import ValuePrinter, reduces
 from .geometry import Geometry
 from .graph import Axis, Node
+from .indices import is_inside
 from .loops import Body, RowLoop, column_axis, last_levels
+from .operations import FLOATS
 from .plan import Memory, Plan
 from .schedule import base
 from .scopes import Scope
@@ -61,6 +64,13 @@ class CudaValuePrinter(ValuePrinter):
         self.loaded: dict[Node, str] = {}
         self.columns_here = "column0"
         self.top = self.row = Scope(1, [])
+
+    def gathered(self, node: Node, axis: Axis | None, index: str, value: str) -> str:
+        # What an index outside means is not a neighbour's element, and stands out where it can.
+        if is_inside(base(node.inputs[1]), axis):
+            return value
+        nothing = math.nan if node.dtype in FLOATS else 0
+        return f"({index}_is ? {value} : {dialect.literal(nothing, node.dtype)})"
 
     def at_main(self, scope: Scope) -> bool:
         return self.main is not None and scope.index.get(self.main) == self.main_index

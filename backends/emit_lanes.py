@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from . import numba_dialect as dialect
-from .emit_values import ValuePrinter, is_inside, reduces
+from .emit_values import ValuePrinter, reduces
 from .graph import Axis, Node
+from .indices import is_argument, is_inside
 from .loops import column_axis
 from .plan import Memory, Plan
 from .schedule import base, is_taken_whole, sources
@@ -54,10 +55,13 @@ class LanePrinter(ValuePrinter):
         home.add(f"{place} = {dialect.written(text, node.dtype)}")
         return dialect.read(place, node.dtype)
 
-    def kept_inside(self, name: str, value: str, length: str, scope: Scope) -> str:
-        if isinstance(scope, LaneScope):
-            name = self.lane_place(name, "int64")
-        return super().kept_inside(name, value, length, scope)
+    def name_of_index(self, index: Node, scope: Scope) -> str:
+        name = super().name_of_index(index, scope)
+        return self.lane_place(name, "int64") if isinstance(scope, LaneScope) else name
+
+    def flag(self, node: Node) -> str:
+        # An argument was looked at before the call.
+        return "" if is_argument(node.inputs[1]) else super().flag(node)
 
     def column_of_label(self, label: Node, axis: Axis, row: Scope) -> tuple[str, str]:
         """The column that a label means, and the condition under which there is one; empty if always."""

@@ -63,6 +63,10 @@ class Printer(RowPrinter):
         for memory, slot in self.slots.items():
             axes = ", ".join(self.plan.axes[axis.find()] for axis in memory.axes)
             top.add(f"{memory.name} = {_stored(memory)}_at(table[{first + slot}])  # {memory.kind} ({axes})")
+        for slot in self.flags.values():
+            top.add(f"{dialect.flag(slot)} = int64(0)")
+            sections.add(f"if {dialect.flag(slot)} != 0:")
+            sections.add(f"    whole[{slot}] = int64(1)")
         return HEADER + "\n".join(top.lines + sections.lines) + "\n"
 
     def section(self, number: int, top: Scope) -> None:

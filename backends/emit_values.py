@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .dialect import Dialect
 from .graph import Axis, Node
+from .indices import is_inside
 from .loops import Body, RowLoop
 from .operations import ELEMENTWISE, REDUCTIONS
 from .plan import Memory, Plan
@@ -33,6 +34,7 @@ class ValuePrinter:
         self.number = 0
         self.done: set[Node] = set()
         self.depth = 0
+        self.flags: dict[Node, int] = {}  # gathers whose indices are watched -> slots of their flags
 
     def name(self, node: Node) -> str:
         count = self.used[f"v{node.number}"] = self.used.get(f"v{node.number}", 0) + 1
@@ -171,12 +173,7 @@ class ValuePrinter:
         if node.operation == "copy":
             return self.copied(node, scope)
         if node.operation == "gather":
-            vector = base(node.inputs[0])
-            # A view may have dimensions of 1 beside the vector's own.
-            index = self.safe_index(base(node.inputs[1]), node.inputs[0].shape[0], scope)
-            memory = self.plan.where(vector, self.number)
-            assert memory is not None
-            return self.dialect.read(f"{memory.name}[{index}]", memory.held)
+            return self.gather(node, scope)
         operands = [self.value(source, scope) for source in node.inputs]
         if node.operation in ("where", "astype", "logical_not") and operands[0] in ("True", "False"):
             yes = operands[0] == "True"
@@ -193,9 +190,25 @@ class ValuePrinter:
 
     def pick(self, node: Node, scope: Scope) -> str:
         scores = base(node.inputs[0])
-        (axis,) = (axis for axis in scores.axes if axis not in node.axes)
-        index = self.safe_index(base(node.inputs[1]), axis, scope)
-        return self.value(scores, scope.at(axis, index))
+        axis = next((axis for axis in scores.axes if axis not in node.axes), None)
+        index = self.safe_index(node, axis, scope)
+        there = scope if axis is None else scope.at(axis, index)
+        return self.gathered(node, axis, index, self.value(scores, there))
+
+    def gather(self, node: Node, scope: Scope) -> str:
+        vector = base(node.inputs[0])
+        # A view may have dimensions of 1 beside the vector's own.
+        axis = node.inputs[0].shape[0]
+        index = self.safe_index(node, axis, scope)
+        if axis is None:
+            return self.gathered(node, axis, index, self.value(vector, scope))
+        memory = self.plan.where(vector, self.number)
+        assert memory is not None
+        return self.gathered(node, axis, index, self.dialect.read(f"{memory.name}[{index}]", memory.held))
+
+    def gathered(self, node: Node, axis: Axis | None, index: str, value: str) -> str:
+        """What a gather gives, of the element at an index that was made to lie inside."""
+        return value
 
     def copied(self, node: Node, scope: Scope) -> str:
         """The element of the input at the same position, which may be another place of the same axes."""
@@ -217,43 +230,25 @@ class ValuePrinter:
                 text = f"({text}) * {self.length(axis)} + {index[dimension]}" if text else index[dimension]
         return self.dialect.read(f"{memory.name}[{text}]", memory.held)
 
-    def safe_index(self, index: Node, axis: Axis | None, scope: Scope) -> str:
-        """An index that is inside whatever the data are: from the end where negative, then clamped."""
-        value, n = self.value(index, scope), self.length(axis)
+    def safe_index(self, node: Node, axis: Axis | None, scope: Scope) -> str:
+        """A gather's index, inside whatever the data are: from the end where negative, then clamped."""
+        index = base(node.inputs[1])
+        value = self.value(index, scope)
         if is_inside(index, axis):
             return value
-        return self.kept_inside(f"{self.name(index)}_inside", value, n, scope)
-
-    def kept_inside(self, name: str, value: str, length: str, scope: Scope) -> str:
-        """The name of an index that is made to lie inside."""
-        for line in self.dialect.inside(name, value, length):
+        name = self.name_of_index(index, scope)
+        for line in self.dialect.inside(name, value, self.length(axis), index.dtype, self.flag(node)):
             scope.add(line)
         return name
 
+    def name_of_index(self, index: Node, scope: Scope) -> str:
+        """The name of an index that is made to lie inside."""
+        return f"{self.name(index)}_inside"
 
-def is_inside(index: Node, axis: Axis | None) -> bool:
-    """Whether an index is inside the axis, by the way it is computed: clipped to it, or a remainder of it."""
-    # In a narrower dtype the length may be another number.
-    if axis is None or len(index.inputs) != 2 or index.dtype != "int64":
-        return False
-    first, second = map(_uncast, index.inputs)
-    if index.operation == "remainder":
-        return _is_length(second, axis)
-    if index.operation != "minimum" or second.operation != "subtract" or first.operation != "maximum":
-        return False
-    length, one = map(_uncast, second.inputs)
-    is_last = _is_length(length, axis) and one.operation == "constant" and one.attribute == 1
-    return is_last and any(n.operation == "constant" and n.attribute == 0 for n in map(_uncast, first.inputs))
-
-
-def _uncast(node: Node) -> Node:
-    while node.operation == "astype" and node.dtype == "int64":
-        node = node.inputs[0]
-    return node
-
-
-def _is_length(node: Node, axis: Axis) -> bool:
-    return node.operation == "size" and bool(node.attribute.find() is axis.find())
+    def flag(self, node: Node) -> str:
+        """The place of the flag for an index of this gather that is outside; empty where none is needed."""
+        slot = self.flags.setdefault(node, self.numbers + len(self.flags))
+        return self.dialect.flag(slot)
 
 
 def reduces(node: Node) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 
-from . import blas, memory, program_cache, results, threads
+from . import blas, indices, memory, program_cache, results, threads
 from .addresses import fill_function, overlap
 from .destinations import Destinations
 from .emit_lanes import MOST_SHARES
@@ -113,6 +113,7 @@ class Program:
         self._donates = len(self._donated) > 0
         number = results.number_of_memory(self.printer.output_slot)
         self._build = results.builder(self.traced, self.plan, number, self._arguments, self.given)
+        self._reports = indices.reports(kernel, self.printer.flags)
         # Asking for the threads takes longer than a small kernel.
         self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(MOST_SHARES))
         self._teams: dict[int, Team] = {}
@@ -136,7 +137,8 @@ class Program:
         block = memory.Workspace().borrow(end + _ALIGNMENT)
         start = block.ctypes.data
         table += [0] * (len(self._arguments) + len(self._fresh)) + [start + offset for offset in offsets]
-        frame = Frame(numpy.array(table, numpy.int64), numpy.zeros(self.printer.numbers + 1), block)
+        numbers = numpy.zeros(self.printer.numbers + len(self.printer.flags) + 1)  # flags before the last
+        frame = Frame(numpy.array(table, numpy.int64), numbers, block)
         for slot, number, is_whole in self._fixed:
             (frame.whole if is_whole else frame.numbers)[slot] = number
         return frame
@@ -149,6 +151,8 @@ class Program:
         team = self._team
         if self._is_large and (count := threads.share_count()) != team.threads:
             team = self._team = self._team_of(count)
+        if len(values) < self._all:
+            values = self._all_leaves(values)
         for leaf, look in self._looks:
             look(values[leaf])
         try:
@@ -156,8 +160,6 @@ class Program:
         except IndexError:
             frame = self._new_frame(team)
         table, numbers = frame.table, frame.numbers
-        if len(values) < self._all:
-            values = self._all_leaves(values)
         arguments = [values[leaf] for leaf in self._leaves]
         for position, odd in enumerate(self._odd):
             array = arguments[position]
@@ -174,6 +176,9 @@ class Program:
         for slot, leaf, is_whole in self._scalars:
             (frame.whole if is_whole else numbers)[slot] = values[leaf]
         threads.run(self.address, team.sections, table, numbers)
+        if self._reports:
+            # A frame with a flag is not used again.
+            indices.require_no_flag(self._reports, frame.whole[self.printer.numbers : -1].tolist())
         result = self._build(arguments, fresh, numbers, frame.whole)
         team.frames.append(frame)
         return result if destinations is None or is_done else destinations.filled(result, there)

@@ -192,10 +192,18 @@ def index(text: str) -> str:
     return "int64(0)" if text == "0" else text
 
 
-def inside(name: str, value: str, length: str) -> list[str]:
+def flag(slot: int) -> str:
+    """Where it is noted that an index was outside: a variable, which is put into the slot at the end."""
+    return f"outside{slot}"
+
+
+def inside(name: str, value: str, length: str, dtype: str, flag: str) -> list[str]:
     """Statements that make of an index one inside: from the end where negative, then clamped."""
+    if dtype == "uint64":
+        value = f"min({value}, uint64({length}))"  # as int64 it might be negative
     return [
         f"{name} = int64({value})",
         f"{name} = {name} + {length} if {name} < 0 else {name}",
+        *([f"{flag} |= ({name} < 0) | ({name} >= {length})"] if flag else []),
         f"{name} = min(max({name}, 0), {length} - 1)",
     ]

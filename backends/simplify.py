@@ -7,7 +7,9 @@ no dimension of a value runs over the same axis as another one of it.
 from __future__ import annotations
 
 from .graph import Axis, Graph, Node, Shape, walk
+from .indices import is_inside
 from .operations import ELEMENTWISE, REDUCTIONS
+from .schedule import base
 
 
 class AxesConflictError(Exception):
@@ -182,13 +184,13 @@ class _Rebuild:
             except AxesConflictError:
                 index = self.copy(index)
                 self.axes.unify(scores.shape[0], index.shape[0])  # type: ignore[arg-type]
-        if scores.shape[1] is None:
+        if scores.shape[1] is None and is_inside(base(index), None):
             return scores
         return self.make("pick", [scores, index], old, (scores.shape[0], None))
 
     def gather(self, inputs: list[Node], old: Node) -> Node:
         vector, index = inputs
-        if vector.shape[0] is not None:
+        if vector.shape[0] is not None or not is_inside(base(index), None):
             return self.make("gather", inputs, old, index.shape)
         number = self.view(vector, (), old)
         if not index.axes:

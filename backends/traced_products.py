@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .indices import require_indices
 from .operations import FLOATS, INTEGERS
 from .promotion import cast, common_dtype
 from .symbolic import SymbolicArray, as_symbolic, trace_of
@@ -57,6 +58,7 @@ def take(x: Any, indices: Any, /, *, axis: Any = None) -> Any:
         )
     if index.dtype not in INTEGERS:
         raise trace.error(TypeError, f"take with indices of dtype {index.dtype}; expected integers")
+    require_indices(trace, "take", index, vector.node.sizes()[0])
     node = trace.graph.node(
         "gather", (vector.node, index.node), None, shape=index.node.shape, dtype=vector.dtype, line=_line()
     )
@@ -78,6 +80,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
         raise trace.error(
             TypeError, f"take_along_axis with indices of dtype {index.dtype}; expected integers"
         )
+    require_indices(trace, "take_along_axis", index, scores.node.sizes()[1])
     node = trace.graph.node(
         "pick", (scores.node, index.node), None, shape=index.node.shape, dtype=scores.dtype, line=_line()
     )

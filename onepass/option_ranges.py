@@ -6,14 +6,12 @@ the kernel is called.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
+from .backends.indices import checks_are_on
 from .backends.libraries import can_be_read
 from .backends.symbolic import SymbolicArray, look_at_every_call
-
-CHECK_VARIABLE = "ONEPASS_CHECK"
 
 # Of a kernel's name, an option's, and its value; raises a ValueError.
 RangeCheck = Callable[[str, str, Any], None]
@@ -51,7 +49,7 @@ def _number(value: Any) -> float | None:
         return None
     if isinstance(value, int | float):
         return float(value)
-    at_any_price = os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")
+    at_any_price = checks_are_on()
     if not can_be_read(value, at_any_price=at_any_price):
         return None
     return float(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import array_api_compat
 
 from .backends.bounds import bounds
+from .backends.indices import checks_are_on
 from .backends.libraries import can_be_read, is_real_array, kind_of, library_of
 from .backends.symbolic import SymbolicArray, look_at_every_call
-from .option_ranges import CHECK_VARIABLE
 
 
 def describe(value: Any) -> str:
@@ -139,7 +138,7 @@ def require_labels_in_range(
         smallest, largest = bounds(labels)
         if smallest >= 0 and largest < shape[1]:
             return
-    elif not can_be_read(labels, at_any_price=os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")):
+    elif not can_be_read(labels, at_any_price=checks_are_on()):
         return
     xp = array_api_compat.array_namespace(labels)
     wide = xp.astype(labels, xp.arange(0).dtype)

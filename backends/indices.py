@@ -1,0 +1,148 @@
+"""Indices of `take` and `take_along_axis`: what is outside raises an IndexError, as it does in NumPy.
+
+An index that is an argument is looked at before each call. One that is computed is clamped by the program,
+which leaves a flag; the flag is looked at after the call:
+
+    v3_inside = int64(v3)
+    v3_inside = v3_inside + n1 if v3_inside < 0 else v3_inside
+    outside0 |= (v3_inside < 0) | (v3_inside >= n1)
+    v3_inside = min(max(v3_inside, 0), n1 - 1)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy
+
+from .bounds import bounds
+from .graph import Axis, Node
+from .libraries import can_be_read
+from .schedule import base
+from .symbolic import SymbolicArray, Trace
+from .symbolic import where as _line
+
+CHECK_VARIABLE = "ONEPASS_CHECK"
+
+
+def checks_are_on() -> bool:
+    """Whether values are looked at also where that waits for a device."""
+    return os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")
+
+
+def is_argument(index: Node) -> bool:
+    """Whether an index is looked at before a call: an argument of the kernel, or a number among them."""
+    return base(index).operation in ("input", "scalar")
+
+
+def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: int) -> None:
+    """Raise an IndexError for an index that is outside; now if it is known, else at every call.
+
+    operation: that the index is for
+    size:      of the axis that it is for
+    """
+    kernel, line = trace.kernel, _line()
+    if index.known is not None:
+        _require_inside(kernel, operation, numpy.asarray(index.known), size, line)
+    elif size == 0 and 0 not in index.node.sizes():
+        raise trace.error(IndexError, f"{operation} from an axis of size 0; expected at least one element")
+    elif is_argument(index.node):
+
+        def look(actual: Any) -> None:
+            actual = numpy.asarray(actual) if isinstance(actual, int) else actual
+            if can_be_read(actual, at_any_price=checks_are_on()):
+                _require_inside(kernel, operation, _on_host(actual), size, line)
+
+        trace.every_call.append((base(index.node).attribute, look))
+
+
+def _on_host(array: Any) -> numpy.ndarray[Any, Any]:
+    return array.get() if hasattr(array, "get") else numpy.asarray(array)
+
+
+def _require_inside(
+    kernel: str, operation: str, index: numpy.ndarray[Any, Any], size: int, line: str
+) -> None:
+    if index.size == 0:
+        return
+    smallest, largest = bounds(index.reshape(-1))
+    if smallest >= -size and largest < size:
+        return
+    outside = (index < -size) | (index >= size)
+    first = numpy.unravel_index(int(outside.argmax()), index.shape)
+    place = f" at {[int(i) for i in first]}" if index.ndim else ""
+    raise IndexError(
+        f"{kernel}: {operation} got the index {int(index[first])}{place}; expected {_range(size)} ({line})."
+    )
+
+
+def _range(size: int) -> str:
+    return f"{-size} <= index < {size}, for an axis of size {size}"
+
+
+def is_inside(index: Node, axis: Axis | None) -> bool:
+    """Whether an index is inside the axis, by the way it is computed: clipped to it, or a remainder of it.
+
+    axis: None for one of a single element
+    """
+    # In a narrower dtype the length may be another number.
+    if len(index.inputs) != 2 or index.dtype != "int64":
+        return False
+    first, second = map(_uncast, index.inputs)
+    if index.operation == "remainder":
+        return _is_length(second, axis)
+    if index.operation != "minimum" or first.operation != "maximum":
+        return False
+    return _is_last(second, axis) and any(_is_constant(_uncast(node), 0) for node in first.inputs)
+
+
+def _uncast(node: Node) -> Node:
+    while node.operation == "astype" and node.dtype == "int64":
+        node = node.inputs[0]
+    return node
+
+
+def _is_constant(node: Node, number: int) -> bool:
+    return node.operation == "constant" and bool(node.attribute == number)
+
+
+def _is_length(node: Node, axis: Axis | None) -> bool:
+    if axis is None:
+        return _is_constant(node, 1)
+    # Sizes are those of one form of call: another axis of the same length does as well, as of class weights.
+    return node.operation == "size" and bool(node.attribute.find().size == axis.find().size)
+
+
+def _is_last(node: Node, axis: Axis | None) -> bool:
+    if axis is None:
+        return _is_constant(node, 0)
+    if node.operation != "subtract":
+        return False
+    length, one = map(_uncast, node.inputs)
+    return _is_length(length, axis) and _is_constant(one, 1)
+
+
+def length_of(gather: Node) -> int:
+    """The size of the axis that a gather's index is for."""
+    axis = gather.inputs[0].shape[1 if gather.operation == "pick" else 0]
+    return 1 if axis is None else axis.size
+
+
+def reports(kernel: str, gathers: Iterable[Node]) -> list[str]:
+    """What is wrong where a program has set the flag of each of these gathers."""
+    names = {"pick": "take_along_axis", "gather": "take"}
+    found = []
+    for node in gathers:
+        who = f"{kernel}: {names[node.operation]} got a computed index that is outside"
+        what = f"expected {_range(length_of(node))} ({node.line}). Clip it to the axis first."
+        found.append(f"{who}; {what}")
+    return found
+
+
+def require_no_flag(reports: Sequence[str], flags: Iterable[int]) -> None:
+    """Raise an IndexError for the first flag that is set."""
+    for message, is_set in zip(reports, flags, strict=True):
+        if is_set:
+            raise IndexError(message)
