@@ -21,8 +21,9 @@ from .bounds import bounds
 from .graph import Axis, Node
 from .libraries import can_be_read
 from .schedule import base
-from .symbolic import SymbolicArray, Trace
+from .symbolic import SymbolicArray
 from .symbolic import where as _line
+from .tracer import Trace
 
 CHECK_VARIABLE = "ONEPASS_CHECK"
 
