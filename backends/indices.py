@@ -46,7 +46,8 @@ def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: in
     """
     kernel, line = trace.kernel, _line()
     if index.known is not None:
-        _require_inside(kernel, operation, numpy.asarray(index.known), size, line)
+        if said := _outside(operation, numpy.asarray(index.known), size):
+            raise trace.error(IndexError, said)
     elif size == 0 and 0 not in index.node.sizes():
         raise trace.error(IndexError, f"{operation} from an axis of size 0; expected at least one element")
     elif is_argument(index.node):
@@ -54,7 +55,8 @@ def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: in
         def look(actual: Any) -> None:
             actual = numpy.asarray(actual) if isinstance(actual, int) else actual
             if can_be_read(actual, at_any_price=checks_are_on()):
-                _require_inside(kernel, operation, _on_host(actual), size, line)
+                if said := _outside(operation, _on_host(actual), size):
+                    raise IndexError(f"{kernel}: {said} ({line}).")
 
         trace.every_call.append((base(index.node).attribute, look))
 
@@ -63,20 +65,16 @@ def _on_host(array: Any) -> numpy.ndarray[Any, Any]:
     return array.get() if hasattr(array, "get") else numpy.asarray(array)
 
 
-def _require_inside(
-    kernel: str, operation: str, index: numpy.ndarray[Any, Any], size: int, line: str
-) -> None:
+def _outside(operation: str, index: numpy.ndarray[Any, Any], size: int) -> str:
+    """What is wrong with the first index that is outside; empty where all are inside."""
     if index.size == 0:
-        return
+        return ""
     smallest, largest = bounds(index.reshape(-1))
     if smallest >= -size and largest < size:
-        return
-    outside = (index < -size) | (index >= size)
-    first = numpy.unravel_index(int(outside.argmax()), index.shape)
+        return ""
+    first = numpy.unravel_index(int(((index < -size) | (index >= size)).argmax()), index.shape)
     place = f" at {[int(i) for i in first]}" if index.ndim else ""
-    raise IndexError(
-        f"{kernel}: {operation} got the index {int(index[first])}{place}; expected {_range(size)} ({line})."
-    )
+    return f"{operation} got the index {int(index[first])}{place}; expected {_range(size)}"
 
 
 def _range(size: int) -> str:
