@@ -54,9 +54,10 @@ def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: in
 
         def look(actual: Any) -> None:
             actual = numpy.asarray(actual) if isinstance(actual, int) else actual
-            if can_be_read(actual, at_any_price=checks_are_on()):
-                if said := _outside(operation, _on_host(actual), size):
-                    raise IndexError(f"{kernel}: {said} ({line}).")
+            if not can_be_read(actual, at_any_price=checks_are_on()):
+                return
+            if said := _outside(operation, _on_host(actual), size):
+                raise IndexError(f"{kernel}: {said} ({line}).")
 
         trace.every_call.append((base(index.node).attribute, look))
 
