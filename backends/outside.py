@@ -14,7 +14,7 @@ _OURS = (
 
 def warn(message: str) -> None:
     """A RuntimeWarning at the innermost line that is not ours."""
-    level, frame = 1, sys._getframe(1)  # type: tuple[int, Any]
+    level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and str(Path(frame.f_code.co_filename).parent) in _OURS:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, RuntimeWarning, stacklevel=level + 1)

@@ -80,7 +80,7 @@ class SymbolicArray:
     # What an array says of itself
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # type: ignore[override]
+    def __class__(self) -> type:
         """What `isinstance` is told: the type that is here when the kernel runs operation by operation."""
         node = self.node
         if node.weak:
