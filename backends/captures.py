@@ -16,6 +16,7 @@ import functools
 import sys
 import types
 import weakref
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy
@@ -78,7 +79,7 @@ class Captures:
             self.note(expression, "value", value, about)
         elif is_array(value):
             self.note(expression, "array", value, about)
-        elif isinstance(value, list | tuple | dict | set | frozenset):
+        elif isinstance(value, list | tuple | dict | set | frozenset | deque):
             self._container(expression, value, about, depth)
         elif isinstance(value, types.ModuleType):
             if not is_library(value.__name__):
@@ -101,7 +102,7 @@ class Captures:
             self.note(expression, "alias", self._known[id(value)], about)
             return
         self._watch(container(value, about))
-        if isinstance(value, set | frozenset) or len(value) > MOST_ITEMS or depth > DEEPEST:
+        if isinstance(value, set | frozenset | deque) or len(value) > MOST_ITEMS or depth > DEEPEST:
             items = tuple(value.items()) if isinstance(value, dict) else tuple(value)
             if isinstance(value, dict):
                 items = tuple(part for pair in items for part in pair)

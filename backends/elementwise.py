@@ -10,7 +10,7 @@ import numpy
 
 from .decisions import can_be_computed
 from .graph import Axis, Node, Shape
-from .in_place import assign, require_not_in_place, write_at
+from .in_place import assign, write_at
 from .operations import ELEMENTWISE, accepts
 from .promotion import cast, common_dtype, float_dtype, is_comparable, require_fits
 from .symbolic import SymbolicArray, as_symbolic, trace_of, where
@@ -127,7 +127,6 @@ def _operator(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
             return NotImplemented  # [0] * n
         if not reflected:
             return apply(operation, self, *other)
-        require_not_in_place(self, *other)
         return apply(operation, *other, self)
 
     return operator

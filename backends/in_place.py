@@ -6,16 +6,12 @@ does every view of `d`, which shows the node that its base has now. An argument 
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy
 
 from .promotion import cast
-from .symbolic import SymbolicArray, WritesArgumentError, as_symbolic, is_array, view, where
-
-# The operand of the instruction BINARY_OP from which on it is one of `+=`, `-=`, ...
-_FIRST_IN_PLACE = 13
+from .symbolic import SymbolicArray, WritesArgumentError, as_symbolic, view, where
 
 
 def assign(target: SymbolicArray, value: SymbolicArray) -> SymbolicArray:
@@ -50,24 +46,6 @@ def _require_not_an_argument(root: SymbolicArray) -> None:
             f"writes into the argument {root.owner}; expected none to be changed. Copy it first, for example "
             "with xp.asarray(..., copy=True)",
         )
-
-
-def require_not_in_place(array: SymbolicArray, other: Any) -> None:
-    """Raise where `other += array` would change an array from outside of the kernel."""
-    if not is_array(other):
-        return
-    frame = sys._getframe(2)
-    code = frame.f_code.co_code
-    if frame.f_lasti + 1 < len(code) and _is_in_place(code[frame.f_lasti], code[frame.f_lasti + 1]):
-        raise array.trace.error(
-            TypeError, "a traced array is added in place to an array from outside of the kernel"
-        )
-
-
-def _is_in_place(opcode: int, operand: int) -> bool:
-    import opcode as names
-
-    return names.opname[opcode] == "BINARY_OP" and operand >= _FIRST_IN_PLACE
 
 
 def write_at(target: SymbolicArray, key: Any, value: Any) -> None:

@@ -9,6 +9,7 @@ would append at the first call only, and a symbolic array. What was there is put
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -57,7 +58,8 @@ class Place(NamedTuple):
         elif self.kind == "name":
             self.where[0][self.where[1]] = self.before
         elif self.kind == "list":
-            self.where[:] = self.before
+            self.where.clear()
+            self.where.extend(self.before)
         else:
             now = self.now()
             now.clear()
@@ -66,7 +68,7 @@ class Place(NamedTuple):
 
 def container(value: Any, about: str) -> Place | None:
     """The place that a list, dict or set is; None for what cannot be written into."""
-    for kind, name in ((list, "list"), (dict, "dict"), (set, "set")):
+    for kind, name in ((list, "list"), (deque, "list"), (dict, "dict"), (set, "set")):
         if isinstance(value, kind):
             return Place(name, value, value.copy(), about)  # type: ignore[arg-type]
     return None

@@ -5,6 +5,8 @@ The compiler refuses to write into an argument, so the same function must not do
 
 from __future__ import annotations
 
+import ast
+import linecache
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -131,14 +133,42 @@ def run_protected(
 
 
 def _written(trace: TracebackType | None, protected: Protected, names: list[str]) -> str:
-    """The names of the arguments that the innermost frame has among its variables."""
+    """The argument that the innermost statement writes into; all that it may be, where that is not known."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    local = [] if trace is None else leaves([list(trace.tb_frame.f_locals.values())])
-    arrays = [value for value in local if type(value) is numpy.ndarray and not value.flags.writeable]
-    found = [
-        name
+    target = None if trace is None else _target(trace)
+    named = [
+        (name, leaf)
         for name, leaf in zip(names, leaves(protected.tree), strict=True)
-        if id(leaf) in protected.arrays and any(numpy.may_share_memory(leaf, array) for array in arrays)
+        if id(leaf) in protected.arrays
     ]
-    return " or ".join(found) or " or ".join(names)
+    found = [name for name, leaf in named if target is not None and numpy.may_share_memory(leaf, target)]
+    return " or ".join(found or [name for name, _ in named])
+
+
+def _target(trace: TracebackType) -> Any:
+    """The array that `target -= ...` or `target[...] = ...` writes into, by the text of the statement."""
+    frame = trace.tb_frame
+    positions = list(frame.f_code.co_positions())[trace.tb_lasti // 2]
+    line = linecache.getline(frame.f_code.co_filename, positions[0] or 0)
+    try:
+        statement = ast.parse(line.encode()[positions[2] : positions[3]].decode()).body[0]
+        if isinstance(statement, ast.AugAssign):
+            target: ast.expr = statement.target
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Subscript):
+            target = statement.value.value
+        else:
+            return None
+        # What is written into has been read already: reading it again changes nothing.
+        expression = ast.fix_missing_locations(ast.Expression(_read(target)))
+        found = eval(compile(expression, "<target>", "eval"), frame.f_globals, dict(frame.f_locals))
+    except Exception:
+        return None
+    return found if isinstance(found, numpy.ndarray) else None
+
+
+def _read(target: ast.expr) -> ast.expr:
+    """The expression that reads what the target names."""
+    if isinstance(target, ast.Subscript | ast.Attribute | ast.Name):
+        target.ctx = ast.Load()
+    return target

@@ -26,8 +26,10 @@ def kernel(
 
     Use it as `@kernel`, `@kernel(donate="params")` or `kernel(function, donate=...)`.
 
-    function: takes arrays, numbers, strings and None, and lists, tuples and dicts of them, and returns such.
-              It must not change its arguments. It may call other kernels, which become part of it.
+    function: takes arrays, numbers, strings and None, and lists, tuples, dicts and dataclasses of them, and
+              returns such. Another object, as `self` or settings, is itself: its attributes are read at every
+              call. The function may call other kernels, which become part of it. It must not write into its
+              arguments: that is a TypeError. A method, a partial or a callable object may be a kernel too.
     donate:   the names of arguments whose memory the results may take: do not use what was given for them
               after the call. A permission that a backend may leave unused; the eager one does.
     returns:  a function of the same signature, with the names in its attribute `donate`. Where it has no
@@ -37,8 +39,19 @@ def kernel(
     raises:   ValueError for a donated name that is no parameter. A call raises TypeError for an argument of
               another kind and for arrays of two libraries, ValueError for arrays on two devices.
 
-    The function runs where its arrays are, on the backend that `use_backend` and ONEPASS_BACKEND allow.
-    NumPy's scalars of float64, integer and bool types count as Python numbers, which never promote.
+    The function runs where its arrays are, on the backend that `use_backend` and ONEPASS_BACKEND allow. Its
+    dtypes are those that it has without `kernel`: Python numbers are weak, and NumPy scalars and arrays of
+    shape () are not. `+=` on an array that the function made changes it under all of its names, as in NumPy.
+
+    What compiles runs once with symbolic arrays, and again where something else than numbers in arrays has
+    changed: a form of the arguments, the outcome of a comparison of numbers, what `float`, `int` or `range`
+    was told, a captured value (of closures, globals, defaults, attributes, and what functions called read).
+    Captured arrays are arguments: they are fetched anew at every call. What cannot be seen is what code does
+    beyond Python's names: a random generator drawn from, a clock or a file read, a large array (over 1 MiB)
+    that NumPy itself computed with and that was changed in place, an object of a C extension that changes.
+
+    Under "auto" a function that cannot be compiled runs operation by operation, with a RuntimeWarning that
+    says why; then it has begun to run twice in that call. Under "numba" and "cupy" the same is an error.
     """
     if function is None:
         return lambda given: kernel(given, donate=donate)
