@@ -110,7 +110,8 @@ class KernelFunction:
         if plan.normalise:
             args, kwargs = self.normalised(args, kwargs)
             values = []
-            form = form_of_call(args, kwargs, values), self._option_values(kwargs)
+            # Numbers on a GPU are normal already, and must not find the plan that asks for this.
+            form = "normal", form_of_call(args, kwargs, values), self._option_values(kwargs)
             plan = self._plans.get(form) or self._remember(
                 form, values, self._make_plan(args, kwargs, are_normal=True)
             )
