@@ -87,7 +87,8 @@ class SymbolicArray:
         if node.weak:
             return {"float64": float, "int64": int, "bool": bool}[node.dtype]
         if self.trace.takes_halves:
-            return getattr(sys.modules.get("cupy"), "ndarray", SymbolicArray)
+            # The operators of CuPy's arrays give way to a traced one only if it is none of theirs.
+            return SymbolicArray
         return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy.dtype(node.dtype).type
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:

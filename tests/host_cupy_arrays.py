@@ -41,6 +41,11 @@ def on_host(array: Any) -> np.ndarray:
     return np.asarray(_Seen(array)).view(array.dtype)
 
 
+def is_cupys(value: Any) -> bool:
+    """Whether it is an array of CuPy's by its real type, as CuPy's C code asks; a traced array says it is."""
+    return issubclass(type(value), cupy.ndarray)
+
+
 class _Seen:
     """What NumPy needs to know; by bytes, since it has no letter for bfloat16."""
 
@@ -86,14 +91,14 @@ def by_numpy(own: Callable[..., Any], numpy_does: Callable[..., Any]) -> Callabl
     @functools.wraps(own)
     def call(*args: Any, **kwargs: Any) -> Any:
         found = leaves((args, kwargs))
-        foreign = [type(leaf) for leaf in found if not isinstance(leaf, cupy.ndarray | PLAIN)]
+        foreign = [type(leaf) for leaf in found if not is_cupys(leaf) and not isinstance(leaf, PLAIN)]
         if foreign:
             return _own_refusal(own, foreign[0], args, kwargs)
-        seen = [(leaf, on_host(leaf)) for leaf in found if isinstance(leaf, cupy.ndarray)]
+        seen = [(leaf, on_host(leaf)) for leaf in found if is_cupys(leaf)]
         memory = iter([memory for _, memory in seen])
 
         def to_host(leaf: Any) -> Any:
-            return next(memory) if isinstance(leaf, cupy.ndarray) else leaf
+            return next(memory) if is_cupys(leaf) else leaf
 
         host_args, host_kwargs = map_leaves(to_host, (args, kwargs))
         with np.errstate(all="ignore"):
@@ -132,7 +137,7 @@ def _own_or_numpy(own: Callable[..., Any], numpy_does: Callable[..., Any]) -> Ca
 
     def call(*args: Any, **kwargs: Any) -> Any:
         # An index that is an array has to be read, which is a copy in any case.
-        if not any(isinstance(leaf, cupy.ndarray) for leaf in leaves((args[1:], kwargs))):
+        if not any(is_cupys(leaf) for leaf in leaves((args[1:], kwargs))):
             with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError):
                 return own(*args, **kwargs)
         return numpy_does(*args, **kwargs)
@@ -155,11 +160,11 @@ def _astype(
 
 def _array(obj: Any, dtype: Any = None, copy: bool = True, order: Any = "K", **_: Any) -> Any:
     order = order or "K"
-    if isinstance(obj, cupy.ndarray) and not copy and obj.dtype == np.dtype(dtype or obj.dtype):
+    if is_cupys(obj) and not copy and obj.dtype == np.dtype(dtype or obj.dtype):
         kept = {"C": obj.flags.c_contiguous, "F": obj.flags.f_contiguous}
         if kept.get(order, True):
             return obj
-    made = np.array(map_leaves(lambda leaf: on_host(leaf) if isinstance(leaf, cupy.ndarray) else leaf, obj))
+    made = np.array(map_leaves(lambda leaf: on_host(leaf) if is_cupys(leaf) else leaf, obj))
     return on_device(np.array(made, dtype, order=order))
 
 
