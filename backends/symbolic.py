@@ -250,7 +250,7 @@ def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | No
 
 
 def look_at_every_call(array: SymbolicArray, look: Any) -> None:
-    """Have `look` called with the actual array or number at every call, if the kernel takes it as argument."""
+    """Have `look` called with the actual array or number at every call, if it is an argument of a kernel."""
     if array.node.operation in ("input", "scalar"):
         array.trace.every_call.append((array.node.attribute, look))
 
