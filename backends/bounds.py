@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy
 
+from .forks import compiling
+
 
 def bounds(array: Any) -> tuple[int, int]:
     """(smallest, largest) of a NumPy array of integers that is not empty."""
@@ -28,9 +30,10 @@ def _find(array):  # type: ignore[no-untyped-def]
 
 @functools.cache
 def _compiled(dtype: numpy.dtype[Any]) -> Any:
-    import numba
+    with compiling:
+        import numba
 
-    from .machine_code import compiled
+        from .machine_code import compiled
 
     element = numba.from_dtype(dtype)
     return compiled(_find, numba.njit, numba.types.UniTuple(element, 2)(element[::1]))

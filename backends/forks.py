@@ -13,6 +13,10 @@ them during the fork; afterwards they are free in the parent and in the child.
 from __future__ import annotations
 
 import contextlib
+
+# A fork takes the lock of `logging` as well, and imports of compilers take it inside of ours. Hooks that were
+# registered last run first: with `logging` imported before, a fork takes its lock after ours, as imports do.
+import logging  # noqa: F401
 import operator
 import os
 import sys

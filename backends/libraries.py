@@ -8,8 +8,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import array_api_compat
-import numpy
 
+# Imported now, because a fork would leave its child a module that another thread has half imported.
+import array_api_compat.numpy
+import numpy
+import numpy.ma
+
+from .forks import compiling
 from .symbolic import SymbolicArray
 
 Kind = Literal["real floating", "integral", "bool", "complex floating", "other"]
@@ -36,7 +41,10 @@ def _find_library(value: Any) -> str | None:
         return None
     if isinstance(value, SymbolicArray):
         return "traced"
-    namespace: str = array_api_compat.array_namespace(value).__name__
+    if isinstance(value, numpy.ndarray | numpy.generic):
+        return "numpy"
+    with compiling:  # what knows the library is imported, and a fork waits for that
+        namespace: str = array_api_compat.array_namespace(value).__name__
     return namespace.removeprefix("array_api_compat.").split(".")[0]
 
 

@@ -55,20 +55,24 @@ def _numpy() -> Backend:
 
 def numba_why_not() -> str:
     """Why the backend "numba" is not usable here; empty where it is. Looks for nothing else."""
-    return _numba().why_not
+    # Without importing Numba, which takes longer than all the rest; its first use tells whether it does.
+    try:
+        found = importlib.util.find_spec("numba") is not None
+    except (ImportError, ValueError):
+        found = False
+    return (
+        _broken.get("numba", "") or _switched_off() if found else "Numba is not installed; pip install numba"
+    )
 
 
 def _numba() -> Backend:
-    # Without importing Numba, which takes longer than all the rest; its first use tells whether it does.
     runs = "NumPy arrays of float32 and float64, compiled for the CPU"
+    why_not = numba_why_not()
     try:
-        found = importlib.util.find_spec("numba") is not None
-    except ImportError:
-        found = False
-    if not found:
-        return Backend("numba", False, runs, None, "Numba is not installed; pip install numba")
-    why_not = _broken.get("numba", "") or _switched_off()
-    return Backend("numba", not why_not, runs, _version("numba"), why_not)
+        version = _version("numba")
+    except ImportError:  # PackageNotFoundError
+        version = None
+    return Backend("numba", not why_not, runs, version, why_not)
 
 
 def _switched_off() -> str:

@@ -1,9 +1,10 @@
 """Six threads that call and compile, beside forks and the deletion of the folder of compiled programs.
 
-    python fork_stress.py SECONDS
+    python fork_stress.py SECONDS [cold]
 
 prints how many calls, programs and children there were. An error, a wrong value or a hang ends the process
-with status 1 and shows where it was. The threading layer and the folder come from the environment.
+and shows where it was. With "cold" the threads also import Numba. The threading layer and the folder come
+from the environment.
 """
 
 from __future__ import annotations
@@ -111,13 +112,14 @@ def delete_the_folder() -> None:
     shutil.rmtree(os.environ["ONEPASS_CACHE_DIR"], ignore_errors=True)
 
 
-def main(seconds: float) -> None:
+def main(seconds: float, *, cold: bool) -> None:
     # A process that hangs shows where, and ends.
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.alarm(int(seconds) + 2 * CHILD_SECONDS)
     # One warning may say that the folder cannot be used.
     warnings.filterwarnings("ignore", "onepass cannot keep compiled programs")
-    call()
+    if not cold:
+        call()
     end = time.monotonic() + seconds
     actions = [*[work] * 6, *[fork] * 2, delete_the_folder]
     threads = [threading.Thread(target=repeat, args=(action, end)) for action in actions]
@@ -130,4 +132,4 @@ def main(seconds: float) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), cold="cold" in sys.argv)

@@ -172,16 +172,37 @@ print(in_child(lambda: print(threads.share_count(), flush=True)))
     assert said.split() == ["1", "1", "0"]
 
 
+def test_a_fork_takes_the_lock_of_logging_after_ours(tmp_path: Path) -> None:
+    said = python(
+        """
+import logging
+forks.LONGEST_WAIT = 5
+inside = threading.Event()
+def work():
+    with forks.compiling:
+        inside.set()
+        time.sleep(0.5)
+        logging.getLogger("one that an import makes")
+threading.Thread(target=work).start()
+inside.wait()
+print(in_child(compile_anew))
+""",
+        tmp_path,
+    )
+    assert said.split() == ["0"]
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("start", ["warm", "cold"])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_threads_that_call_and_compile_beside_forks(layer: str, tmp_path: Path) -> None:
+def test_threads_that_call_and_compile_beside_forks(layer: str, start: str, tmp_path: Path) -> None:
     environment = {
         "NUMBA_NUM_THREADS": "2",
         "NUMBA_THREADING_LAYER": layer,
         "ONEPASS_CACHE_DIR": str(tmp_path / "kept"),
     }
     done = subprocess.run(
-        [sys.executable, str(HERE / "fork_stress.py"), "12"],
+        [sys.executable, str(HERE / "fork_stress.py"), "12", start],
         capture_output=True,
         text=True,
         timeout=300,
