@@ -151,7 +151,9 @@ def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
         return leaf
     if is_array(leaf):
         return running.captured_array(leaf)
-    if leaf is None or isinstance(leaf, OPTIONS):
+    # An argument of another library is for who checks that there is one.
+    is_argument = library_of(leaf) is not None and any(leaf is value for value in running.values)
+    if leaf is None or isinstance(leaf, OPTIONS) or is_argument:
         return leaf
     kind = type(leaf)
     raise running.error(
