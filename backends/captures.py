@@ -77,6 +77,8 @@ class Captures:
         """Note that a value is read, and what is read through it."""
         if value is None or isinstance(value, OPTIONS):
             self.note(expression, "value", value, about)
+            if isinstance(value, str) and value.isidentifier():
+                self.named.add(value)  # of getattr(settings, name)
         elif is_array(value):
             self.note(expression, "array", value, about)
         elif isinstance(value, list | tuple | dict | set | frozenset | deque):

@@ -20,7 +20,7 @@ def may_take(plan: Plan, result: Node, given: Node, reads_rows_first: bool) -> b
     """
     if kind(result) != "row" or result.dtype != given.dtype or result.operation == "matmul":
         return False
-    if result.dtype == "float32" and plan.half != plan.place[given].half:
+    if result.dtype == "float32" and plan.half_of(result) != plan.place[given].half:
         return False
     # Equal axes, and not only equal sizes: then whoever reads it reads the element he is about to write.
     if result.axes != given.axes or [a is None for a in result.shape] != [a is None for a in given.shape]:

@@ -9,6 +9,7 @@ from typing import Literal
 from .donation import comes_before, may_take
 from .graph import Axis, Graph, Node, walk
 from .loops import Body, Product, RowLoop, body
+from .operations import FLOATS
 from .schedule import Phase, Schedule, base, kind, schedule, sources
 
 Kind = Literal["argument", "result", "whole", "partial", "total", "block", "row", "lane"]
@@ -63,7 +64,8 @@ class Plan:
     number_sums: list[Node] = field(default_factory=list)  # sums without axes
     number_outputs: list[Node] = field(default_factory=list)
     donated: dict[int, int] = field(default_factory=dict)  # leaf -> result that takes its memory
-    half: str = ""  # what floating results are rounded to
+    halves: Mapping[int, str] = field(default_factory=dict)  # leaf -> the half precision of its memory
+    half: str | None = ""  # what results are rounded to that depend on no argument; None: none is rounded
 
     @property
     def scalar_dtypes(self) -> dict[int, str]:
@@ -71,9 +73,17 @@ class Plan:
         kinds = {node.attribute: node.dtype for node in self.graph.nodes if node.operation == "scalar"}
         return {leaf: kinds[leaf] for leaf in self.scalars}
 
+    def half_of(self, node: Node) -> str:
+        """What a result is rounded to: the half precision of all floating arguments that it depends on."""
+        if node.dtype != "float32" or not self.halves or self.half is None:
+            return ""
+        inputs = [n for n in walk([node]) if n.operation == "input" and n.dtype in FLOATS]
+        found = {self.halves.get(n.attribute, "") for n in inputs} or {self.half}
+        return found.pop() if len(found) == 1 else ""
+
     def held_number(self, node: Node) -> str:
         """What is kept of a result that is a single number."""
-        return self.half or node.dtype if node.dtype == "float32" else node.dtype
+        return self.half_of(node) or node.dtype
 
     def of_kind(self, *kinds: Kind) -> list[Memory]:
         return [memory for memory in self.memories if memory.kind in kinds]
@@ -93,7 +103,7 @@ def make_plan(
     outputs: list[Node],
     donated_leaves: Iterable[int] = (),
     halves: Mapping[int, str] | None = None,
-    half: str = "",
+    half: str | None = "",
     *,
     reads_rows_first: bool = False,
 ) -> Plan:
@@ -102,13 +112,14 @@ def make_plan(
     outputs:        the nodes of the result's arrays
     donated_leaves: arguments whose memory results may take
     halves:         arguments whose memory holds a half precision
-    half:           what floating results are rounded to
+    half:           what floating results are rounded to that depend on no argument; None: none is rounded
     reads_rows_first: whether in each turn over a row the dialect computes what the row has one of, and then
                     stores elements
     """
     outputs = [_computed(graph, node) for node in outputs]
     scheduled = schedule(outputs)
     plan = Plan(kernel, graph, scheduled, [body(phase) for phase in scheduled.phases], half=half)
+    plan.halves = halves or {}
     nodes = list(walk(outputs))
     for node in nodes:
         for shape in [node.shape, *(source.shape for source in node.inputs)]:
@@ -121,7 +132,7 @@ def make_plan(
             plan.scalars.append(node.attribute)
         if node.operation == "input":
             argument = Memory(f"x{node.attribute}", "argument", node.dtype, node.axes, node.attribute)
-            argument.half = (halves or {}).get(node.attribute, "")
+            argument.half = plan.halves.get(node.attribute, "")
             plan.place[node] = plan.add(argument)
     _place_results(plan, outputs, tuple(donated_leaves), reads_rows_first)
     for node in scheduled.complete:
@@ -167,7 +178,7 @@ def _place_results(
                 plan.donated[taken.attribute] = number
             else:
                 result = Memory(f"r{number}", "result", node.dtype, node.axes, number)
-                result.half = plan.half if node.dtype == "float32" else ""
+                result.half = plan.half_of(node)
                 plan.place[node] = plan.add(result)
             placed.append(plan.place[node])
 

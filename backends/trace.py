@@ -38,10 +38,13 @@ class Traced:
     guards: Guards
 
     @property
-    def half(self) -> str:
-        """The half precision that results are rounded to: that of all floating arguments; "" for none."""
+    def half(self) -> str | None:
+        """The half precision of all floating arguments; "" if they have several dtypes, or none is a half.
+
+        None where a float32 number in the kernel's text makes float32 of every result.
+        """
         if self.trace.any_single:
-            return ""
+            return None
         inputs = [node for node in self.trace.graph.nodes if node.operation == "input"]
         floats = {self.trace.halves.get(node.attribute, "") for node in inputs if node.dtype in FLOATS}
         return floats.pop() if len(floats) == 1 else ""
@@ -153,7 +156,9 @@ def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
         return leaf
     if is_array(leaf):
         return running.captured_array(leaf)
-    if leaf is None or isinstance(leaf, OPTIONS):
+    # An argument of another library is for who checks that there is one.
+    is_argument = library_of(leaf) is not None and any(leaf is value for value in running.values)
+    if leaf is None or isinstance(leaf, OPTIONS) or is_argument:
         return leaf
     kind = type(leaf)
     raise running.error(

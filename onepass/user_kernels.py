@@ -59,7 +59,13 @@ def kernel(
         raise TypeError(f"kernel: got {function!r}; expected a function.")
     if isinstance(function, staticmethod):
         function = function.__func__
-    signature = inspect.signature(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        raise TypeError(
+            f"kernel: got {function!r}, whose parameters Python does not know; expected a function. "
+            "Wrap it in one."
+        ) from None
     names = (donate,) if isinstance(donate, str) else tuple(donate)
     for name in names:
         if name not in signature.parameters:

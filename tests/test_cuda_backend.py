@@ -123,3 +123,15 @@ def test_arrays_of_two_libraries_are_an_error() -> None:
 
     with pytest.raises(TypeError, match="program: got arrays of array_api_strict and numpy"):
         CudaProgram(program, "program", (x, other), {}, device=HostDevice())
+
+
+def test_a_result_is_as_narrow_as_what_it_depends_on() -> None:
+    params = [np.ones(8, np.float16), np.ones(8, np.float32), np.ones(8)]
+    args = (params, params, op.adam_init(params), 0.1)
+    program = CudaProgram(kernels.adam_step, "adam_step", args, {}, device=HostDevice())
+    stepped, state = program(leaves(args))
+    for tree in (stepped, state["exp_avg"], state["exp_avg_sq"]):
+        assert [part.dtype for part in tree] == ["float16", "float32", "float64"]
+    expected, _ = op.adam_step(*args)
+    for mine, right in zip(stepped, expected, strict=True):
+        np.testing.assert_allclose(mine, right, rtol=1e-3)

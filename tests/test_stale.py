@@ -303,6 +303,55 @@ def test_partials_and_callable_objects_are_looked_into() -> None:
     assert applied(x, lambda v: v + 2).tolist() == [3, 4]
 
 
+def test_attributes_that_are_read_by_name_have_their_values_of_now() -> None:
+    settings: Any = types.SimpleNamespace(rate=2.0)
+    name = "rate"
+    kernels = [
+        op.kernel(lambda v: v * getattr(settings, name)),
+        op.kernel(lambda v: v * vars(settings)["rate"]),
+    ]
+    for settings.rate in (2.0, 5.0, x):
+        for kernel in kernels:
+            np.testing.assert_array_equal(kernel(x), x * settings.rate)
+
+
+def outer_of(scale: list[Any]) -> Callable[..., Any]:
+    def inner(v: Any) -> Any:
+        return v * scale[0] + sum(scale[1:])
+
+    return functools.wraps(inner)(lambda v: inner(v) * SCALE)
+
+
+def test_functions_that_are_called_are_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    scale: list[Any] = [np.ones(2), 1.0]
+    function = outer_of(scale)
+    inside, outside = op.kernel(function), op.kernel(lambda v: inside(v) - 1)
+    for change in (lambda: None, lambda: scale.append(3.0), lambda: scale.insert(0, 7), lambda: scale.pop()):
+        change()
+        np.testing.assert_array_equal(inside(x), function(x))
+        np.testing.assert_array_equal(outside(x), function(x) - 1)
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 11.0)
+    np.testing.assert_array_equal(outside(x), function(x) - 1)
+    inside = op.kernel(lambda v: -v)
+    np.testing.assert_array_equal(outside(x), -x - 1)
+
+
+def test_defaults_and_large_and_unordered_containers_have_their_values_of_now() -> None:
+    def defaults(v: Any, w: Any = np.ones(2), *, more: Any = [2.0]) -> Any:  # noqa: B006, B008
+        return v * w * more[0]
+
+    many, some = [float(n) for n in range(1000)], {1.0}
+    kernel, others = op.kernel(defaults), op.kernel(lambda v: v * many[700] * max(some))
+    for number in (1.0, 4.0, 9.0):
+        assert defaults.__defaults__ is not None
+        defaults.__defaults__[0][:] = number
+        defaults.__kwdefaults__["more"][0] = -number
+        many[700] = number
+        some.add(number)
+        np.testing.assert_array_equal(kernel(x), defaults(x))
+        np.testing.assert_array_equal(others(x), x * number * number)
+
+
 def test_a_comparison_keeps_its_outcome(traces: list[str]) -> None:
     kernel = op.kernel(lambda v, n: v * 2 if n > 3 else v * 3)
     for number in [*range(-4, 12), *np.linspace(0.1, 40, 60).tolist(), 3.0, math.nan]:
