@@ -19,8 +19,6 @@ import weakref
 from collections import deque
 from typing import Any, NamedTuple
 
-import numpy
-
 from .forms import OPTIONS
 from .symbolic import is_array
 from .writes import Place, container, instance
@@ -311,13 +309,3 @@ def weak(value: Any) -> Any:
         return weakref.ref(value)
     except TypeError:
         return lambda: value
-
-
-def copied(array: Any) -> bytes | None:
-    """The bytes of an array that is not too large to be compared at every call."""
-    is_small = isinstance(array, numpy.ndarray) and array.nbytes <= LARGEST and array.dtype != object
-    return array.tobytes() if is_small else None
-
-
-# Of an array whose contents were computed with while the kernel was traced, in bytes.
-LARGEST = 1 << 20

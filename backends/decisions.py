@@ -35,7 +35,14 @@ _WEAK = {"float64": float, "int64": int, "bool": bool}
 _LEAVES = ("scalar", "input", "constant", "size")
 
 # How an answer is compared: floats by all their bits, so that -0.0 and NaN are themselves.
-ASKED = {"bool": "bool({})", "int": "int({})", "index": "{}", "float": "float({}).hex()", "str": "repr({})"}
+ASKED = {
+    "bool": "bool({})",
+    "int": "int({})",
+    "index": "{}",
+    "float": "float({}).hex()",
+    "str": "repr({})",
+    "hash": "repr({})",
+}
 
 
 class Decision(NamedTuple):

@@ -13,6 +13,7 @@ from .graph import Axis, Node, Shape
 from .in_place import assign, write_at
 from .operations import ELEMENTWISE, accepts
 from .promotion import cast, common_dtype, float_dtype, is_comparable, require_fits
+from .python_numbers import as_python_has_it
 from .symbolic import SymbolicArray, as_symbolic, trace_of, where
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def apply(operation: str, *values: Any) -> Any:
     node = trace.graph.node(
         operation, inputs, None, shape=shape, dtype=result, weak=weak and not shape, line=where()
     )
-    return SymbolicArray(trace, node, _known(operation, arrays), _depends(arrays))
+    result_array = SymbolicArray(trace, node, _known(operation, arrays), _depends(arrays))
+    return as_python_has_it(operation, arrays, result_array) if weak else result_array
 
 
 def _dtype(trace: Trace, operation: str, arrays: list[SymbolicArray]) -> tuple[str, bool]:
@@ -125,6 +127,8 @@ def _operator(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
     def operator(self: SymbolicArray, *other: Any) -> Any:
         if other and self.node.weak and isinstance(other[0], list | tuple | str):
             return NotImplemented  # [0] * n
+        if operation in ("equal", "not_equal") and self.node.weak and self.trace.is_over:
+            return NotImplemented  # the key of a cache of somebody's
         if not reflected:
             return apply(operation, self, *other)
         return apply(operation, *other, self)

@@ -21,10 +21,13 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from .captures import Captures, Read, copied, weak
+from .captures import Captures, Read, weak
 from .decisions import Decision, statements
 from .graph import Node
 from .tracer import Trace
+
+# Of an array whose contents were computed with while the kernel was traced, in bytes.
+LARGEST = 1 << 20
 
 
 class Guard(NamedTuple):
@@ -151,6 +154,12 @@ def _computed_outside(captures: Captures, trace: Trace) -> bool:
     """Whether the program has constants that NumPy computed in the trace, perhaps from captured arrays."""
     read = {id(read.value) for read in captures.reads if read.kind in ("array", "value")}
     return not read.issuperset(map(id, [*trace.captured, *trace.numpy_numbers]))
+
+
+def copied(array: Any) -> bytes | None:
+    """The bytes of an array that is not too large to be compared at every call."""
+    is_small = isinstance(array, numpy.ndarray) and array.nbytes <= LARGEST and array.dtype != object
+    return array.tobytes() if is_small else None
 
 
 def _holds(array: Any, held: tuple[Any, tuple[int, ...], bytes]) -> bool:

@@ -49,7 +49,6 @@ class SymbolicArray:
 
     __slots__ = ("_node", "base", "depends", "dimensions", "is_box", "known", "owner", "trace")
     __array_ufunc__ = None  # NumPy's arrays leave operators to this class
-    __hash__ = object.__hash__
 
     def __init__(
         self, trace: Trace, node: Node, known: Any = None, depends: frozenset[int] = frozenset()
@@ -173,6 +172,9 @@ class SymbolicArray:
             return self.trace.decide(self, asked)
         advice = "use xp.where" if asked == "bool" else "its numbers are not known while it is traced"
         raise self.trace.error(TypeError, f"{asked}(array) of a traced {self.dtype} array; {advice}")
+
+    def __hash__(self) -> int:
+        return hash(self._number("hash"))
 
     def __bool__(self) -> bool:
         return bool(self._number("bool"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 import queue
 import re
@@ -310,6 +311,38 @@ def test_an_array_of_a_trace_that_is_over_says_so() -> None:
     for use in (lambda: array + 1, lambda: 2 * array, lambda: bool(array > 0), lambda: op.relu(array)):
         with pytest.raises(TypeError, match="used after its trace"):
             use()
+
+
+@functools.lru_cache
+def table(n: int) -> Any:
+    """What is kept from call to call, by a number."""
+    return np.arange(n, dtype=float)
+
+
+NUMBERS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "division": (lambda v, n: v * (1 / n), [2, 0, 3, 0.5, 0.0]),
+    "floor division": (lambda v, n: v * (7 // (n - 3)) + 7 % n, [2, 3, 5, 0]),
+    "large": (lambda v, n: v * (n * n) + v * (n**3), [3, 2**40, -(2**33), 5]),
+    "keys": (lambda v, n: v * {1: 2.0, 2: 3.0}.get(n, 4.0), [1, 2, 3, 2.0, 2.5]),
+    "members": (lambda v, n: v if n in {1, 2.5} else -v, [1, 2, 2.5, 1]),
+    "cached": (lambda v, n: v + table(n)[-1], [3, 5, 3]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.filterwarnings("ignore:.*was traced 8 times")
+def test_numbers_are_those_of_python(name: str) -> None:
+    function, numbers = NUMBERS[name]
+    kernel = op.kernel(function)
+    for number in numbers:
+        try:
+            expected = function(x, number)
+        except ZeroDivisionError:
+            for backend in ("auto", "numba"):
+                with op.use_backend(backend), pytest.raises(ZeroDivisionError):
+                    kernel(x, number)
+        else:
+            np.testing.assert_array_equal(kernel(x, number), expected)
 
 
 def test_numbers_of_python_may_be_used_with_math() -> None:

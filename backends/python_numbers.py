@@ -1,0 +1,30 @@
+"""Arithmetic of Python numbers where it is not that of arrays: division by zero, integers without an end."""
+
+from __future__ import annotations
+
+from .decisions import can_be_computed
+from .symbolic import SymbolicArray
+
+_IN_INT64 = f"-{1 << 63} <= {{}} < {1 << 63}"
+
+
+def as_python_has_it(operation: str, arrays: list[SymbolicArray], result: SymbolicArray) -> SymbolicArray:
+    """The result of an operation of Python numbers alone.
+
+    raises: ZeroDivisionError where Python does
+    """
+    if operation in ("divide", "floor_divide", "remainder") and _is_zero(arrays[1]):
+        raise result.trace.error(ZeroDivisionError, "division by zero")
+    grows = operation in ("multiply", "pow") and result.dtype == "int64"
+    if not grows or not result.depends or not can_be_computed(result.node):
+        return result
+    if result.trace.decide(result, "range", _IN_INT64):
+        return result
+    return result.trace.constant(int(result.trace.decide(result, "index")))
+
+
+def _is_zero(number: SymbolicArray) -> bool:
+    """Whether a divisor is 0, in this call and in all that the program is for."""
+    if number.known is not None:
+        return bool(number.known == 0)
+    return bool(number.depends and can_be_computed(number.node) and not number.trace.decide(number, "bool"))
