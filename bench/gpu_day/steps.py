@@ -29,7 +29,7 @@ STEPS = (
     Step("use", 60, "pytest_run", ("alone",)),
     Step("times", 60, "times"),
     Step("torch", 60, "torch_times"),
-    Step("bench", 150, "bench_run"),
+    Step("bench", 240, "bench_run"),
     Step("sanitizer", 105, "sanitizer"),
     Step("ncu", 40, "nsight"),
     Step("sweep", 45, "sweep"),
