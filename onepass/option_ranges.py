@@ -105,9 +105,12 @@ def check_options(*, state: int | None = None, **positions: int) -> Callable[...
     def check_values(name: str, *args: Any, **kwargs: Any) -> None:
         for position, option, check in by_position:
             if position < len(args):
-                check(name, option, args[position])
+                value = args[position]
+                # Every range of one number holds these, and here most calls end.
+                if not (type(value) is float and 0.0 <= value < 1.0):
+                    check(name, option, value)
         for option, value in kwargs.items():
-            if option in RANGES:
+            if option in RANGES and not (type(value) is float and 0.0 <= value < 1.0):
                 RANGES[option](name, option, value)
         if state is not None and "step" in args[state]:
             _at_least_0(name, "state['step']", args[state]["step"])
