@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import program_cache
+from .private import NotPrivateError, require_private
 
 # No fused multiply-add: NVRTC fuses in some places only, and programs of one formula would differ in bits.
 OPTIONS = ("-std=c++17", "-default-device", "-fmad=false")
@@ -23,12 +24,15 @@ def machine_code(cupy: Any, source: str, capability: int) -> bytes:
 
     raises: RuntimeError with NVRTC's log; emitted source that does not compile is a bug of this library
     """
+    # The library's folder is a flat one of such names; `.tmp` is cleared with it.
+    path = program_cache.folder() / f"cuda_{_hash(cupy, source, capability)}.cubin"
     try:
-        # The library's folder is a flat one of such names; `.tmp` is cleared with it.
-        path = program_cache.private_folder() / f"cuda_{_hash(cupy, source, capability)}.cubin"
-    except OSError as error:
+        require_private(path.parent)
+    except NotPrivateError as error:
         program_cache.warn(error)
         return _compile(cupy.cuda.nvrtc, source, capability)
+    except OSError:  # not there yet, or nothing that can be read
+        pass
     code = _kept(path)
     if code is None:
         code = _compile(cupy.cuda.nvrtc, source, capability)
@@ -76,6 +80,7 @@ def _keep(path: Path, code: bytes) -> None:
     """For the next process; without it that one compiles again, which takes a fraction of a second."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
+        program_cache.private_folder()
         temporary.write_bytes(hashlib.sha256(code).digest() + code)
         os.replace(temporary, path)
     except OSError:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .backends.trees import named_leaves
 from .checks import Check
-from .option_ranges import PAIRS, RANGES, check_options
+from .option_ranges import PAIRS, check_options
 from .requirements import describe, require_real, require_scalar, require_shape
 
 
@@ -52,14 +52,7 @@ def stateful_step(init_name: str, *trees: str, counts: bool = False) -> tuple[Ch
         # lr, and the momentum of `momentum_step`, may come by position.
         _require_settings(name, {**dict(zip(("lr", "momentum"), settings, strict=False)), **named})
 
-    return check, _state_and_options
-
-
-def _state_and_options(name: str, params: Any, grads: Any, state: Any, *args: Any, **kwargs: Any) -> None:
-    """The ranges of a step's options, and of the number of steps where the state has one."""
-    _options_beside_state(name, params, grads, state, *args, **kwargs)
-    if "step" in state:
-        RANGES["state['step']"](name, "state['step']", state["step"])
+    return check, _options_beside_state
 
 
 def _require_like_params(name: str, argument: str, tree: Any, params: Any) -> None:
@@ -103,6 +96,6 @@ def _require_settings(name: str, settings: dict[str, Any]) -> None:
             require_scalar(name, argument, value)
 
 
-_options_beside_state = check_options(lr=3, momentum=4)
+_options_beside_state = check_options(state=2, lr=3, momentum=4)
 init = (_init, check_options(lr=1))
 stateless_step = (_stateless_step, check_options(lr=2, weight_decay=3))

@@ -6,6 +6,7 @@ the kernel is called.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +18,12 @@ from .backends.symbolic import SymbolicArray, look_at_every_call
 RangeCheck = Callable[[str, str, Any], None]
 
 
-def _one(holds: Callable[[float], bool], words: str) -> RangeCheck:
-    """The check of a number."""
+def _one(low: float, high: float, words: str) -> RangeCheck:
+    """The check of a number in [low, high]."""
 
     def check(name: str, option: str, value: Any) -> None:
         if type(value) is float or type(value) is int:
-            if not holds(value):
+            if not low <= value <= high:
                 raise ValueError(f"{name}: {option} is {value}; expected {words}.")
         elif isinstance(value, SymbolicArray):
             look_at_every_call(value, lambda actual: check(name, option, actual))
@@ -57,8 +58,8 @@ def _number(value: Any) -> float | None:
     )  # PyTorch warns of a tensor with a graph
 
 
-_at_least_0 = _one(lambda value: value >= 0, "a number >= 0")
-_below_1 = _one(lambda value: 0 <= value < 1, "a number in [0, 1)")
+_at_least_0 = _one(0, math.inf, "a number >= 0")
+_below_1 = _one(0, math.nextafter(1, 0), "a number in [0, 1)")
 
 
 def _betas(name: str, option: str, value: Any) -> None:
@@ -77,32 +78,39 @@ RANGES: dict[str, RangeCheck] = {
     "rho": _below_1,
     "betas": _betas,
     "etas": _pair(
-        lambda shrink, grow: 0 < shrink < 1 < grow < float("inf"),
+        lambda shrink, grow: 0 < shrink < 1 < grow < math.inf,
         "two numbers with 0 < etas[0] < 1 < etas[1]",
     ),
     "step_sizes": _pair(
         lambda smallest, largest: 0 <= smallest <= largest,
         "two numbers with 0 <= step_sizes[0] <= step_sizes[1]",
     ),
-    "label_smoothing": _one(lambda value: 0 <= value <= 1, "a number in [0, 1]"),
-    "margin": _one(lambda value: value == value, "a number"),
-    "state['step']": _at_least_0,
+    "label_smoothing": _one(0, 1, "a number in [0, 1]"),
+    "margin": _one(-math.inf, math.inf, "a number"),
 }
 
 # Options that are two numbers.
 PAIRS = ("betas", "etas", "step_sizes")
 
 
-def check_options(**positions: int) -> Callable[..., None]:
-    """A check of the options given by name, and of these where they come by position."""
+def check_options(*, state: int | None = None, **positions: int) -> Callable[..., None]:
+    """A check of the options given by name, and of these where they come by position.
+
+    state: the position of an optimiser's state, which may have a number of steps
+    """
     by_position = [(position, option, RANGES[option]) for option, position in positions.items()]
 
     def check_values(name: str, *args: Any, **kwargs: Any) -> None:
         for position, option, check in by_position:
             if position < len(args):
-                check(name, option, args[position])
+                value = args[position]
+                # Every range of one number holds these, and here most calls end.
+                if not (type(value) is float and 0.0 <= value < 1.0):
+                    check(name, option, value)
         for option, value in kwargs.items():
-            if option in RANGES:
+            if option in RANGES and not (type(value) is float and 0.0 <= value < 1.0):
                 RANGES[option](name, option, value)
+        if state is not None and "step" in args[state]:
+            _at_least_0(name, "state['step']", args[state]["step"])
 
     return check_values

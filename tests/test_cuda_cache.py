@@ -82,9 +82,8 @@ def test_a_folder_that_cannot_be_made(
 ) -> None:
     (kept.parent / "file").touch()
     monkeypatch.setenv("ONEPASS_CACHE_DIR", str(kept.parent / "file" / "below"))
-    with pytest.warns(RuntimeWarning, match="cannot keep compiled programs in .*below"):
-        load("one")
-    load("one")  # warnings are errors here: the second says nothing
+    load("one")
+    load("one")
     assert compiled == ["one", "one"]
 
 
