@@ -95,8 +95,9 @@ def _returns_constants(traced: Traced) -> bool:
     """Whether an array of the kernel's own is returned as it is; its memory may be any array's."""
 
     def is_array(leaf: Any) -> bool:
-        known = library_of(leaf) not in (None, "traced") and not isinstance(leaf, numpy.generic)
-        return known or isinstance(leaf, numpy.ndarray)
+        # By its own type, since a symbolic array says that it is an array of NumPy's.
+        known = library_of(leaf) not in (None, "traced") and not issubclass(type(leaf), numpy.generic)
+        return known or issubclass(type(leaf), numpy.ndarray)
 
     return any(map(is_array, leaves(traced.result)))
 

@@ -143,7 +143,7 @@ BUGS = [
     (
         "step",
         "columns of blocks of rows before are forgotten",
-        r"first \? (s\d+\[item\]\[v\]) :",
+        r"is_new \? (s\d+\[item\]\[v\]) :",
         r"true ? \1 :",
     ),
     ("step", "the first block of rows adds to what was there", r"first \?", "false ?"),
