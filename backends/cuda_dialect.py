@@ -22,8 +22,6 @@ TYPES = {
     "uint64": "unsigned long long",
     "bool": "bool",
 }
-# The bits of a double and of a long long are the same eight bytes of `numbers`.
-WIDE = {"float32": "double", "float64": "double", "uint64": "unsigned long long"}
 
 # {0}, {1}, ... are the operands, {t} the type, {f} what ends the name of a float function. Where a row has
 # two entries, the second is for integers.

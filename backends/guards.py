@@ -142,7 +142,7 @@ def _guard_array(text: _Text, read: Read, trace: Trace, found: dict[int, str], c
         )
     if is_taken and not computed:
         return
-    contents = copied(array)
+    contents = _copied(array)
     if contents is None:
         text.guard(f"{name} is {text.constant(weak(array))}()", read.about)
     else:
@@ -156,7 +156,7 @@ def _computed_outside(captures: Captures, trace: Trace) -> bool:
     return not read.issuperset(map(id, [*trace.captured, *trace.numpy_numbers]))
 
 
-def copied(array: Any) -> bytes | None:
+def _copied(array: Any) -> bytes | None:
     """The bytes of an array that is not too large to be compared at every call."""
     is_small = isinstance(array, numpy.ndarray) and array.nbytes <= LARGEST and array.dtype != object
     return array.tobytes() if is_small else None
