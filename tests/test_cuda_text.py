@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,6 @@ from host_cuda import HostModule, guarded_copy, why_not
 from onepass.backends.cuda_prelude import PRELUDE
 
 import onepass as op
-
-GOLDEN = Path(__file__).parent / "plans" / "softmax_cross_entropy_with_grad.cu"
 
 
 def array(dtype: Any, *shape: int) -> np.ndarray:
@@ -34,14 +30,6 @@ def mlp(rows: int) -> Call:
 
 def text_of(call: Call, form: Form | None = None, *, capability: int = 90) -> str:
     return "\n".join(kernel.text for kernel in emitted(call, capability, form).kernels())
-
-
-def test_the_kernels_are_those_that_are_written_down() -> None:
-    text = text_of(cross_entropy(4096))
-    if os.environ.get("ONEPASS_WRITE_PLANS"):
-        GOLDEN.write_text(text, encoding="utf-8")
-    # Where a change is meant: ONEPASS_WRITE_PLANS=1 pytest tests/test_cuda_text.py, and read the difference.
-    assert text == GOLDEN.read_text(encoding="utf-8")
 
 
 def test_the_source_is_the_prelude_and_the_kernels() -> None:

@@ -1,5 +1,5 @@
 // Phase 0: the rows of n0, each of n1 columns.
-extern "C" __global__ void __launch_bounds__(64) rows0_0(
+extern "C" __global__ void __launch_bounds__(128) rows0_0(
     const long long row0,
     const long long rows,
     const long long first,
@@ -9,18 +9,22 @@ extern "C" __global__ void __launch_bounds__(64) rows0_0(
     const long long* __restrict__ x1,
     const float* __restrict__ x0,
     float* __restrict__ r0) {
-    constexpr int GROUP = 64;
-    constexpr int ITEMS = 4;
+    constexpr int GROUP = 16;
+    constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
     constexpr int CLUSTER = 1;
+    constexpr int ROWS = 8;
     constexpr int LANES = GROUP * CLUSTER;  // threads that share a row
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
-    const long long part = (long long)blockIdx.x;
     double s25 = 0.0;
     const long long v6 = n1 - 1LL;
     const float v27 = (float)(n0);
-    for (long long i = part; i < rows; i += gridDim.x) {
+    for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
+         i0 += (long long)gridDim.x * ROWS) {
+        // A group without a row of its own repeats the last one and stores nothing.
+        const bool active = i0 + threadIdx.x / GROUP < rows;
+        const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
         const long long row = row0 + i;
         const long long v0 = x1[row];
         const long long v3 = (v0 > 0LL ? v0 : 0LL);
@@ -72,7 +76,7 @@ extern "C" __global__ void __launch_bounds__(64) rows0_0(
         const float v16_2 = v13_2 - v14;
         const float v22 = v20 - v16_2;
         const float v23 = v12 * v22;
-        if (lane == 0) s25 = s25 + (double)(v23);
+        if (active && lane == 0) s25 = s25 + (double)(v23);
         const float v30 = v29 / v18;
         const int v8_column = as_column(v8);
         float* const r0_row = r0 + row * n1;
@@ -90,12 +94,13 @@ extern "C" __global__ void __launch_bounds__(64) rows0_0(
                     const float v36 = v31 - v35;
                     v36_out[v] = v36;
                 }
-                store<VECTOR>(r0_row + column0, v36_out);
+                if (active) {
+                    store<VECTOR>(r0_row + column0, v36_out);
+                }
             }
         }
     }
-    __syncthreads();  // the shared memory is free again
-    Group<64, 1> block;
+    Group<128, 1> block;
     s25 = block.combine(s25, Sum());
     if (threadIdx.x == 0) {
         q25[blockIdx.x] = first ? s25 : q25[blockIdx.x] + s25;
