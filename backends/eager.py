@@ -9,8 +9,8 @@ from typing import Any
 import array_api_compat
 import numpy
 
-from .libraries import is_half, is_real_array
-from .trees import leaves, map_leaves
+from .common.libraries import is_half, is_real_array
+from .common.trees import leaves, map_leaves
 
 # glibc returns freed memory to the system above a bound that it learns from the largest block freed so far,
 # if that is below 32 MiB. Without this one, which is never touched and so costs two system calls, a kernel

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy
 
+from .common.forks import when_cannot_compile
+
 OLDEST_NUMPY = (2, 0)
 
 
@@ -107,6 +109,9 @@ def set_broken(name: str, why: str) -> None:
         return
     _broken[name] = why
     warnings.warn(f"onepass: the backend {name!r} is not used: {why}.", RuntimeWarning, stacklevel=3)
+
+
+when_cannot_compile.append(lambda why: set_broken("numba", why))
 
 
 def report_broken(name: str, error: Exception) -> NotUsableError:

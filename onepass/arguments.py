@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy
 
-from .backends.forms import is_static
-from .backends.libraries import device_of, is_half, library_of, on_two_devices
-from .backends.trees import leaves, named_leaves
+from .backends.common.libraries import device_of, is_half, library_of, on_two_devices
+from .backends.common.static_values import is_static
+from .backends.common.trees import leaves, named_leaves
 from .requirements import describe
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .backends.forks import compiling
-from .backends.kernel import Kernel
-from .backends.libraries import library_of
-from .backends.operations import DTYPES, FLOATS, HALVES
+from .backends.common.forks import compiling
+from .backends.common.libraries import library_of
+from .backends.common.trees import leaves
+from .backends.ir.operations import DTYPES, FLOATS, HALVES
 from .backends.registry import NotUsableError, not_usable, numba_why_not, report_broken
-from .backends.symbolic import SymbolicArray
-from .backends.trace import by_parameter
-from .backends.trees import leaves
+from .backends.specializations import Kernel
+from .backends.trace.symbolic import SymbolicArray
+from .backends.trace.trace import by_parameter
 from .destinations import Given
 from .requirements import describe
 
@@ -111,8 +111,8 @@ def _program_for_cpu(function: Callable[..., Any], name: str, *call: Any) -> Any
         raise not_usable("numba", why_not)
     try:
         with compiling:  # a fork must not leave its child a module that another thread has half imported
-            from .backends.numba_backend import Program
-            from .backends.threads import require_compiler
+            from .backends.cpu.program import Program
+            from .backends.cpu.runtime.threads import require_compiler
         if why_not := numba_why_not():  # it may have been told so by a file that it reads when it is imported
             raise not_usable("numba", why_not)
         require_compiler()
@@ -125,8 +125,8 @@ def _program_for_cpu(function: Callable[..., Any], name: str, *call: Any) -> Any
 
 def _program_for_gpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
     with compiling:
-        from .backends.cuda_backend import CudaProgram
-        from .backends.cupy_device import current_device
+        from .backends.cuda.cupy_device import current_device
+        from .backends.cuda.program import CudaProgram
 
     return CudaProgram(function, name, *call, device=current_device())
 

@@ -16,11 +16,11 @@ import array_api_compat
 import numpy
 
 from .backends import eager
-from .backends.destinations import Destinations, Wanted, is_apart_from_itself
-from .backends.forms import form_of
-from .backends.libraries import device_of, library_of
-from .backends.trace import tracing
-from .backends.trees import leaves
+from .backends.common.libraries import device_of, library_of
+from .backends.common.out_arrays import Destinations, Wanted, is_apart_from_itself
+from .backends.common.trees import leaves
+from .backends.signatures import form_of
+from .backends.trace.trace import tracing
 from .requirements import describe
 
 P = ParamSpec("P")

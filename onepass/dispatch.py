@@ -17,14 +17,14 @@ import numpy
 
 from .arguments import arrays_in, bind
 from .backends import chosen_backend, eager, require_arrays_of
-from .backends.forms import form_of_call
-from .backends.kernel import CannotCompileError
-from .backends.libraries import device_to_enter, entered, is_current
-from .backends.merge import TooManyDimensionsError
-from .backends.outside import warn
+from .backends.codegen.coalesce import TooManyDimensionsError
+from .backends.common.caller_warnings import warn
+from .backends.common.libraries import device_to_enter, entered, is_current
+from .backends.common.trees import leaves
 from .backends.registry import NotUsableError
-from .backends.symbolic import current
-from .backends.trees import leaves
+from .backends.signatures import form_of_call
+from .backends.specializations import CannotCompileError
+from .backends.trace.symbolic import current
 from .checks import Check
 from .compilation import COMPILING, compiled_for, has_traced, require_compilable
 from .destinations import Function, filled, taken, takes_out

@@ -13,6 +13,6 @@ Every rank computes the gradients of its share of the rows, and all take the sam
 Start it with `mpiexec -n 4 python train.py`. NumPy arrays travel by MPI, CuPy arrays by NCCL.
 """
 
-from .backends.collectives import Communicator, initialize
+from .backends.distributed.collectives import Communicator, initialize
 
 __all__ = ["Communicator", "initialize"]

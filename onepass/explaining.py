@@ -12,7 +12,7 @@ from .compilation import donated_leaves, is_compilable, require_compilable
 from .dispatch import KernelFunction
 
 if TYPE_CHECKING:
-    from .backends.explanation import Explanation
+    from .backends.codegen.explain import Explanation
 
 
 def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
@@ -37,8 +37,8 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
         args, kwargs = function.normalised(args, kwargs)
     if not is_compilable("numpy", args, kwargs):
         require_compilable("numba", name, args, kwargs)
-    from .backends.cuda_text import cuda_text
-    from .backends.numba_backend import Program
+    from .backends.cpu.program import Program
+    from .backends.cuda.text import cuda_text
 
     inside = inspect.unwrap(function)
     donated = donated_leaves(inside, args, kwargs, getattr(function, "donate", ()))

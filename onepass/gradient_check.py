@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import array_api_compat
 import numpy
 
-from .backends.libraries import device_of, is_real_array, library_of
-from .backends.trees import leaves, map_leaves, named_leaves
+from .backends.common.libraries import device_of, is_real_array, library_of
+from .backends.common.trees import leaves, map_leaves, named_leaves
 from .requirements import describe, require_option, require_real
 
 Method: TypeAlias = Literal["central", "forward"]

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .backends.common.libraries import is_half, is_real_array
+from .backends.common.trees import map_leaves, named_leaves
 from .backends.eager import astype, run, widened
-from .backends.libraries import is_half, is_real_array
-from .backends.trees import map_leaves, named_leaves
 
 
 def run_leaf_by_leaf(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

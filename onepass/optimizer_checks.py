@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .backends.trees import named_leaves
+from .backends.common.trees import named_leaves
 from .checks import Check
 from .option_ranges import PAIRS, check_options
 from .requirements import describe, require_real, require_scalar, require_shape

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .backends.indices import checks_are_on
-from .backends.libraries import can_be_read
-from .backends.symbolic import SymbolicArray, look_at_every_call
+from .backends.common.libraries import can_be_read
+from .backends.trace.indices import checks_are_on
+from .backends.trace.symbolic import SymbolicArray, look_at_every_call
 
 # Of a kernel's name, an option's, and its value; raises a ValueError.
 RangeCheck = Callable[[str, str, Any], None]

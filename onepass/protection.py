@@ -14,8 +14,8 @@ from typing import Any
 import numpy
 
 from .backends import eager
-from .backends.trace import leaf_names
-from .backends.trees import fields_of, is_record, leaves, with_fields
+from .backends.common.trees import fields_of, is_record, leaves, with_fields
+from .backends.trace.trace import leaf_names
 
 # What NumPy says of an attempt.
 _REFUSALS = ("assignment destination is read-only", "output array is read-only")

@@ -7,11 +7,14 @@ import os
 import traceback
 from types import TracebackType
 
-from .backends.merge import TooManyDimensionsError
+from .backends import registry
+from .backends.codegen.coalesce import TooManyDimensionsError
 from .backends.registry import NotUsableError
-from .backends.symbolic import WritesArgumentError
+from .backends.trace.symbolic import WritesArgumentError
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+# In a checkout this folder does not lie in the one above.
+_BACKENDS = os.path.dirname(os.path.abspath(registry.__file__))
 
 
 def to_raise(name: str, refused: Exception, backend: str) -> None:
@@ -55,9 +58,7 @@ def _is_of_the_user(error: Exception) -> bool:
 
 
 def _is_compiler(file: str) -> bool:
-    from .backends import graph
-
-    return os.path.dirname(os.path.abspath(file)) == os.path.dirname(os.path.abspath(graph.__file__))
+    return os.path.abspath(file).startswith(_BACKENDS + os.sep)
 
 
 def _line(error: Exception) -> str:

@@ -14,7 +14,7 @@ import threadpoolctl
 
 from . import __version__, functions, kernels
 from .backends import backends, chosen_backend, use_backend
-from .backends.trees import leaves, map_leaves
+from .backends.common.trees import leaves, map_leaves
 
 # Backends may order their sums as they like.
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
@@ -50,12 +50,13 @@ def main() -> int:
 def _describe_compiler() -> None:
     """What compiled kernels run on; importing Numba for it."""
     try:
-        from .backends import blas, program_cache, threads
+        from .backends.common.cache_folder import folder
+        from .backends.cpu.runtime import blas, threads
     except Exception as error:  # an installation of Numba that does not import raises what it likes
         print(f"compiled kernels: {error}")
         return
     print(f"compiled kernels: products by {blas.load()}; up to {threads.share_count()} threads")
-    print(f"compiled kernels are kept in {program_cache.folder()}")
+    print(f"compiled kernels are kept in {folder()}")
 
 
 def _agrees(backend: str, dtype: str) -> bool:

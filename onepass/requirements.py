@@ -9,10 +9,10 @@ from typing import Any
 
 import array_api_compat
 
-from .backends.bounds import bounds
-from .backends.indices import checks_are_on
-from .backends.libraries import can_be_read, is_real_array, kind_of, library_of
-from .backends.symbolic import SymbolicArray, look_at_every_call
+from .backends.common.bounds import bounds
+from .backends.common.libraries import can_be_read, is_real_array, kind_of, library_of
+from .backends.trace.indices import checks_are_on
+from .backends.trace.symbolic import SymbolicArray, look_at_every_call
 
 
 def describe(value: Any) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 import array_api_compat
 import numpy
 
-from .backends.libraries import device_of, library_of
-from .backends.symbolic import SymbolicArray
-from .backends.trees import leaves, map_leaves
+from .backends.common.libraries import device_of, library_of
+from .backends.common.trees import leaves, map_leaves
+from .backends.trace.symbolic import SymbolicArray
 from .kernels.arrays import Scalar
 
 

@@ -13,15 +13,16 @@ from unittest import mock
 import numpy as np
 from host_cuda import SCHEDULES, guarded, guarded_copy
 from host_device import HostDevice
-from onepass.backends import cuda_stages, eager
-from onepass.backends.cuda_backend import CudaProgram
-from onepass.backends.cuda_stages import Stages
-from onepass.backends.emit_cuda_values import columns_of
-from onepass.backends.geometry import Geometry, flat
-from onepass.backends.graph import Axis
-from onepass.backends.loops import Body, RowLoop
-from onepass.backends.lowering import lower
-from onepass.backends.trees import leaves, map_leaves
+from onepass.backends import eager
+from onepass.backends.codegen.fusion import Body, RowLoop
+from onepass.backends.codegen.lower import lower
+from onepass.backends.common.trees import leaves, map_leaves
+from onepass.backends.cuda import stages as cuda_stages
+from onepass.backends.cuda.launch_shapes import Geometry, flat
+from onepass.backends.cuda.program import CudaProgram
+from onepass.backends.cuda.render_values import columns_of
+from onepass.backends.cuda.stages import Stages
+from onepass.backends.ir.graph import Axis
 
 import onepass as op
 from onepass.compilation import donated_leaves

@@ -21,7 +21,9 @@ import pytest
 from guarded_memory import guarded
 from host_cuda import HostModule
 from host_cupy_arrays import on_host, patches
-from onepass.backends import choice, cupy_device, cupy_products
+from onepass.backends import choice
+from onepass.backends.cuda import cublas as cupy_products
+from onepass.backends.cuda import cupy_device
 from recorded_cupy import Cublas, Function, Graph, Recorder, Stream
 
 DEVICES = 2

@@ -15,7 +15,7 @@ from typing import Any
 import array_api_compat.cupy as standard
 import cupy
 import numpy as np
-from onepass.backends.trees import leaves, map_leaves
+from onepass.backends.common.trees import leaves, map_leaves
 
 # What NumPy's function or method of the same name does.
 OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"

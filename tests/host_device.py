@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from host_cuda import HostModule, check_guards, guarded, guarded_copy
-from onepass.backends.device import Launch
+from onepass.backends.cuda.device import Launch
 
 
 class HostDevice:

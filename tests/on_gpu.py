@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onepass.backends.trees import map_leaves, named_leaves
+from onepass.backends.common.trees import map_leaves, named_leaves
 
 import onepass as op
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from onepass.backends.trees import map_leaves
+from onepass.backends.common.trees import map_leaves
 
 import onepass as op
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from onepass.backends.trees import leaves, map_leaves
+from onepass.backends.common.trees import leaves, map_leaves
 
 import onepass as op
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy
 import pytest
-from onepass.backends import cupy_device, cupy_products
+from onepass.backends.cuda import cublas as cupy_products
+from onepass.backends.cuda import cupy_device
 
 REAL = {0: ctypes.c_float, 1: ctypes.c_double}
 SHARED_SIZE, MOST_SHARED = 1, 8

@@ -12,8 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from onepass.backends import threads
-from onepass.backends.trees import leaves, map_leaves
+from onepass.backends.common.trees import leaves, map_leaves
+from onepass.backends.cpu.runtime import threads
 from test_threads import LAYERS, finish, in_forked_child, start
 
 import onepass as op

@@ -10,9 +10,9 @@ import numba
 import numpy as np
 import pytest
 from numba import types
-from onepass.backends import blas, pointers
-from onepass.backends.blas import gemm
-from onepass.backends.pointers import float32_at, float64_at, offset
+from onepass.backends.cpu.runtime import blas, pointers
+from onepass.backends.cpu.runtime.blas import gemm
+from onepass.backends.cpu.runtime.pointers import float32_at, float64_at, offset
 
 Array = Any
 DTYPES = [np.float32, np.float64]

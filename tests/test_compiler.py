@@ -12,8 +12,8 @@ import pytest
 from array_api_compat import array_namespace
 from cuda_programs import Call, emitted
 from golden_calls import CALLS, N, network, normal, random, train_step
-from onepass.backends import threads
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
+from onepass.backends.cpu.runtime import threads
 
 import onepass as op
 
@@ -22,7 +22,7 @@ PLANS = Path(__file__).parent / "plans"
 
 def copied(tree: Any) -> Any:
     """The same arguments in memory of their own, for a kernel that may take it."""
-    from onepass.backends.trees import map_leaves
+    from onepass.backends.common.trees import map_leaves
 
     return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, tree)
 
@@ -68,7 +68,7 @@ def test_a_kernel_is_what_it_is_as_written(name: str, dtype: str) -> None:
 
 
 def _of_dtype(tree: Any, dtype: str) -> Any:
-    from onepass.backends.trees import map_leaves
+    from onepass.backends.common.trees import map_leaves
 
     return map_leaves(
         lambda leaf: leaf.astype(dtype) if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" else leaf,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 from host_device import HostDevice
-from onepass.backends.cuda_backend import CudaProgram
-from onepass.backends.cuda_stages import ROWS_OF_BLOCK, Stages
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
+from onepass.backends.cuda.program import CudaProgram
+from onepass.backends.cuda.stages import ROWS_OF_BLOCK, Stages
 from pooled_device import PooledDevice
 
 import onepass as op

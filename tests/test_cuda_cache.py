@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from onepass.backends import cupy_modules, program_cache
+from onepass.backends.cpu.runtime import program_cache
+from onepass.backends.cuda import nvrtc as cupy_modules
 
 CUPY = SimpleNamespace(__version__="14", cuda=SimpleNamespace(nvrtc=SimpleNamespace(getVersion=tuple)))
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from onepass.backends import cuda_clusters, geometry
+from onepass.backends.cuda import clusters as cuda_clusters
+from onepass.backends.cuda import launch_shapes as geometry
 
 # Columns, registers a column, elements of a vector, capability: threads, blocks and vectors of a thread.
 CHOICES = [

@@ -9,8 +9,8 @@ from typing import Any
 import host_cuda
 import numpy as np
 import pytest
-from onepass.backends import cuda_graphs
-from onepass.backends.cuda_backend import CudaProgram
+from onepass.backends.cuda import graphs as cuda_graphs
+from onepass.backends.cuda.program import CudaProgram
 from pooled_device import PooledDevice
 
 from onepass import kernels

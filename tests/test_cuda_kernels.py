@@ -13,7 +13,7 @@ from cases import CASES, Case
 from cuda_programs import Call, Form, assert_same_numbers, check, expected_of, program_of, run
 from host_cuda import SCHEDULES, why_not
 from host_device import HostDevice
-from onepass.backends.trees import map_leaves
+from onepass.backends.common.trees import map_leaves
 from test_compiler import focal_loss_with_grad, gelu_step, huber_regression, linear_head, train_step
 
 import onepass as op

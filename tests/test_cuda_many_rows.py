@@ -9,7 +9,7 @@ import pytest
 from array_api_compat import array_namespace
 from cuda_programs import Call, Form, program_of
 from host_device import HostDevice
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
 
 
 def sums_of_rows(x: Any) -> Any:

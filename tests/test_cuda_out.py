@@ -10,9 +10,9 @@ import host_cuda
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from onepass.backends.cuda_backend import CudaProgram
-from onepass.backends.device_arrays import overlapping
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
+from onepass.backends.cuda.arrays import overlapping
+from onepass.backends.cuda.program import CudaProgram
 from out_arrays import (
     COLUMNS,
     LABELS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from host_cuda import HostModule, guarded, guarded_copy, why_not
-from onepass.backends.cuda_prelude import PRELUDE
+from onepass.backends.cuda.prelude import PRELUDE
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 

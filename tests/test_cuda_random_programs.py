@@ -10,8 +10,8 @@ import pytest
 from array_api_compat import array_namespace
 from cuda_programs import Call, Form, WatchingDevice, program_of, run
 from host_cuda import SCHEDULES, why_not
-from onepass.backends.merge import TooManyDimensionsError
-from onepass.backends.trees import leaves
+from onepass.backends.codegen.coalesce import TooManyDimensionsError
+from onepass.backends.common.trees import leaves
 from programs import random_program
 from test_random_programs import LARGEST, TOLERANCE, given_to, largest
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cuda_programs import Call, Form, emitted
 from host_cuda import HostModule, guarded_copy, why_not
-from onepass.backends.cuda_prelude import PRELUDE
+from onepass.backends.cuda.prelude import PRELUDE
 
 import onepass as op
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy
 import pytest
-from onepass.backends import cupy_device
-from onepass.backends.device import Device, Launch
+from onepass.backends.cuda import cupy_device
+from onepass.backends.cuda.device import Device, Launch
 from recorded_cupy import MOST_SHARED, Array, Recorder, installed
 
 SOURCE = 'extern "C" __global__ void fill(float* out) { out[threadIdx.x] = 1.0f; }'

@@ -7,7 +7,8 @@ import warnings
 from typing import Any
 
 import pytest
-from onepass.backends import cupy_modules, cupy_products
+from onepass.backends.cuda import cublas as cupy_products
+from onepass.backends.cuda import nvrtc as cupy_modules
 from recorded_cupy import Recorder
 
 SOURCE = """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy
 import pytest
-from onepass.backends import cupy_device
+from onepass.backends.cuda import cupy_device
 from recorded_cupy import Array, Recorder, installed
 
 SPACE = 0x7F00_0000_0000  # an address that nothing here looks at

@@ -23,12 +23,26 @@ FOLDERS = {
 }
 
 
+# Whom a room of the backends may import beside itself. The root may import every room, and no room imports the root.
+ROOMS: dict[str, set[str]] = {
+    "common": set(),
+    "ir": {"common"},
+    "trace": {"common", "ir"},
+    "codegen": {"common", "ir", "trace"},
+    "cpu/runtime": {"common"},
+    "cpu": {"common", "ir", "trace", "codegen", "cpu/runtime"},
+    "cuda": {"common", "ir", "trace", "codegen"},
+    "distributed": {"common"},
+}
+
+
 def files(*folders: str) -> list[Any]:
-    """The Python files of some of the folders, as parameters of a test."""
+    """The Python files of some of the folders, and of the folders in them, as parameters of a test."""
     return [
-        pytest.param(path, id=f"{folder}/{path.name}")
+        pytest.param(path, id=f"{folder}/{path.relative_to(FOLDERS[folder]).as_posix()}")
         for folder in folders or FOLDERS
-        for path in sorted(FOLDERS[folder].glob("*.py"))
+        for path in sorted(FOLDERS[folder].rglob("*.py"))
+        if folder != "onepass" or path.parent == FOLDERS[folder]
     ]
 
 
@@ -48,19 +62,67 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", files())
+@pytest.mark.parametrize("path", files("onepass", "kernels"))
 def test_layers_point_one_way(path: Path) -> None:
-    folder = next(folder for folder, root in FOLDERS.items() if path.parent == root)
+    folder = "kernels" if path.parent == FOLDERS["kernels"] else "onepass"
     for name in imports(path):
         outside = name.split(".")[0]
         if outside == "":
-            # One dot stays inside the folder; only the face may reach into the others, which lie inside it.
+            # The folders below lie inside of the public API's, and no folder reaches up.
             assert not name.startswith(".."), f"{name} leaves {folder}"
         else:
             assert outside != "onepass", f"{name}: import relatively"
             if folder == "kernels":
                 allowed = {"array_api_compat", *sys.stdlib_module_names}
                 assert outside in allowed, f"kernels import nothing but array_api_compat; got {name}"
+
+
+@pytest.mark.parametrize("path", files("backends"))
+def test_rooms_import_what_they_stand_on(path: Path) -> None:
+    place = path.relative_to(FOLDERS["backends"]).parent
+    room = place.as_posix()
+    allowed = {room, *ROOMS[room]} if room in ROOMS else {".", *ROOMS}
+    assert room in (".", *ROOMS), f"{room} is no room of the backends"
+    for imported in rooms_imported(path, place):
+        assert imported in allowed, f"{room} must not import {imported}"
+
+
+def rooms_imported(path: Path, place: Path) -> Iterator[str]:
+    """The rooms that a file of the room `place` imports from; "." is the root."""
+    for node in nodes(path):
+        if isinstance(node, ast.Import):
+            assert all(not alias.name.startswith("onepass") for alias in node.names), "import relatively"
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if not node.level:
+            assert not (node.module or "").startswith("onepass"), "import relatively"
+            continue
+        assert node.level - 1 <= len(place.parts), f"line {node.lineno} leaves the backends"
+        base = place.parts[: len(place.parts) - node.level + 1]
+        for alias in node.names:
+            names = [*base, *(node.module or "").split("."), alias.name]
+            yield room_of([name for name in names if name])
+
+
+def room_of(names: list[str]) -> str:
+    """The longest path of folders that a dotted name begins with."""
+    found = Path()
+    for name in names:
+        if not (FOLDERS["backends"] / found / name).is_dir():
+            break
+        found /= name
+    return found.as_posix()
+
+
+def test_every_room_is_a_package_of_the_wheel() -> None:
+    import tomllib
+
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    packages = tomllib.loads(project.read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    rooms = {f"onepass.backends.{room.replace('/', '.')}" for room in ROOMS}
+    assert set(packages) == {"onepass", "onepass.kernels", "onepass.backends", *rooms}
+    for room in ROOMS:
+        assert (FOLDERS["backends"] / room / "__init__.py").is_file()
 
 
 @pytest.mark.parametrize("path", files("backends"))

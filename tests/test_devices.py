@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onepass.backends import cuda_backend, libraries
+from onepass.backends.common import libraries
+from onepass.backends.cuda import program as cuda_backend
 from recorded_cupy import installed
 
 import onepass as op

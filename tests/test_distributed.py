@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mpi_jobs import findings, needs_mpi, run, run_ranks
-from onepass.backends.collectives import Communicator
+from onepass.backends.distributed.collectives import Communicator
 
 from onepass import distributed
 

@@ -57,7 +57,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], list
 
 @pytest.mark.parametrize("name", CALLS)
 def test_nothing_is_overwritten_that_was_not_named(name: str) -> None:
-    from onepass.backends.trees import leaves, map_leaves
+    from onepass.backends.common.trees import leaves, map_leaves
 
     kernel, args, kwargs, donated = CALLS[name]
     args, kwargs = map_leaves(np.copy, (args, kwargs))

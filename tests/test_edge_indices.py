@@ -10,8 +10,9 @@ import pytest
 from array_api_compat import array_namespace
 from cuda_programs import Call, expected_of, program_of, run
 from host_device import HostDevice
-from onepass.backends import threads, work
-from onepass.backends.trees import leaves
+from onepass.backends.codegen import cost as work
+from onepass.backends.common.trees import leaves
+from onepass.backends.cpu.runtime import threads
 
 import onepass as op
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, Case
-from onepass.backends.trees import leaves, map_leaves
+from onepass.backends.common.trees import leaves, map_leaves
 
 import onepass as op
 

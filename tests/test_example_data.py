@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
 
 import onepass as op
 

@@ -20,7 +20,8 @@ START = """
 import os, signal, threading, time, warnings
 import numpy as np
 import onepass as op
-from onepass.backends import forks, threads
+from onepass.backends.common import forks
+from onepass.backends.cpu.runtime import threads
 
 X = np.arange(-3.0, 3.0)
 op.relu(X)  # imports Numba and compiles

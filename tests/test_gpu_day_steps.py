@@ -15,7 +15,7 @@ import host_cuda
 import numpy as np
 import pytest
 from bench_stand_ins import ROOT
-from onepass.backends import cupy_device
+from onepass.backends.cuda import cupy_device
 
 import onepass as op
 
@@ -197,7 +197,7 @@ def test_what_the_smoke_checks_watch_is_there() -> None:
 
 def test_the_clusters_of_a_launch_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
-    from onepass.backends.device import Launch
+    from onepass.backends.cuda.device import Launch
 
     asked: list[Any] = []
 

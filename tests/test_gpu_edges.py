@@ -13,7 +13,7 @@ import test_edge_arrays
 import test_edge_labels
 import test_edge_numbers
 from on_gpu import cupy_or_skip, dtype_of, to_numpy
-from onepass.backends.trees import map_leaves
+from onepass.backends.common.trees import map_leaves
 
 import onepass as op
 

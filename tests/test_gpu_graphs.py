@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gpu_programs import network, plain_step, step
 from on_gpu import assert_close, bits, to_gpu
-from onepass.backends import cupy_device
+from onepass.backends.cuda import cupy_device
 
 import onepass as op
 

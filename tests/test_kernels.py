@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from cases import CASES, Case
-from onepass.backends.trees import leaves, map_leaves, named_leaves
+from onepass.backends.common.trees import leaves, map_leaves, named_leaves
 
 import onepass as op
 from onepass import kernels

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from onepass.backends import numba_backend, threads, totals, work
-from onepass.backends.trees import leaves
+from onepass.backends.codegen import cost as work
+from onepass.backends.codegen import totals
+from onepass.backends.common.trees import leaves
+from onepass.backends.cpu import program as numba_backend
+from onepass.backends.cpu.runtime import threads
 
 import onepass as op
 

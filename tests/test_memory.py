@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onepass.backends import memory
+from onepass.backends.cpu.runtime import memory
 
 FLOAT32 = np.dtype(np.float32)
 SHAPE = (1024, 1024)

@@ -19,7 +19,7 @@ def run(code: str) -> None:
 def test_the_interpreter_exits_in_silence() -> None:
     run("""
 import builtins, sys, threading, numpy
-from onepass.backends import memory
+from onepass.backends.cpu.runtime import memory
 make = lambda: memory.empty((1 << 20,), numpy.dtype(numpy.float32))
 builtins.module, builtins.one, sys.two, three = memory, make(), make(), make()[1:]
 cycle = [make()]; cycle.append(cycle)
@@ -34,7 +34,7 @@ threading.Thread(target=lambda kept=make(): threading.Event().wait(0.01), daemon
 def test_a_forked_child_has_memory_of_its_own() -> None:
     run("""
 import os, numpy
-from onepass.backends import memory
+from onepass.backends.cpu.runtime import memory
 make = lambda: memory.empty((1 << 20,), numpy.dtype(numpy.float32))
 held, spare = make(), make()
 held[:] = 1

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from onepass.backends.operations import ELEMENTWISE, INTEGERS, REDUCTIONS, STRUCTURE
+from onepass.backends.ir.operations import ELEMENTWISE, INTEGERS, REDUCTIONS, STRUCTURE
 from operation_check import FLOAT_DTYPES, SPECIAL, Results, check, numbers
 
 pytestmark = pytest.mark.slow

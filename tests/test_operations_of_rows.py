@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
 from operation_check import Results, check, numbers
 
 import onepass as op

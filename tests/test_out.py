@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from onepass.backends import memory
-from onepass.backends.trees import leaves, map_leaves
+from onepass.backends.common.trees import leaves, map_leaves
+from onepass.backends.cpu.runtime import memory
 from out_arrays import (
     COLUMNS,
     LABELS,

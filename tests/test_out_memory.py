@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
 from out_arrays import (
     COLUMNS,
     LABELS,

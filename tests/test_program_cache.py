@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
-from onepass.backends import program_cache
+from onepass.backends.cpu.runtime import program_cache
 
 SOURCE = '''"""What a compiler might emit."""
 from numba import cfunc, njit
@@ -211,7 +211,7 @@ def test_names_make_safe_files(kept: Path) -> None:
 
 
 def test_what_machine_code_depends_on_is_in_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "from onepass.backends.vector_math import exp\n"
+    source = "from onepass.backends.cpu.runtime.vector_math import exp\n"
     (tmp_path / "vector_math.py").write_text("from .vector_intrinsics import gather\n")
     (tmp_path / "vector_intrinsics.py").write_text("gather = 1\n")
     (tmp_path / "bystander.py").write_text("1\n")

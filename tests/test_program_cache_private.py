@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
-from onepass.backends.machine_code import compiled
+from onepass.backends.cpu.runtime.machine_code import compiled
 from test_program_cache import SOURCE, from_disk, kept, load_anew
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders of Windows are the user's own")

@@ -16,7 +16,7 @@ from test_program_cache import SOURCE
 CHILD = """
 import json, sys, warnings
 from pathlib import Path
-from onepass.backends import program_cache
+from onepass.backends.cpu.runtime import program_cache
 loaded = []
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -11,7 +11,7 @@ import pytest
 from array_api_compat import array_namespace
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from onepass.backends.trees import leaves, map_leaves
+from onepass.backends.common.trees import leaves, map_leaves
 from program_text import Argument, RandomProgram, array_of
 from programs import random_program
 

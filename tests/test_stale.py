@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onepass.backends import program_cache
+from onepass.backends.cpu.runtime import program_cache
 
 import onepass as op
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 from host_device import HostDevice
-from onepass.backends.cuda_backend import CudaProgram
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
+from onepass.backends.cuda.program import CudaProgram
 
 import onepass as op
 from onepass import kernels

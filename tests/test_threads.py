@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from numba import types
 from numba.np.ufunc import parallel as numba_threads
-from onepass.backends import threads
-from onepass.backends.machine_code import compiled
+from onepass.backends.cpu.runtime import threads
+from onepass.backends.cpu.runtime.machine_code import compiled
 from toy_program import LINUX, address, call, expected
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ def the_first_import_in_a_fork_of_a_process_with_threads() -> None:
 
 
 def _import_anew() -> None:
-    specification = importlib.util.find_spec("onepass.backends.threads")
+    specification = importlib.util.find_spec("onepass.backends.cpu.runtime.threads")
     assert specification
     assert specification.loader
     module = importlib.util.module_from_spec(specification)

@@ -7,7 +7,7 @@ import pytest
 
 numba = pytest.importorskip("numba")
 
-from onepass.backends import vector_intrinsics  # noqa: E402
+from onepass.backends.cpu.runtime import vector_intrinsics  # noqa: E402
 
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 DTYPES = ("float32", "float64")

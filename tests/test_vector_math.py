@@ -15,7 +15,7 @@ import pytest
 numba = pytest.importorskip("numba")
 mpmath = pytest.importorskip("mpmath")
 
-from onepass.backends import vector_math  # noqa: E402
+from onepass.backends.cpu.runtime import vector_math  # noqa: E402
 
 mp = mpmath.mp.clone()
 mp.dps = 30
@@ -275,7 +275,7 @@ def test_llvm_vectorises(operation: str, dtype: str, loops: dict[tuple[str, str]
 CACHED = """
 import ctypes
 import numba
-from onepass.backends.vector_math import exp_float32
+from onepass.backends.cpu.runtime.vector_math import exp_float32
 
 
 @numba.cfunc(numba.float32(numba.float32), cache=True)

@@ -8,9 +8,9 @@ import platform
 import numba
 import numpy as np
 from numba import types
-from onepass.backends import threads
-from onepass.backends.machine_code import compiled
-from onepass.backends.pointers import float64_at
+from onepass.backends.cpu.runtime import threads
+from onepass.backends.cpu.runtime.machine_code import compiled
+from onepass.backends.cpu.runtime.pointers import float64_at
 
 LINUX = platform.system() == "Linux"
 ROWS, COLUMNS = 37, 11

@@ -178,7 +178,7 @@ def main() -> None:
                 check(name, functools.partial(cross_entropy, cupy, n, k, dtype))
         check("product", lambda: product(cupy))
         check("Adam", lambda: adam(cupy))
-        from onepass.backends.cupy_device import CupyDevice
+        from onepass.backends.cuda.cupy_device import CupyDevice
 
         check("graphs, one of them with cuBLAS", lambda: graphs(cupy, CupyDevice))
         check("clusters", lambda: clusters(cupy, CupyDevice))

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
-from onepass.backends import geometry
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
+from onepass.backends.cuda import launch_shapes as geometry
 
 import onepass as op
 
@@ -84,7 +84,7 @@ def sweep(xp: Any, device: Any, clock: gpu.Clock, shapes: Sequence[Shapes]) -> N
 
 
 def main() -> None:
-    from onepass.backends.cupy_device import current_device
+    from onepass.backends.cuda.cupy_device import current_device
 
     cupy = importlib.import_module("cupy")
     with op.use_backend("cupy"):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from host_cuda import HostCudaError, check_guards
-from onepass.backends import cupy_device
-from onepass.backends.device import Launch
+from onepass.backends.cuda import cupy_device
+from onepass.backends.cuda.device import Launch
 
 FILL = """
 extern "C" __global__ void __launch_bounds__(64) fill(float* out, long long n) {

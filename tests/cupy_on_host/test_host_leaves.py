@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from onepass.backends import choice, cupy_device, cupy_products
+from onepass.backends import choice
+from onepass.backends.cuda import cublas as cupy_products
+from onepass.backends.cuda import cupy_device
 
 import onepass as op
 

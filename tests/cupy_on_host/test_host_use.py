@@ -12,8 +12,9 @@ import pytest
 from array_api_compat import array_namespace
 from gpu_programs import network, plain_step, step
 from on_gpu import assert_close, bits, to_gpu
-from onepass.backends import cuda_backend, forms
-from onepass.backends.libraries import device_of
+from onepass.backends import signatures as forms
+from onepass.backends.common.libraries import device_of
+from onepass.backends.cuda import program as cuda_backend
 
 import onepass as op
 from onepass import kernels, report

@@ -6,7 +6,7 @@ from typing import Any
 
 import fake_cupy
 import numpy as np
-from onepass.backends.collectives_mpi import Job
+from onepass.backends.distributed.mpi import Job
 from report import report
 
 from onepass.distributed import initialize

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
-from onepass.backends import libraries
+from onepass.backends.common import libraries
 
 calls: list[str] = []
 

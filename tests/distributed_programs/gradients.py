@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
 from report import report
 
 import onepass as op

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from onepass.backends.trees import leaves
+from onepass.backends.common.trees import leaves
 from report import report
 
 import onepass as op

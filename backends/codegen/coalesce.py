@@ -1,0 +1,136 @@
+"""Merging: neighbouring dimensions that every value has together become one, and sums go row by row.
+
+An elementwise kernel of (N, K) arrays is one of N * K elements, and a batch of sequences is a batch of rows.
+"""
+
+from __future__ import annotations
+
+from ..ir.graph import Axis, Graph, Node, Shape, walk
+from ..ir.operations import REDUCTIONS
+
+
+class TooManyDimensionsError(TypeError):
+    """A value has more dimensions than the loops have: rows and columns."""
+
+
+def merge(kernel: str, outputs: list[Node]) -> tuple[Graph, list[Node]]:
+    """The same outputs in a new graph; a merged output has fewer dimensions than before.
+
+    raises: TooManyDimensionsError where a value still has more than two
+    """
+    nodes = list(walk(outputs))
+    rebuild = _Rebuild(_groups(nodes))
+    for node in nodes:
+        rebuild.add(node)
+    for node in rebuild.graph.nodes:
+        if len(node.axes) > 2:
+            raise TooManyDimensionsError(
+                f"{kernel}: a value of shape {node.sizes()} cannot be compiled; the compiler knows rows and "
+                "columns, and more dimensions only where neighbours stay together in all values. Run the "
+                f"kernel with use_backend('numpy') ({node.line or 'an argument'})."
+            )
+    return rebuild.graph, [rebuild.known[node] for node in outputs]
+
+
+def _groups(nodes: list[Node]) -> dict[Axis, Axis]:
+    """Axis -> the merged axis that it is part of; the first of a group comes first."""
+    after: dict[Axis, set[Axis | None]] = {}
+    before: dict[Axis, set[Axis | None]] = {}
+    alone: set[Axis] = set()
+    for node in nodes:
+        axes = node.axes
+        for position, axis in enumerate(axes):
+            after.setdefault(axis, set()).add(axes[position + 1] if position + 1 < len(axes) else None)
+            before.setdefault(axis, set()).add(axes[position - 1] if position else None)
+        # What is indexed by position keeps its dimensions.
+        if node.operation in ("matmul", "pick", "gather", "copy"):
+            alone.update(axis for source in [node, *node.inputs] for axis in _seen_through(source).axes)
+        if node.operation in REDUCTIONS:
+            source = node.inputs[0]
+            inside = set(_axes_along(source, node.attribute))
+            for first, second in zip(source.axes, source.axes[1:], strict=False):
+                if (first in inside) != (second in inside):
+                    after[first].add(None)
+    merged: dict[Axis, Axis] = {}
+    for first, followers in after.items():
+        follower = next(iter(followers))
+        if len(followers) > 1 or follower is None or before[follower] != {first} or {first, follower} & alone:
+            continue
+        group = [axis for axis in merged if merged[axis] is merged.get(first)] or [first]
+        group += [axis for axis in merged if merged[axis] is merged.get(follower)] or [follower]
+        size = 1
+        for axis in group:
+            size *= axis.size
+        whole = Axis(size, first.source)
+        merged.update(dict.fromkeys(group, whole))
+    return merged
+
+
+def _seen_through(node: Node) -> Node:
+    return node.inputs[0] if node.operation == "view" else node
+
+
+def _axes_along(node: Node, positions: tuple[int, ...]) -> list[Axis]:
+    """The axes of some of the dimensions, where they are no 1."""
+    return [axis.find() for d in positions if (axis := node.shape[d]) is not None]
+
+
+class _Rebuild:
+    def __init__(self, merged: dict[Axis, Axis]) -> None:
+        self.merged = merged
+        self.graph = Graph()
+        self.known: dict[Node, Node] = {}
+
+    def shape(self, shape: Shape) -> tuple[Shape, dict[int, int]]:
+        """The shape with merged dimensions, and where each old dimension went."""
+        made: list[Axis | None] = []
+        place: dict[int, int] = {}
+        for position, axis in enumerate(shape):
+            whole = None if axis is None else self.merged.get(axis.find(), axis.find())
+            if whole is not None and whole in made:
+                place[position] = made.index(whole)
+                continue
+            place[position] = len(made)
+            made.append(whole)
+        return tuple(made), place
+
+    def add(self, old: Node) -> None:
+        inputs = [self.known[node] for node in old.inputs]
+        shape, _ = self.shape(old.shape)
+        attribute = old.attribute
+        if old.operation in REDUCTIONS:
+            _, place = self.shape(old.inputs[0].shape)
+            self.known[old] = self.reduction(inputs[0], tuple(sorted({place[d] for d in attribute})), old)
+            return
+        if old.operation == "view":
+            _, place = self.shape(old.inputs[0].shape)
+            seen: list[int] = []
+            kept: list[int | None] = []
+            for dimension in attribute:
+                position = None if dimension is None else place[dimension]
+                if position is not None and position in seen:
+                    continue
+                seen += [] if position is None else [position]
+                kept.append(position)
+            attribute = tuple(kept)
+        if old.operation == "broadcast":
+            attribute = shape
+        self.known[old] = self.make(old, inputs, shape, attribute)
+
+    def make(self, old: Node, inputs: list[Node], shape: Shape, attribute: object) -> Node:
+        return self.graph.node(
+            old.operation, inputs, attribute, shape=shape, dtype=old.dtype, weak=old.weak, line=old.line
+        )
+
+    def reduction(self, node: Node, positions: tuple[int, ...], old: Node) -> Node:
+        """Along the first axis and others: first the others, which are within a row."""
+        axes = node.axes
+        along = _axes_along(node, positions)
+        if axes[0] in along and len(along) > 1:
+            first = next(d for d in range(node.ndim) if node.shape[d] is not None)
+            within = tuple(d for d in positions if d != first)
+            left = [d for d in range(node.ndim) if d not in within]
+            rows = self.make(old, [node], tuple(node.shape[d] for d in left), within)
+            return self.reduction(rows, tuple(left.index(d) for d in positions if d in left), old)
+        kept = tuple(d for d in range(node.ndim) if d not in positions)
+        return self.make(old, [node], tuple(node.shape[d] for d in kept), positions)

@@ -1,0 +1,72 @@
+"""Python numbers in the result of a GPU kernel, computed on the host from the Python numbers of the call.
+
+A number that depends on no array, such as the number of steps in the state of Adam, stays a Python number, as
+it does on the CPU and without the compiler. As an array on the device it would be another kind of argument
+in the next call, which would then need another program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy
+
+from ..ir.graph import Node, base
+from ..ir.operations import ELEMENTWISE
+
+
+class HostNumbers:
+    """Those of the outputs of a plan that are Python numbers, as a function of the leaves of a call.
+
+    slots: numbers of the graph that stand in the place of leaves
+    """
+
+    def __init__(self, outputs: Iterable[Node], slots: Mapping[int, float]) -> None:
+        self._slots = slots
+        found = dict.fromkeys(map(base, outputs))
+        self._outputs = [node for node in found if node.weak and _is_of_numbers(node)]
+        needed: dict[int, Node] = {}
+        stack = list(self._outputs)
+        while stack:
+            node = stack.pop()
+            if node.number not in needed:
+                needed[node.number] = node
+                stack += map(base, node.inputs)
+        # A node is made after its inputs.
+        self._order = [needed[number] for number in sorted(needed)]
+
+    def position(self, node: Node) -> int | None:
+        """Which of the numbers an output is; None for what is computed on the device."""
+        return self._outputs.index(node) if node in self._outputs else None
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """The Python numbers."""
+        found: dict[Node, Any] = {}
+        with numpy.errstate(all="ignore"):  # as in a compiled program, a quotient by 0 is infinite
+            for node in self._order:
+                found[node] = self._number(node, found, values)
+        return [found[node].item() for node in self._outputs]
+
+    def _number(self, node: Node, found: dict[Node, Any], values: Sequence[Any]) -> Any:
+        """A NumPy scalar of the dtype in which a compiled program holds the number."""
+        kind = numpy.dtype(node.dtype).type
+        if node.operation == "scalar":
+            slot = node.attribute
+            return kind(self._slots[slot] if slot in self._slots else values[slot])
+        if node.operation == "constant":
+            return kind(node.attribute)
+        if node.operation == "size":
+            return kind(node.attribute.find().size)
+        inputs = [found[base(source)] for source in node.inputs]
+        # The operations of the table have the names of the standard, which are NumPy's.
+        return kind(inputs[0]) if node.operation == "astype" else getattr(numpy, node.operation)(*inputs)
+
+
+def _is_of_numbers(node: Node) -> bool:
+    """Whether it is computed from Python numbers and sizes alone, by operations of single numbers."""
+    if node.shape:
+        return False
+    if node.operation in ("scalar", "constant", "size"):
+        return True
+    return node.operation in ELEMENTWISE and all(_is_of_numbers(base(source)) for source in node.inputs)

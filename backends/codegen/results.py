@@ -1,0 +1,155 @@
+"""The result of a compiled call: where its arrays are made, and the tree that they are returned in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy
+
+from ..common.libraries import library_of
+from ..common.out_arrays import Wanted
+from ..common.trees import fields_of, is_record, leaves, map_leaves, with_fields
+from ..ir.graph import Axis, Node, base
+from ..trace.symbolic import SymbolicArray
+from ..trace.trace import Traced
+from .plan import Memory, Plan
+
+
+def shape_of(result: Memory, plan: Plan, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape in which the kernel returns it first, unless that is a transposition."""
+    for node, shape in zip(plan.schedule.outputs, shapes, strict=True):
+        if plan.place.get(base(node)) is result and _kept(node) == base(node).axes:
+            return shape
+    return tuple(axis.size for axis in result.axes)
+
+
+def _kept(node: Node) -> tuple[Axis, ...]:
+    """The axes of a result in its own order."""
+    return tuple(axis.find() for axis in node.shape if axis is not None)
+
+
+def wanted(traced: Traced, plan: Plan, library: str = "numpy", device: Any = None) -> Any:
+    """The tree of the result, with what a destination must be in place of every array that is computed."""
+
+    def leaf(value: Any) -> Any:
+        if not isinstance(value, SymbolicArray):
+            return value
+        sizes, dtype = value.node.sizes(), numpy.dtype(plan.held_number(value.node))
+        return Wanted(sizes, dtype, library, device, is_number=not sizes)
+
+    return map_leaves(leaf, traced.result)
+
+
+def places(traced: Traced, plan: Plan) -> list[Memory | None]:
+    """For every leaf of the result the memory that is written as that leaf and nothing else, if there is one.
+
+    Not for numbers, for what is returned transposed, and for memory that is returned more than once.
+    """
+    if _returns_constants(traced):
+        return [None] * len(leaves(traced.result))
+    everywhere = [plan.place.get(base(node)) for node in plan.schedule.outputs]
+
+    def place(node: Node) -> Memory | None:
+        found = plan.place.get(base(node)) if _kept(node) == base(node).axes else None
+        return found if everywhere.count(found) == 1 else None
+
+    return [None if node is None else place(node) for node in _nodes(traced, plan)]
+
+
+def number_places(traced: Traced, plan: Plan) -> list[int | None]:
+    """For every leaf of the result its position among the results that are single numbers.
+
+    Only for numbers that are returned once.
+    """
+    if _returns_constants(traced):
+        return [None] * len(leaves(traced.result))
+    everywhere = [base(node) for node in plan.schedule.outputs]
+    positions = {node: number for number, node in enumerate(plan.number_outputs)}
+    return [
+        None if node is None or everywhere.count(base(node)) > 1 else positions.get(base(node))
+        for node in _nodes(traced, plan)
+    ]
+
+
+def _nodes(traced: Traced, plan: Plan) -> list[Node | None]:
+    """The node of every leaf of the result, in the plan; None for what is not computed."""
+    nodes = iter(plan.schedule.outputs)
+    return [next(nodes) if isinstance(leaf, SymbolicArray) else None for leaf in leaves(traced.result)]
+
+
+def _returns_constants(traced: Traced) -> bool:
+    """Whether an array of the kernel's own is returned as it is; its memory may be any array's."""
+
+    def is_array(leaf: Any) -> bool:
+        # By its own type, since a symbolic array says that it is an array of NumPy's.
+        known = library_of(leaf) not in (None, "traced") and not issubclass(type(leaf), numpy.generic)
+        return known or issubclass(type(leaf), numpy.ndarray)
+
+    return any(map(is_array, leaves(traced.result)))
+
+
+# The text of a result without dimensions, of its node in the plan, its shape, and what names a constant.
+NumberText: TypeAlias = Callable[[Node, tuple[int, ...], Callable[[Any], str]], str]
+
+
+def builder(
+    traced: Traced,
+    plan: Plan,
+    number: NumberText,
+    arguments: Sequence[Memory],
+    given: Mapping[Memory, tuple[int, ...]],
+) -> Callable[..., Any]:
+    """A function of (arguments, fresh, numbers, whole) that makes the result's tree.
+
+    given: the shapes of the arrays that the program works with
+    """
+    constants: dict[str, Any] = {"with_fields": with_fields}
+    texts = {m: f"arguments[{i}]" for i, m in enumerate(arguments)}
+    texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind("result"))}
+    nodes = iter(plan.schedule.outputs)
+    returned: set[Memory] = set()
+
+    def constant(value: Any) -> str:
+        name = f"c{len(constants)}"
+        constants[name] = value
+        return name
+
+    def leaf(value: Any) -> str:
+        if not isinstance(value, SymbolicArray):
+            return constant(value)
+        node, shape = next(nodes), value.node.sizes()
+        source = base(node)
+        if source.axes:
+            place = plan.place[source]
+            text = texts[place]
+            if _kept(node) != source.axes:
+                order = tuple(source.axes.index(axis) for axis in _kept(node))
+                text += f".reshape({tuple(axis.size for axis in source.axes)}).transpose({order})"
+            if shape != given[place] or _kept(node) != source.axes:
+                text += f".reshape({shape})"
+            # Equal values are computed once, but who writes into one result means no other.
+            text += ".copy()" * (place in returned)
+            returned.add(place)
+            return text
+        return number(node, shape, constant)
+
+    def tree(value: Any) -> str:
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return f"{constant(type(value))}({', '.join(map(tree, value))})"
+        if isinstance(value, list | tuple):
+            items = ", ".join(map(tree, value))
+            if type(value) is list:
+                return f"[{items}]"
+            return f"({items}{',' if value else ''})"
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{constant(key)}: {tree(item)}" for key, item in value.items()) + "}"
+        if is_record(value):
+            fields = ", ".join(f"{name!r}: {tree(item)}" for name, item in fields_of(value).items())
+            return f"with_fields({constant(with_fields(value, {}))}, {{{fields}}})"
+        return leaf(value)
+
+    made: Callable[..., Any] = eval(
+        f"lambda arguments, fresh, numbers, whole=None: {tree(traced.result)}", constants
+    )
+    return made

@@ -1,0 +1,225 @@
+"""Simplification: the same values from fewer and plainer operations, with every axis known.
+
+What this pass leaves: no view but as the last step to a result or into a product that reads it transposed;
+no dimension of a value runs over the same axis as another one of it.
+"""
+
+from __future__ import annotations
+
+from ..ir.facts import is_inside
+from ..ir.graph import Axis, Graph, Node, Shape, base, walk
+from ..ir.operations import ELEMENTWISE, REDUCTIONS
+
+
+class AxesConflictError(Exception):
+    """Two dimensions of one value would become the same axis."""
+
+
+class Axes:
+    """Which axes stand together in one value, and so must stay two."""
+
+    def __init__(self) -> None:
+        self._together: dict[Axis, set[Axis]] = {}
+
+    def note(self, shape: Shape) -> None:
+        axes = {axis.find() for axis in shape if axis is not None}
+        for axis in axes:
+            self._together.setdefault(axis, set()).update(axes - {axis})
+
+    def unify(self, a: Axis, b: Axis) -> None:
+        a, b = a.find(), b.find()
+        if a is b:
+            return
+        beside_a = {axis.find() for axis in self._together.get(a, set())}
+        beside_b = {axis.find() for axis in self._together.get(b, set())}
+        if b in beside_a:
+            raise AxesConflictError
+        a.unify(b)
+        self._together[a.find()] = beside_a | beside_b
+
+
+def _apart(shape: Shape) -> Shape:
+    """The shape with an axis for each dimension: of a product with itself both are the same one."""
+    seen: set[Axis] = set()
+    dimensions: list[Axis | None] = []
+    for axis in shape:
+        own = fresh(axis) if axis is not None and axis.find() in seen else axis
+        dimensions.append(own)
+        if own is not None:
+            seen.add(own.find())
+    return tuple(dimensions)
+
+
+def fresh(axis: Axis | None) -> Axis | None:
+    """Another axis of the same size."""
+    return None if axis is None else Axis(axis.size, axis.find().source)
+
+
+def simplify(graph: Graph, outputs: list[Node]) -> tuple[Graph, list[Node]]:
+    """The outputs in a new graph."""
+    rebuild = _Rebuild()
+    for node in walk(outputs):
+        rebuild.add(node)
+    return rebuild.graph, [rebuild.known[node] for node in outputs]
+
+
+class _Rebuild:
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.known: dict[Node, Node] = {}
+        self.axes = Axes()
+
+    def add(self, old: Node) -> None:
+        inputs = [self.known[node] for node in old.inputs]
+        self.known[old] = self.rebuilt(old, inputs)
+
+    def make(
+        self, operation: str, inputs: list[Node], old: Node, shape: Shape, attribute: object = None
+    ) -> Node:
+        self.axes.note(shape)
+        return self.graph.node(
+            operation, inputs, attribute, shape=shape, dtype=old.dtype, weak=old.weak, line=old.line
+        )
+
+    def rebuilt(self, old: Node, inputs: list[Node]) -> Node:
+        if old.operation == "view":
+            return self.view(inputs[0], old.attribute, old)
+        if old.operation == "matmul":
+            return self.matmul(inputs, old)
+        if old.operation in REDUCTIONS:
+            return self.reduction(inputs[0], old)
+        if old.operation == "pick":
+            return self.pick(inputs, old)
+        if old.operation == "gather":
+            return self.gather(inputs, old)
+        if old.operation == "broadcast":
+            return self.elementwise("broadcast", inputs, old, old.attribute)
+        if old.operation in ELEMENTWISE:
+            return self.plainer(old, inputs) or self.elementwise(old.operation, inputs, old, None)
+        return self.make(old.operation, inputs, old, old.shape, old.attribute)
+
+    def view(self, node: Node, dimensions: tuple[int | None, ...], old: Node) -> Node:
+        if node.operation == "view":
+            dimensions = tuple(None if d is None else node.attribute[d] for d in dimensions)
+            node = node.inputs[0]
+        if dimensions == tuple(range(node.ndim)):
+            return node
+        shape = tuple(None if d is None else node.shape[d] for d in dimensions)
+        return self.make("view", [node], old, shape, dimensions)
+
+    def elementwise(self, operation: str, inputs: list[Node], old: Node, target: Shape | None) -> Node:
+        """Line up the dimensions from the last on; a value whose own would fall together is copied first."""
+        target = None if target is None else _apart(target)
+        ndim = max([node.ndim for node in inputs] + [len(target or ())])
+        missing: list[Axis | None] = [None] * (ndim - len(target or ()))
+        shape = missing + list(target or ())
+        if target is not None:
+            self.axes.note(target)
+        lined_up: list[Node] = []
+        for node in inputs:
+            while True:
+                try:
+                    for position in range(-node.ndim, 0):
+                        axis = node.shape[position]
+                        if axis is not None and shape[position] is not None:
+                            self.axes.unify(axis, shape[position])  # type: ignore[arg-type]
+                    trial = list(shape)
+                    for position in range(-node.ndim, 0):
+                        trial[position] = trial[position] or node.shape[position]
+                    roots = [axis.find() for axis in trial if axis is not None]
+                    if len(set(roots)) < len(roots):
+                        raise AxesConflictError
+                    self.axes.note(tuple(trial))
+                    shape = trial
+                    break
+                except AxesConflictError:
+                    node = self.copy(node)
+            lined_up.append(node)
+        # What is broadcast from the same number to two shapes is two values.
+        attribute = tuple(shape) if operation == "broadcast" else None
+        return self.make(operation, lined_up, old, tuple(shape), attribute)
+
+    def copy(self, node: Node) -> Node:
+        return self.make("copy", [node], node, tuple(map(fresh, node.shape)))
+
+    def plainer(self, old: Node, inputs: list[Node]) -> Node | None:
+        """The same value without this operation, or with a cheaper one."""
+        first = inputs[0]
+        second = inputs[1] if len(inputs) > 1 else None
+        number = second.attribute if second is not None and second.operation == "constant" else None
+        if old.operation == "negative" and first.operation == "negative":
+            return first.inputs[0]
+        if old.operation == "pow" and second is not None:
+            if number == 2:
+                return self.elementwise("multiply", [first, first], old, None)
+            if number == 3:
+                square = self.elementwise("multiply", [first, first], old, None)
+                return self.elementwise("multiply", [square, first], old, None)
+            if number == 0.5 and old.dtype.startswith("float"):
+                return self.elementwise("sqrt", [first], old, None)
+        if second is not None and second.operation == "constant" and not (first.weak and not old.weak):
+            nothing = (number == 1 and old.operation in ("multiply", "divide", "pow")) or (
+                number == 0 and old.operation == "subtract" and str(number) != "-0.0"
+            )
+            if nothing and first.ndim == old.ndim:
+                return first
+        if old.operation == "multiply" and first.operation == "constant" and first.attribute == 1:
+            assert second is not None
+            return second if second.ndim == old.ndim else None
+        return None
+
+    def reduction(self, node: Node, old: Node) -> Node:
+        """Along dimensions of 1, the element itself."""
+        kept = tuple(d for d in range(node.ndim) if d not in old.attribute)
+        if all(node.shape[d] is None for d in old.attribute):
+            return self.view(node, kept, old)
+        return self.make(old.operation, [node], old, tuple(node.shape[d] for d in kept), old.attribute)
+
+    def pick(self, inputs: list[Node], old: Node) -> Node:
+        scores, index = inputs
+        if scores.shape[0] is not None and index.shape[0] is not None:
+            try:
+                self.axes.unify(scores.shape[0], index.shape[0])
+            except AxesConflictError:
+                index = self.copy(index)
+                self.axes.unify(scores.shape[0], index.shape[0])  # type: ignore[arg-type]
+        if scores.shape[1] is None and is_inside(base(index), None):
+            return scores
+        return self.make("pick", [scores, index], old, (scores.shape[0], None))
+
+    def gather(self, inputs: list[Node], old: Node) -> Node:
+        vector, index = inputs
+        if vector.shape[0] is not None or not is_inside(base(index), None):
+            return self.make("gather", inputs, old, index.shape)
+        number = self.view(vector, (), old)
+        if not index.axes:
+            return self.view(number, (None,) * index.ndim, old)
+        return self.elementwise("broadcast", [number], old, index.shape)
+
+    def matmul(self, inputs: list[Node], old: Node) -> Node:
+        (a, transpose_a), (b, transpose_b) = map(_untransposed, inputs)
+        if inputs[0].shape[1] is None:
+            # One term an element is no sum.
+            return self.elementwise("multiply", inputs, old, None)
+        if inputs[0].shape[0] is None and inputs[1].shape[1] is None:
+            row, column = self.view(inputs[0], (1,), old), self.view(inputs[1], (0,), old)
+            terms = self.elementwise("multiply", [row, column], old, None)
+            return self.view(self.make("sum", [terms], old, (), (0,)), (None, None), old)
+        if transpose_a and transpose_b:
+            swapped = self.matmul([b, a], old)
+            return self.view(swapped, (1, 0), old)
+        if transpose_a and a.shape[0] is not None:
+            try:
+                self.axes.unify(a.shape[0], b.shape[0])  # type: ignore[arg-type]
+            except AxesConflictError:
+                b = self.copy(b)
+                self.axes.unify(a.shape[0], b.shape[0])  # type: ignore[arg-type]
+        rows = fresh(a.shape[1]) if transpose_a else a.shape[0]
+        shape = (rows, fresh(b.shape[0 if transpose_b else 1]))
+        return self.make("matmul", [a, b], old, shape, (transpose_a, transpose_b))
+
+
+def _untransposed(node: Node) -> tuple[Node, bool]:
+    if node.operation == "view" and node.attribute == (1, 0):
+        return node.inputs[0], True
+    return node, False

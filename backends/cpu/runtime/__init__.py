@@ -1,0 +1,1 @@
+"""What compiled programs stand on: the cache of machine code, threads, BLAS, vector maths, memory."""

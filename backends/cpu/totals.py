@@ -1,0 +1,60 @@
+"""Sums of float32 over many rows: the statements that move them to float64 every so often.
+
+For `sum(x, axis=0)` the program has, after each row, and after the last:
+
+    if row & 63 == 63:
+        for element in range(n1):
+            d1[element] += float64(s1[element])
+            s1[element] = float32(0.0)
+
+    for element in range(n1):
+        s1[element] = float32(d1[element] + float64(s1[element]))
+"""
+
+from __future__ import annotations
+
+from ..codegen.scopes import Scope
+from ..codegen.totals import BLOCKS_OF_PART, ROWS_OF_PART, is_kept_wide
+from ..ir.graph import Node
+
+
+def start(node: Node, size: str, scope: Scope) -> None:
+    """The total before the first block of a share."""
+    if node.operation == "matmul":
+        scope.add(f"if last - first > {BLOCKS_OF_PART}:")
+        scope = Scope(scope.indent + 1, scope.lines)
+    scope.add(f"for element in range({size}):")
+    scope.add(f"    d{node.number}[element] = 0.0")
+
+
+def after_row(node: Node, size: str, scope: Scope) -> None:
+    """Move the part after its last row."""
+    scope.add(f"if row & {ROWS_OF_PART - 1} == {ROWS_OF_PART - 1}:")
+    _move(node, size, scope)
+    scope.add(f"        s{node.number}[element] = float32(0.0)")
+
+
+def before_block(node: Node, size: str, scope: Scope) -> None:
+    """Move the part before the product of the next part's first block, which overwrites it."""
+    scope.add(f"if block > first and (block - first) & {BLOCKS_OF_PART - 1} == 0:")
+    _move(node, size, scope)
+
+
+def is_first_block(node: Node) -> str:
+    """The condition for the first block of a part of a product."""
+    return f"(block - first) & {BLOCKS_OF_PART - 1} == 0" if is_kept_wide(node) else "block == first"
+
+
+def _move(node: Node, size: str, scope: Scope) -> None:
+    scope.add(f"    for element in range({size}):")
+    scope.add(f"        d{node.number}[element] += float64(s{node.number}[element])")
+
+
+def end(node: Node, size: str, scope: Scope) -> None:
+    """The share's sum, rounded once."""
+    if node.operation == "matmul":
+        scope.add(f"if last - first > {BLOCKS_OF_PART}:")
+        scope = Scope(scope.indent + 1, scope.lines)
+    part, total = f"s{node.number}[element]", f"d{node.number}[element]"
+    scope.add(f"for element in range({size}):")
+    scope.add(f"    {part} = float32({total} + float64({part}))")

@@ -1,0 +1,1 @@
+"""A plan becomes CUDA kernels: their text, their launches, and CuPy's device."""

@@ -1,0 +1,149 @@
+"""The CUDA backend: a call's plan, compiled for a GPU, with its memory, ready to be called again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy
+
+from ..codegen import results
+from ..codegen.lower import lower
+from ..common.forks import compiling
+from ..common.libraries import device_key, device_of, library_of
+from ..common.out_arrays import Destinations
+from ..common.trees import leaves
+from ..ir.operations import FLOATS
+from ..trace.indices import checks_are_on, require_no_flag
+from .arrays import Arrays, Layout
+from .device import Device
+from .graphs import Graphs
+from .launch_shapes import VECTOR_BYTES
+from .run import Run, Variant, multiplies
+from .stages import Stages
+
+
+class CudaProgram:
+    """A kernel compiled for calls of one form.
+
+    device: where its arrays are
+    stages: what makes the kernels' geometries of a plan
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        kernel: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        donated_leaves: Sequence[int] = (),
+        numbers: frozenset[int] = frozenset(),
+        *,
+        device: Device,
+        stages: Callable[..., Stages] = Stages,
+    ) -> None:
+        _one_place(kernel, leaves((args, kwargs)), 0)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, takes_halves=True)
+        self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
+        self.device, self._stages = device, stages
+        self._captured, self._constants = self.traced.trace.captured, lowered.numbers
+        self._looks = self.traced.trace.every_call
+        everything = [*leaves((args, kwargs)), *self._captured]
+        first = _one_place(kernel, everything, len(self._captured))
+        self._layout = Layout(lowered, everything, device)
+        self.wanted = results.wanted(self.traced, self.plan, library_of(first) or "numpy", device_of(first))
+        self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
+        dtypes = self.plan.scalar_dtypes
+        self._scalars = [(leaf, float if dtype in FLOATS else int) for leaf, dtype in dtypes.items()]
+        self._first_captured = self.traced.trace.first_captured
+        self._variants: dict[bool, Variant] = {}
+        self._graphs = Graphs()
+        self._multiplies = multiplies(self.plan)
+        # Products of halves need memory while they run, which a recorded graph may not ask for.
+        self._can_record = not self._multiplies or not any(memory.half for memory in self.plan.memories)
+
+    def variant(self, *, aligned: bool) -> Variant:
+        """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
+        with compiling:
+            if aligned not in self._variants:
+                device = self.device
+                stages = self._stages(
+                    self.plan,
+                    capability=device.capability,
+                    processors=device.processors,
+                    clusters=device.clusters,
+                    aligned=aligned,
+                )
+                self._variants[aligned] = Variant(stages, device)
+            return self._variants[aligned]
+
+    def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
+        """The kernel's result for the leaves of a call of this form.
+
+        destinations: arrays that take results; each has its result's shape and dtype
+        """
+        # A caller may have put captured arrays behind the leaves.
+        everything = [*values, *self._captured] if len(values) == self._first_captured else values
+        for leaf, look in self._looks:
+            look(everything[leaf])
+        arrays = self._layout.arrays(everything, destinations)
+        self._launch(values, arrays)
+        return self._layout.result(arrays, values, destinations)
+
+    def _launch(self, values: Sequence[Any], arrays: Arrays) -> None:
+        device, addresses = self.device, arrays.addresses
+        bits = 0
+        for address in addresses:
+            bits |= address
+        aligned = bits % VECTOR_BYTES == 0
+        variant = self._variants.get(aligned) or self.variant(aligned=aligned)
+        workspace = device.empty((variant.bytes,), "uint8") if variant.bytes else None
+        start = device.address(workspace) if workspace is not None else 0
+        watched = variant.reports if variant.reports and checks_are_on() else []
+        if watched:
+            variant.flags(workspace)[...] = 0
+        if self._scalars:
+            constants = self._constants
+            variant.begin(
+                start, [kind(constants[n] if n in constants else values[n]) for n, kind in self._scalars]
+            )
+        # What a graph has of its own: the addresses, and how products are computed.
+        key = (*addresses, *arrays.output_addresses, start, device.precision() if self._multiplies else None)
+        self._run(variant, arrays, workspace, key)
+        if watched:
+            require_no_flag(watched, variant.flags(workspace).tolist())
+
+    def _run(self, variant: Variant, arrays: Arrays, workspace: Any, key: tuple[Hashable, ...]) -> None:
+        recorded = self._graphs.get(key) if self._can_record else None
+        if recorded is not None:
+            recorded()
+            return
+        run = Run(variant, self._layout.by_memory(arrays), arrays.outputs, workspace)
+        if self._can_record:
+            self._graphs.run(key, run, self.device)
+        else:
+            run()
+
+
+def _one_place(kernel: str, everything: Sequence[Any], captured: int) -> Any:
+    """The first array of a call, the others being of its library and on its device.
+
+    captured: how many of them, at the end, are from outside of the arguments
+    """
+    arrays = [
+        leaf for leaf in everything if library_of(leaf) is not None and not isinstance(leaf, numpy.generic)
+    ]
+    names = {library_of(array) for array in arrays}
+    if len(names) > 1:
+        raise TypeError(
+            f"{kernel}: got arrays of {' and '.join(sorted(map(str, names)))}, some of them from outside its "
+            "arguments; expected arrays of one library. Convert them before the call, for example with "
+            "cupy.asarray."
+        )
+    for array in everything[len(everything) - captured :]:
+        if device_key(array) != device_key(arrays[0]):
+            raise ValueError(
+                f"{kernel}: an array from outside its arguments is on {device_of(array)} and the arguments "
+                f"are on {device_of(arrays[0])}; expected arrays on one device. Move one of them first."
+            )
+    return arrays[0]

@@ -1,0 +1,156 @@
+"""The graph of a traced kernel: nodes of a closed set of operations, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Axis:
+    """One dimension of the arrays of a graph, by identity: what an index runs over.
+
+    Two axes that an operation lines up become one (`unify`), so that a loop over it serves both. A size of 1
+    is no axis; a shape has None there.
+    """
+
+    def __init__(self, size: int, source: tuple[int, int] | None = None) -> None:
+        self.size = size  # in the call that was traced
+        self.source = source  # (leaf, dimension) of an argument that has this size; None for a constant
+        self._parent: Axis | None = None
+
+    def find(self) -> Axis:
+        """The axis that stands for all that were lined up with this one."""
+        axis = self
+        while axis._parent is not None:
+            axis = axis._parent
+        return axis
+
+    def unify(self, other: Axis) -> None:
+        """From now on this axis and `other` are one."""
+        a, b = self.find(), other.find()
+        if a is not b:
+            # The size is the first argument's that has it, so that the same kernel gives the same text.
+            if (b.source or _LAST) < (a.source or _LAST):
+                a, b = b, a
+            b._parent = a
+
+
+_LAST = (1 << 30, 0)
+
+Shape = tuple[Axis | None, ...]
+
+
+@dataclass(eq=False)
+class Node:
+    """One value: an operation of other values.
+
+    dtype: a name of the standard; "float", "int" and "bool" of no shape stand for Python scalars where
+           `weak`, which take the dtype of the arrays they meet
+    attribute: what the operation needs to know beside its inputs
+    line:  where in the user's file it was asked for
+    """
+
+    number: int
+    operation: str
+    inputs: tuple[Node, ...]
+    attribute: Any
+    shape: Shape
+    dtype: str
+    weak: bool = False
+    line: str = ""
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The dimensions that are no 1, outermost first."""
+        return tuple(axis.find() for axis in self.shape if axis is not None)
+
+    def sizes(self) -> tuple[int, ...]:
+        """The shape of the traced call."""
+        return tuple(1 if axis is None else axis.size for axis in self.shape)
+
+    def __str__(self) -> str:
+        shape = ", ".join(map(str, self.sizes()))
+        inputs = ", ".join(f"v{node.number}" for node in self.inputs)
+        attribute = "" if self.attribute is None else f" [{_text(self.attribute)}]"
+        return f"v{self.number}: {self.dtype}({shape}) = {self.operation}({inputs}){attribute}"
+
+
+def _text(attribute: Any) -> str:
+    if isinstance(attribute, Axis):
+        return f"size {attribute.size}"
+    if isinstance(attribute, tuple):
+        return ", ".join(map(_text, attribute))
+    return str(attribute)
+
+
+@dataclass
+class Graph:
+    """All nodes of one trace, in the order in which they were made, equal ones once."""
+
+    nodes: list[Node] = field(default_factory=list)
+    _known: dict[Hashable, Node] = field(default_factory=dict)
+
+    def node(
+        self,
+        operation: str,
+        inputs: Iterable[Node] = (),
+        attribute: Any = None,
+        *,
+        shape: Shape = (),
+        dtype: str,
+        weak: bool = False,
+        line: str = "",
+    ) -> Node:
+        """The node that is this operation of these inputs, made if there is none yet."""
+        inputs = tuple(inputs)
+        another = len(self.nodes) if operation in ALWAYS_NEW else 0
+        numbers = tuple(node.number for node in inputs)
+        key = operation, numbers, _key(attribute), dtype, weak, len(shape), another
+        known = self._known.get(key)
+        if known is None:
+            known = Node(len(self.nodes), operation, inputs, attribute, shape, dtype, weak, line)
+            self.nodes.append(known)
+            self._known[key] = known
+        return known
+
+
+# `copy` cuts axes apart; two copies of one array may be needed with different ones.
+ALWAYS_NEW = frozenset({"copy"})
+
+
+def _key(attribute: Any) -> Hashable:
+    """Equal for equal attributes; -0.0 and 0.0, 1 and 1.0 and True differ."""
+    if isinstance(attribute, tuple):
+        return tuple(map(_key, attribute))
+    if isinstance(attribute, Axis):
+        return id(attribute)
+    return type(attribute), repr(attribute)
+
+
+def walk(outputs: Iterable[Node]) -> Iterator[Node]:
+    """Everything that the outputs need, each once, inputs first."""
+    seen: set[int] = set()
+    stack = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            yield node
+        elif node.number not in seen:
+            seen.add(node.number)
+            stack.append((node, True))
+            stack.extend((source, False) for source in reversed(node.inputs) if source.number not in seen)
+
+
+def base(node: Node) -> Node:
+    """The value that a view shows."""
+    return node.inputs[0] if node.operation == "view" else node
+
+
+def sources(node: Node) -> list[Node]:
+    """The inputs, seen through views."""
+    return [base(source) for source in node.inputs]

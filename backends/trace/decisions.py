@@ -1,0 +1,123 @@
+"""Numbers that a kernel asked for while it was traced: what was answered, and how to ask again.
+
+A number that was given as an argument is symbolic. `if lr > 0.5` asks for a truth value: the trace goes on
+with the one of this call, and every later call of the program must have the same. It is the outcome that is
+compared, not `lr`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..ir.graph import Node, walk
+
+PYTHON = {
+    "add": "{} + {}",
+    "subtract": "{} - {}",
+    "multiply": "{} * {}",
+    "divide": "{} / {}",
+    "floor_divide": "{} // {}",
+    "remainder": "{} % {}",
+    "pow": "{} ** {}",
+    "negative": "-{}",
+    "less": "{} < {}",
+    "less_equal": "{} <= {}",
+    "greater": "{} > {}",
+    "greater_equal": "{} >= {}",
+    "equal": "{} == {}",
+    "not_equal": "{} != {}",
+    "abs": "abs({})",
+}
+_WEAK = {"float64": float, "int64": int, "bool": bool}
+_LEAVES = ("scalar", "input", "constant", "size")
+
+# How an answer is compared: floats by all their bits, so that -0.0 and NaN are themselves.
+ASKED = {
+    "bool": "bool({})",
+    "int": "int({})",
+    "index": "{}",
+    "float": "float({}).hex()",
+    "str": "repr({})",
+    "hash": "repr({})",
+}
+
+
+class Decision(NamedTuple):
+    """One answer.
+
+    node:   the number that was asked for
+    test:   a Python expression of it that has to have this `outcome` again
+    leaves: the arguments that it is computed from
+    """
+
+    node: Node
+    test: str
+    outcome: Any
+    leaves: frozenset[int]
+    line: str
+
+
+def can_be_computed(node: Node) -> bool:
+    """Whether Python can compute the number from those that a call is given."""
+    return all(n.operation in PYTHON or n.operation in (*_LEAVES, "astype") for n in walk([node]))
+
+
+def statements(nodes: Iterable[Node], constant: Callable[[Any], str], known: dict[Node, str]) -> list[str]:
+    """Python statements that compute numbers from the leaves of a call, `values`.
+
+    constant: gives a name to a value
+    known:    the names of those that are computed already; gets those of the new ones
+    """
+    lines = []
+    for node in walk(nodes):
+        if node not in known:
+            known[node] = f"t{len(known)}"
+            lines.append(f"{known[node]} = {_expression(node, constant, known)}")
+    return lines
+
+
+def _expression(node: Node, constant: Callable[[Any], str], known: dict[Node, str]) -> str:
+    if node.operation in ("scalar", "input"):
+        return f"values[{node.attribute}]"
+    if node.operation == "size":
+        return str(node.attribute.find().size)
+    number = _WEAK[node.dtype] if node.weak else numpy.dtype(node.dtype).type
+    if node.operation == "constant":
+        return constant(number(node.attribute))
+    operands = [known[source] for source in node.inputs]
+    if node.operation == "astype":
+        return f"{constant(number)}({operands[0]})"
+    return PYTHON[node.operation].format(*operands)
+
+
+def compute(node: Node, values: Sequence[Any]) -> Any:
+    """The number for the leaves of a call."""
+    constants: dict[str, Any] = {"values": values}
+
+    def constant(value: Any) -> str:
+        name = f"c{len(constants)}"
+        constants[name] = value
+        return name
+
+    known: dict[Node, str] = {}
+    # The zero divisions and overflows of NumPy's scalars are values here, as in the kernel itself.
+    with numpy.errstate(all="ignore"):
+        exec("\n".join(statements([node], constant, known)), constants)
+    return constants[known[node]]
+
+
+def decided_by_form(node: Node) -> bool:
+    """Whether the truth of a number, or of a comparison with 0 or 1, is the same in all calls of a form."""
+    if node.operation == "scalar":
+        return node.weak
+    if node.operation not in _COMPARISONS:
+        return False
+    kinds = {source.operation for source in node.inputs}
+    fixed = [source.attribute for source in node.inputs if source.operation == "constant"]
+    return kinds == {"scalar", "constant"} and node.weak and fixed[0] in (0, 1)
+
+
+_COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")

@@ -1,0 +1,190 @@
+"""Elementwise operations of symbolic arrays: promotion, broadcasting, and Python's operators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from ..ir.graph import Axis, Node, Shape
+from ..ir.operations import ELEMENTWISE, accepts
+from .decisions import can_be_computed
+from .in_place import assign, write_at
+from .promotion import cast, common_dtype, float_dtype, is_comparable, require_fits
+from .python_numbers import as_python_has_it
+from .symbolic import SymbolicArray, as_symbolic, trace_of, where
+
+if TYPE_CHECKING:
+    from .tracer import Trace
+
+
+def apply(operation: str, *values: Any) -> Any:
+    """An elementwise operation of arrays and numbers, with the standard's promotion and broadcasting."""
+    rule = ELEMENTWISE[operation]
+    trace = trace_of(values)
+    if operation in ("equal", "not_equal") and any(value is None for value in values):
+        return operation == "not_equal"
+    arrays = [as_symbolic(trace, value) for value in values]
+    if operation == "where" and arrays[0].dtype != "bool":
+        arrays[0] = apply("not_equal", arrays[0], 0)
+    typed = arrays[1:] if operation == "where" else arrays
+    dtype, weak = _dtype(trace, operation, typed)
+    inputs = [cast(trace, array, dtype, weak).node for array in typed]
+    if operation == "where":
+        inputs = [arrays[0].node, *inputs]
+        weak = weak and arrays[0].node.weak
+    shape = broadcast_shape(trace, operation, inputs)
+    result = "bool" if rule.gives == "bool" else dtype
+    # A condition of Python numbers is Python's; `where` and functions of xp give NumPy's.
+    node = trace.graph.node(
+        operation, inputs, None, shape=shape, dtype=result, weak=weak and not shape, line=where()
+    )
+    result_array = SymbolicArray(trace, node, _known(operation, arrays), _depends(arrays))
+    return as_python_has_it(operation, arrays, result_array) if weak else result_array
+
+
+def _dtype(trace: Trace, operation: str, arrays: list[SymbolicArray]) -> tuple[str, bool]:
+    """The dtype in which an operation is computed, and whether only Python numbers take part."""
+    rule = ELEMENTWISE[operation]
+    dtype, weak = common_dtype(trace, operation, arrays)
+    if weak and dtype == "int64" and (operation == "divide" or _may_be_a_fraction(operation, arrays)):
+        dtype = "float64"
+    if not weak:
+        if rule.gives == "bool" and rule.arity == 2 and not all(is_comparable(a, dtype) for a in arrays):
+            dtype = "int64"
+        for array in arrays:
+            require_fits(trace, array, dtype)
+    if not accepts(rule.takes, dtype):
+        if rule.takes != "float":
+            raise trace.error(TypeError, f"{operation} of dtype {dtype}; expected {rule.takes}")
+        dtype = "float64" if weak else float_dtype(trace, operation, dtype, is_division=operation == "divide")
+    return dtype, weak
+
+
+def _may_be_a_fraction(operation: str, arrays: list[SymbolicArray]) -> bool:
+    """Whether a power of Python integers may have a negative exponent, which makes it a float."""
+    if operation != "pow":
+        return False
+    exponent = arrays[1]
+    if exponent.known is None and exponent.depends and can_be_computed(exponent.node):
+        return not exponent.trace.decide(exponent, "sign", "{} >= 0")
+    return exponent.known is None or exponent.known < 0
+
+
+def broadcast_shape(trace: Trace, operation: str, nodes: list[Node]) -> Shape:
+    """The shape of the result; sizes must be equal or 1."""
+    ndim = max(node.ndim for node in nodes)
+    shape: list[Axis | None] = []
+    for position in range(-ndim, 0):
+        axes = [node.shape[position] for node in nodes if node.ndim >= -position]
+        found = [axis for axis in axes if axis is not None]
+        if len({axis.size for axis in found}) > 1:
+            shapes = " and ".join(str(node.sizes()) for node in nodes)
+            raise trace.error(ValueError, f"{operation} of shapes {shapes}, which do not broadcast")
+        shape.append(found[0] if found else None)
+    return tuple(shape)
+
+
+_PYTHON: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+    "floor_divide": lambda a, b: a // b,
+    "remainder": lambda a, b: a % b,
+    "pow": lambda a, b: a**b,
+    "negative": lambda a: -a,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+    "abs": abs,
+}
+
+
+def _known(operation: str, arrays: list[SymbolicArray]) -> Any:
+    if operation not in _PYTHON or any(array.known is None for array in arrays):
+        return None
+    try:
+        with numpy.errstate(all="ignore"):
+            return _PYTHON[operation](*(array.known for array in arrays))
+    except (ArithmeticError, TypeError):
+        return None
+
+
+def _depends(arrays: list[SymbolicArray]) -> frozenset[int]:
+    """The scalar arguments, if nothing else is in it but numbers that are known."""
+    if all(array.depends or array.known is not None for array in arrays):
+        return frozenset().union(*(array.depends for array in arrays))
+    return frozenset()
+
+
+def _operator(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
+    def operator(self: SymbolicArray, *other: Any) -> Any:
+        if other and self.node.weak and isinstance(other[0], list | tuple | str):
+            return NotImplemented  # [0] * n
+        if operation in ("equal", "not_equal") and self.node.weak and self.trace.is_over:
+            return NotImplemented  # the key of a cache of somebody's
+        if not reflected:
+            return apply(operation, self, *other)
+        return apply(operation, *other, self)
+
+    return operator
+
+
+def _in_place_operator(operation: str) -> Callable[..., Any]:
+    def operator(self: SymbolicArray, other: Any) -> Any:
+        return assign(self, apply(operation, self, other))
+
+    return operator
+
+
+def _of_number(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: SymbolicArray, *digits: Any) -> Any:
+        return function(self._number("float"), *digits)
+
+    return method
+
+
+OPERATORS = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+}
+COMPARISONS_AND_SIGNS = {
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "eq": "equal",
+    "ne": "not_equal",
+    "neg": "negative",
+    "abs": "abs",
+    "invert": "bitwise_invert",
+}
+# Written once for all, because Python wants each of them as a method.
+for _name, _operation in OPERATORS.items():
+    setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
+    setattr(SymbolicArray, f"__r{_name}__", _operator(_operation, reflected=True))
+    setattr(SymbolicArray, f"__i{_name}__", _in_place_operator(_operation))
+for _name, _operation in COMPARISONS_AND_SIGNS.items():
+    setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
+for _name, _method in {
+    "setitem": write_at,
+    "round": _of_number(round),
+    "trunc": _of_number(math.trunc),
+    "floor": _of_number(math.floor),
+    "ceil": _of_number(math.ceil),
+}.items():
+    setattr(SymbolicArray, f"__{_name}__", _method)

@@ -1,0 +1,101 @@
+"""Indices of `take` and `take_along_axis`: what is outside raises an IndexError, as it does in NumPy.
+
+An index that is an argument is looked at before each call. One that is computed is clamped by the program,
+which leaves a flag; the flag is looked at after the call:
+
+    v3_inside = int64(v3)
+    v3_inside = v3_inside + n1 if v3_inside < 0 else v3_inside
+    outside0 |= (v3_inside < 0) | (v3_inside >= n1)
+    v3_inside = min(max(v3_inside, 0), n1 - 1)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy
+
+from ..common.bounds import bounds
+from ..common.libraries import can_be_read
+from ..ir.facts import is_argument
+from ..ir.graph import Node, base
+from .symbolic import SymbolicArray
+from .symbolic import where as _line
+from .tracer import Trace
+
+CHECK_VARIABLE = "ONEPASS_CHECK"
+
+
+def checks_are_on() -> bool:
+    """Whether values are looked at also where that waits for a device."""
+    return os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")
+
+
+def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: int) -> None:
+    """Raise an IndexError for an index that is outside; now if it is known, else at every call.
+
+    operation: that the index is for
+    size:      of the axis that it is for
+    """
+    kernel, line = trace.kernel, _line()
+    if index.known is not None:
+        if said := _outside(operation, numpy.asarray(index.known), size):
+            raise trace.error(IndexError, said)
+    elif size == 0 and 0 not in index.node.sizes():
+        raise trace.error(IndexError, f"{operation} from an axis of size 0; expected at least one element")
+    elif is_argument(index.node):
+
+        def look(actual: Any) -> None:
+            actual = numpy.asarray(actual) if isinstance(actual, int) else actual
+            if not can_be_read(actual, at_any_price=checks_are_on()):
+                return
+            if said := _outside(operation, _on_host(actual), size):
+                raise IndexError(f"{kernel}: {said} ({line}).")
+
+        trace.every_call.append((base(index.node).attribute, look))
+
+
+def _on_host(array: Any) -> numpy.ndarray[Any, Any]:
+    return array.get() if hasattr(array, "get") else numpy.asarray(array)
+
+
+def _outside(operation: str, index: numpy.ndarray[Any, Any], size: int) -> str:
+    """What is wrong with the first index that is outside; empty where all are inside."""
+    if index.size == 0:
+        return ""
+    smallest, largest = bounds(index.reshape(-1))
+    if smallest >= -size and largest < size:
+        return ""
+    first = numpy.unravel_index(int(((index < -size) | (index >= size)).argmax()), index.shape)
+    place = f" at {[int(i) for i in first]}" if index.ndim else ""
+    return f"{operation} got the index {int(index[first])}{place}; expected {_range(size)}"
+
+
+def _range(size: int) -> str:
+    return f"{-size} <= index < {size}, for an axis of size {size}"
+
+
+def length_of(gather: Node) -> int:
+    """The size of the axis that a gather's index is for."""
+    axis = gather.inputs[0].shape[1 if gather.operation == "pick" else 0]
+    return 1 if axis is None else axis.size
+
+
+def reports(kernel: str, gathers: Iterable[Node]) -> list[str]:
+    """What is wrong where a program has set the flag of each of these gathers."""
+    names = {"pick": "take_along_axis", "gather": "take"}
+    found = []
+    for node in gathers:
+        who = f"{kernel}: {names[node.operation]} got a computed index that is outside"
+        what = f"expected {_range(length_of(node))} ({node.line}). Clip it to the axis first."
+        found.append(f"{who}; {what}")
+    return found
+
+
+def require_no_flag(reports: Sequence[str], flags: Iterable[int]) -> None:
+    """Raise an IndexError for the first flag that is set."""
+    for message, is_set in zip(reports, flags, strict=True):
+        if is_set:
+            raise IndexError(message)

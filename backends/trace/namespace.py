@@ -1,0 +1,205 @@
+"""The array namespace of symbolic arrays: the part of the standard that the compiler knows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from ..ir.operations import DTYPES, ELEMENTWISE, FLOATS, INTEGERS, SIGNED, UNSIGNED
+from .dtype_names import dtype_name
+from .elementwise import apply
+from .products import matmul, take, take_along_axis, vecdot
+from .promotion import cast, common_dtype, copied_as
+from .reductions import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
+from .shapes import (
+    axis_of_length,
+    broadcast_arrays,
+    broadcast_to,
+    expand_dims,
+    matrix_transpose,
+    moveaxis,
+    permute_dims,
+    reshape,
+    squeeze,
+)
+from .symbolic import SymbolicArray, as_symbolic, current, same_value, trace_of
+from .symbolic import where as _line
+
+if TYPE_CHECKING:
+    from .tracer import Trace
+
+float32, float64, bool = "float32", "float64", "bool"
+int8, int16, int32, int64 = SIGNED
+uint8, uint16, uint32, uint64 = UNSIGNED
+e, inf, nan, newaxis, pi = math.e, math.inf, math.nan, None, math.pi
+
+_KINDS = {
+    "bool": ("bool",),
+    "signed integer": SIGNED,
+    "unsigned integer": UNSIGNED,
+    "integral": INTEGERS,
+    "real floating": FLOATS,
+    "complex floating": (),
+    "numeric": FLOATS + INTEGERS,
+}
+
+
+def isdtype(dtype: str, kind: Any) -> Any:
+    """Whether a dtype is of a kind, as the standard names them."""
+    if isinstance(kind, tuple):
+        return True in [isdtype(dtype, one) for one in kind]
+    return dtype in _KINDS.get(kind, (kind,))
+
+
+def finfo(dtype: Any) -> Any:
+    """The limits of a floating-point dtype, or of an array's."""
+    return numpy.finfo(dtype.dtype if isinstance(dtype, SymbolicArray) else dtype)
+
+
+def iinfo(dtype: Any) -> Any:
+    """The limits of an integer dtype, or of an array's."""
+    return numpy.iinfo(dtype.dtype if isinstance(dtype, SymbolicArray) else dtype)
+
+
+def __getattr__(name: str) -> Any:
+    """The elementwise operations, by the table; an error that names anything else."""
+    if name in ELEMENTWISE:
+
+        def operation(*arrays: Any) -> Any:
+            return apply(name, *arrays)
+
+        operation.__name__ = name
+        return operation
+    running = current.get()
+    if name.startswith("__") or running is None:
+        raise AttributeError(name)
+    raise running.error(
+        AttributeError,
+        f"xp.{name} is no operation of the compiler; run the kernel with use_backend('numpy'), or write it "
+        "with elementwise functions, where, sum, mean, max, min, prod, any, all, argmax, take_along_axis, "
+        "take, arange and matmul",
+    )
+
+
+# Elementwise functions that are made of others
+
+
+def positive(x: Any) -> Any:
+    """x, as an array of its own."""
+    trace = trace_of((x,))
+    return same_value(as_symbolic(trace, x))
+
+
+def square(x: Any) -> Any:
+    """x * x."""
+    return x * x
+
+
+def reciprocal(x: Any) -> Any:
+    """1 / x."""
+    return 1 / x
+
+
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
+    """x between two bounds, either of which may be absent; NaN stays."""
+    result = positive(x)
+    if min is not None:
+        result = apply("maximum", result, min)
+    if max is not None:
+        result = apply("minimum", result, max)
+    return result
+
+
+def logaddexp(x1: Any, x2: Any) -> Any:
+    """log(exp(x1) + exp(x2)); where both are the same infinity, it is the result."""
+    high = apply("maximum", x1, x2)
+    difference = apply("abs", x1 - x2)
+    return apply("where", x1 == x2, x1 + math.log(2.0), high + apply("log1p", apply("exp", -difference)))
+
+
+def astype(x: Any, dtype: str, /, *, copy: Any = True, device: Any = None) -> Any:
+    """The array in another dtype; a copy of it where it has that dtype already, unless `copy` is False."""
+    trace = trace_of((x,))
+    array, dtype = as_symbolic(trace, x), dtype_name(dtype)
+    if dtype not in DTYPES:
+        raise trace.error(TypeError, f"astype to {dtype!r}; expected one of {', '.join(DTYPES)}")
+    return copied_as(trace, array, dtype) if copy else cast(trace, array, dtype)
+
+
+def result_type(*values: Any) -> str:
+    """The dtype that the arrays and numbers are promoted to."""
+    trace = trace_of(values)
+    return common_dtype(trace, "result_type", [as_symbolic(trace, value) for value in values])[0]
+
+
+# Making arrays
+
+
+def _trace() -> Trace:
+    running = current.get()
+    if running is None:
+        raise TypeError("the tracer's namespace makes arrays only while it traces")
+    return running
+
+
+def asarray(value: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
+    """A traced array as it is, an array from elsewhere as an argument, a number as an array of shape ()."""
+    trace = _trace()
+    array, dtype = as_symbolic(trace, value), dtype_name(dtype)
+    made = array if dtype is None and not array.node.weak else cast(trace, array, dtype or array.dtype)
+    made = same_value(made) if copy or (made is array and array.node.weak) else made
+    made.is_box = made.is_box or not made.ndim
+    return made
+
+
+def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
+    """0, 1, ..., stop - 1, and the same times `step` from `start` on, of integers."""
+    trace = trace_of((start, stop))
+    if stop is None:
+        start, stop = 0, start
+    if not (type(step) is int and step == 1 and type(start) is int and start == 0):
+        raise trace.error(TypeError, "arange with a start or a step is no operation of the compiler")
+    axis = axis_of_length(trace, stop)
+    node = trace.graph.node("iota", (), axis, shape=(axis,), dtype="int64", line=_line())
+    array = SymbolicArray(trace, node)
+    return array if dtype is None else cast(trace, array, dtype_name(dtype))
+
+
+def _full(shape: Any, value: Any, dtype: str) -> Any:
+    trace = _trace()
+    made = broadcast_to(cast(trace, as_symbolic(trace, value), dtype_name(dtype)), shape)
+    made.is_box = True
+    return made
+
+
+def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of zeros."""
+    return _full(shape, 0.0, dtype or "float64")
+
+
+def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of ones."""
+    return _full(shape, 1.0, dtype or "float64")
+
+
+def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """An array of one number."""
+    value = as_symbolic(_trace(), fill_value)
+    return _full(shape, fill_value, dtype or value.dtype)
+
+
+def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """Zeros in the shape of x."""
+    return _full(x.shape, 0.0, dtype or x.dtype)
+
+
+def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
+    """Ones in the shape of x."""
+    return _full(x.shape, 1.0, dtype or x.dtype)
+
+
+def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+    """One number in the shape of x."""
+    return _full(x.shape, fill_value, dtype or x.dtype)

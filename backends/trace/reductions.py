@@ -1,0 +1,137 @@
+"""The array namespace's reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.operations import FLOATS, UNSIGNED
+from .dtype_names import dtype_name
+from .elementwise import apply
+from .promotion import cast
+from .symbolic import SymbolicArray, as_symbolic, trace_of, view
+from .symbolic import where as _line
+
+
+def _positions(x: Any, axis: Any) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(x.ndim))
+    found = []
+    for position in axis if isinstance(axis, tuple) else (axis,):
+        position = int(position)
+        if not -x.ndim <= position < x.ndim:
+            raise x.trace.error(ValueError, f"axis {position} of shape {x.node.sizes()}")
+        found.append(position % x.ndim)
+    return tuple(sorted(set(found)))
+
+
+def _reduce(operation: str, x: Any, axis: Any, keepdims: Any, dtype: str) -> Any:
+    trace = trace_of((x,))
+    x = as_symbolic(trace, x)
+    positions = _positions(x, axis)
+    sizes = [x.node.shape[position] for position in positions]
+    if operation in ("max", "min", "argmax", "argmin") and 0 in [
+        axis.size for axis in sizes if axis is not None
+    ]:
+        raise trace.error(ValueError, f"{operation} of no elements, of shape {x.node.sizes()}")
+    kept = tuple(position for position in range(x.ndim) if position not in positions)
+    shape = tuple(x.node.shape[position] for position in kept)
+    node = trace.graph.node(operation, (x.node,), positions, shape=shape, dtype=dtype, line=_line())
+    result = SymbolicArray(trace, node)
+    if keepdims:
+        result = view(result, tuple(kept.index(p) if p in kept else None for p in range(x.ndim)))
+    return result
+
+
+def _wide(dtype: str) -> str:
+    """The dtype of a sum: integers and bools are counted in 64 bits."""
+    return dtype if dtype in FLOATS else "uint64" if dtype in UNSIGNED else "int64"
+
+
+def _indices_along(x: Any, position: int) -> Any:
+    """0, 1, 2, ... along one dimension, ready to broadcast with x."""
+    axis = x.node.shape[position]
+    node = x.trace.graph.node("iota", (), axis, shape=(axis,), dtype="int64", line=_line())
+    return view(SymbolicArray(x.trace, node), tuple(0 if d == position else None for d in range(x.ndim)))
+
+
+def _count(x: Any, axis: Any) -> Any:
+    total: Any = 1
+    for position in _positions(x, axis):
+        total = total * x.shape[position]
+    return total
+
+
+def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
+    """The sum along the axes; of integers in int64."""
+    x = cast(x.trace, x, dtype_name(dtype) or _wide(x.dtype))
+    return _reduce("sum", x, axis, keepdims, x.dtype)
+
+
+def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
+    """The product along the axes; of integers in int64."""
+    x = cast(x.trace, x, dtype_name(dtype) or _wide(x.dtype))
+    return _reduce("prod", x, axis, keepdims, x.dtype)
+
+
+def mean(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """The mean along the axes."""
+    return _reduce("sum", x, axis, keepdims, x.dtype) / _count(x, axis)
+
+
+def var(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
+    """The variance along the axes, from the deviations from the mean."""
+    deviation = x - mean(x, axis=axis, keepdims=True)
+    total = _reduce("sum", deviation * deviation, axis, keepdims, x.dtype)
+    return total / (_count(x, axis) - correction)
+
+
+def std(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
+    """The root of the variance."""
+    return apply("sqrt", var(x, axis=axis, correction=correction, keepdims=keepdims))
+
+
+def max(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """The largest element along the axes; NaN where one is NaN."""
+    return _reduce("max", x, axis, keepdims, x.dtype)
+
+
+def min(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """The smallest element along the axes; NaN where one is NaN."""
+    return _reduce("min", x, axis, keepdims, x.dtype)
+
+
+def any(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """Whether one is true."""
+    return _reduce("any", x if x.dtype == "bool" else x != 0, axis, keepdims, "bool")
+
+
+def all(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """Whether each is true."""
+    return _reduce("all", x if x.dtype == "bool" else x != 0, axis, keepdims, "bool")
+
+
+def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """How many are not 0."""
+    return sum(cast(x.trace, x if x.dtype == "bool" else x != 0, "int64"), axis=axis, keepdims=keepdims)
+
+
+def argmax(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """The index of the first largest element along one axis; of the first NaN where there is one."""
+    return _first_of(max, "argmax", x, axis, keepdims)
+
+
+def argmin(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
+    """The index of the first smallest element along one axis; of the first NaN where there is one."""
+    return _first_of(min, "argmin", x, axis, keepdims)
+
+
+def _first_of(extreme: Any, operation: str, x: Any, axis: Any, keepdims: Any) -> Any:
+    if axis is None and x.ndim != 1:
+        raise x.trace.error(TypeError, f"{operation} over all of shape {x.node.sizes()}; give it an axis")
+    (position,) = _positions(x, axis)
+    found = x == extreme(x, axis=position, keepdims=True)
+    if x.dtype in FLOATS:
+        found = apply("logical_or", found, apply("isnan", x))
+    index = _indices_along(x, position)
+    # What is not found counts as beyond the end.
+    return min(apply("where", found, index, x.shape[position]), axis=position, keepdims=keepdims)

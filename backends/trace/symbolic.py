@@ -1,0 +1,317 @@
+"""Symbolic arrays: what a kernel is given while it is traced. They are array-API objects without numbers."""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import array_api_compat
+import numpy
+
+from ..ir.graph import Node
+from .decisions import can_be_computed
+from .dtype_names import DtypeName
+
+if TYPE_CHECKING:
+    from .tracer import Trace
+
+
+# The trace that is running in this thread or task, if any.
+current: ContextVar[Trace | None] = ContextVar("onepass_trace", default=None)
+
+_HERE = str(Path(__file__).parents[1])  # the folder of all backends
+
+
+def where() -> str:
+    """File and line of the kernel that is being traced: the innermost frame that is not the tracer's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_HERE) and "array_api_compat" not in name:
+            return f"{name}, line {frame.f_lineno}"
+        frame = frame.f_back
+    return "unknown line"
+
+
+class WritesArgumentError(TypeError):
+    """A kernel writes into an array that it was given."""
+
+
+class SymbolicArray:
+    """An array of which shape and dtype are known and the numbers are not; `elementwise` gives it operators.
+
+    A weak one of shape () stands for a Python number, and takes the dtype of the arrays that it meets. `+=`
+    gives an array another node, and a view, which has none of its own, gives one to its base: every name that
+    is bound to either sees it.
+    """
+
+    __slots__ = ("_node", "base", "depends", "dimensions", "is_box", "known", "owner", "trace")
+    __array_ufunc__ = None  # NumPy's arrays leave operators to this class
+    is_traced = True  # `libraries.library_of` asks the type
+
+    def __init__(
+        self, trace: Trace, node: Node, known: Any = None, depends: frozenset[int] = frozenset()
+    ) -> None:
+        self.trace = trace
+        self._node = node
+        self.known = known  # the number, where sizes and constants alone decide it
+        self.depends = depends  # the scalar arguments that it is computed from, if from nothing else
+        self.base: SymbolicArray | None = None  # what a view shows, in which order of `dimensions`
+        self.dimensions: tuple[int | None, ...] = ()
+        self.owner = ""  # the argument that it is; nothing may be written into that
+        self.is_box = trace.takes_halves  # whether it can be written into although it is of shape ()
+
+    @property
+    def node(self) -> Node:
+        """The value that the array has now."""
+        return self._node if self.base is None else view_node(self.base, self.dimensions)
+
+    @node.setter
+    def node(self, node: Node) -> None:
+        if self.base is None:
+            self._node = node
+            return
+        dimensions = self.dimensions
+        back = tuple(dimensions.index(d) if d in dimensions else None for d in range(self.base.ndim))
+        whole = SymbolicArray(self.trace, node)
+        self.base.node = view_node(whole, back)
+
+    # What an array says of itself
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What `isinstance` is told: the type that is here when the kernel runs operation by operation."""
+        node = self.node
+        if node.weak:
+            return {"float64": float, "int64": int, "bool": bool}[node.dtype]
+        if self.trace.takes_halves:
+            # The operators of CuPy's arrays give way to a traced one only if it is none of theirs.
+            return SymbolicArray
+        return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy.dtype(node.dtype).type
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        from . import namespace
+
+        return namespace
+
+    @property
+    def dtype(self) -> str:
+        return DtypeName(self.node.dtype)
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return tuple(map(self.trace.size, self.node.shape))
+
+    @property
+    def ndim(self) -> int:
+        return self.node.ndim
+
+    @property
+    def size(self) -> Any:
+        total: Any = 1
+        for length in self.shape:
+            total = total * length
+        return total
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> SymbolicArray:
+        return self
+
+    def __repr__(self) -> str:
+        if self.known is not None:
+            return repr(self.known)
+        return f"<traced {self.dtype} array of shape {self.node.sizes()}>"
+
+    def __str__(self) -> str:
+        return str(self._number("str"))
+
+    def __format__(self, form: str) -> str:
+        return format(self._number("str"), form)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self.trace.error(TypeError, "a traced array cannot become a NumPy array; use xp.asarray")
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        raise self.trace.error(
+            TypeError, "a traced array cannot be copied or pickled; use xp.asarray(copy=True)"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what libraries ask of any object
+            raise AttributeError(name)
+        raise self.trace.error(
+            AttributeError,
+            f".{name} of a traced array is not supported by the compiler; use a function of xp",
+        )
+
+    def __len__(self) -> int:
+        return self.node.sizes()[0]
+
+    def __iter__(self) -> Any:
+        raise self.trace.error(
+            TypeError, "iteration over a traced array is no operation of the compiler; index it, or reduce it"
+        )
+
+    def as_python_number(self) -> SymbolicArray:
+        """The array, of shape (), as a number that takes the dtype of the arrays that it meets."""
+        dtype = "float64" if self.dtype.startswith("float") else "bool" if self.dtype == "bool" else "int64"
+        node = self.trace.graph.node("astype", (self.node,), None, dtype=dtype, weak=True, line=where())
+        return SymbolicArray(self.trace, node, self.known, self.depends)
+
+    # Python asks for the number
+
+    def _number(self, asked: str) -> Any:
+        if self.known is not None:
+            return self.known
+        trace_of((self,))
+        if self.depends and can_be_computed(self.node):
+            return self.trace.decide(self, asked)
+        advice = "use xp.where" if asked == "bool" else "its numbers are not known while it is traced"
+        raise self.trace.error(TypeError, f"{asked}(array) of a traced {self.dtype} array; {advice}")
+
+    def __hash__(self) -> int:
+        return hash(self._number("hash"))
+
+    def __bool__(self) -> bool:
+        return bool(self._number("bool"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __index__(self) -> int:
+        number = self._number("index")
+        if not isinstance(number, int | numpy.integer):
+            raise self.trace.error(TypeError, f"an index must be an integer; got {number!r}")
+        return int(number)
+
+    def __pos__(self) -> SymbolicArray:
+        return same_value(self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return self.__array_namespace__().matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return self.__array_namespace__().matmul(other, self)
+
+    # Shape
+
+    @property
+    def T(self) -> SymbolicArray:  # noqa: N802 - the standard's name
+        if self.ndim != 2:
+            raise self.trace.error(ValueError, f".T needs two dimensions; got shape {self.node.sizes()}")
+        return view(self, (1, 0))
+
+    @property
+    def mT(self) -> SymbolicArray:  # noqa: N802 - the standard's name
+        return self.T
+
+    def __getitem__(self, key: Any) -> SymbolicArray:
+        return view(self, index_to_view(self, key if isinstance(key, tuple) else (key,)))
+
+
+def same_value(array: SymbolicArray) -> SymbolicArray:
+    """Another array of the same value: a copy, which may be written into without a change of the first."""
+    return SymbolicArray(array.trace, array.node, array.known, array.depends)
+
+
+def view(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> SymbolicArray:
+    """The dimensions in another order, with dimensions of 1 put in and left out."""
+    if dimensions == tuple(range(array.ndim)):
+        return array
+    made = SymbolicArray(array.trace, view_node(array, dimensions))
+    made.base, made.dimensions = array, dimensions
+    return made
+
+
+def view_node(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> Node:
+    """The node of a view."""
+    node = array.node
+    if dimensions == tuple(range(node.ndim)):
+        return node
+    shape = tuple(None if d is None else node.shape[d] for d in dimensions)
+    return array.trace.graph.node(
+        "view", (node,), dimensions, shape=shape, dtype=node.dtype, weak=node.weak, line=where()
+    )
+
+
+def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | None, ...]:
+    """The dimensions that an index keeps: of full slices, None, ... and the 0 of a dimension of 1."""
+    shape = array.node.shape
+    given = sum(key is not None and key is not Ellipsis for key in keys)
+    rest = (slice(None),) * (len(shape) - given)
+    if Ellipsis in [key for key in keys if not isinstance(key, SymbolicArray)]:
+        position = [key is Ellipsis for key in keys].index(True)
+        keys = (*keys[:position], *rest, *keys[position + 1 :])
+    else:
+        keys = (*keys, *rest)
+    dimensions: list[int | None] = []
+    position = 0
+    for key in keys:
+        if key is None:
+            dimensions.append(None)
+            continue
+        if position >= len(shape):
+            raise array.trace.error(IndexError, f"too many indices for shape {array.node.sizes()}")
+        if isinstance(key, slice) and key == slice(None):
+            dimensions.append(position)
+        elif not (type(key) is int and key in (0, -1) and shape[position] is None):
+            raise array.trace.error(
+                TypeError,
+                f"indexing shape {array.node.sizes()} with {key!r} is no operation of the compiler; it knows "
+                "full slices, None, ... and 0 where the dimension is 1",
+            )
+        position += 1
+    return tuple(dimensions)
+
+
+def look_at_every_call(array: SymbolicArray, look: Any) -> None:
+    """Have `look` called with the array or number at every call, if it is an argument of the kernel."""
+    if array.node.operation in ("input", "scalar"):
+        array.trace.every_call.append((array.node.attribute, look))
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of a library that programs are compiled for."""
+    return isinstance(value, numpy.ndarray) or array_api_compat.is_cupy_array(value)
+
+
+def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
+    """A value of any kind that may stand in an operation."""
+    if isinstance(value, SymbolicArray):
+        if value.trace is not trace:
+            raise trace.error(TypeError, "got an array of another trace; return it from there")
+        return value
+    if isinstance(value, numpy.generic):
+        # An array of shape (), whose number is part of the graph.
+        trace.numpy_numbers.append(value)
+        return trace.strong_constant(value)
+    if type(value) in (bool, int, float):
+        return trace.constant(value)
+    if isinstance(value, int | float):  # a subclass is not weak to NumPy
+        return trace.strong_constant(numpy.asarray(value)[()])
+    if is_array(value):
+        return trace.captured_array(value)
+    raise trace.error(TypeError, f"got {type(value).__name__!r} where an array or a number is needed")
+
+
+def trace_of(values: tuple[Any, ...]) -> Trace:
+    """The trace that the values belong to, or the one that is running."""
+    for value in values:
+        if isinstance(value, SymbolicArray):
+            if value.trace.is_over:
+                raise value.trace.error(
+                    TypeError, "an array that was traced is used after its trace; return it from the kernel"
+                )
+            return value.trace
+    running = current.get()
+    if running is None:
+        raise TypeError("an operation of the tracer outside of a trace")
+    return running

@@ -1,0 +1,169 @@
+"""Tracing: a call of a kernel becomes a graph of what it computes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..common.libraries import library_of
+from ..common.static_values import OPTIONS, is_number, is_run_time_number
+from ..common.trees import leaves, map_leaves, named_leaves
+from ..ir.graph import Node
+from ..ir.operations import FLOATS
+from . import elementwise  # noqa: F401 - gives symbolic arrays their operators
+from .captures import captures_of
+from .dtype_names import DtypeName
+from .guards import Guards, guards
+from .symbolic import SymbolicArray, current, is_array
+from .tracer import Trace
+from .writes import Watched
+
+
+@dataclass
+class Traced:
+    """What a kernel does with arguments of one form.
+
+    result: the tree that the kernel returned, of symbolic arrays and whatever else
+    guards: what else has to be as it was
+    """
+
+    kernel: str
+    trace: Trace
+    result: Any
+    guards: Guards
+
+    @property
+    def half(self) -> str | None:
+        """The half precision of all floating arguments; "" if they have several dtypes, or none is a half.
+
+        None where a float32 number in the kernel's text makes float32 of every result.
+        """
+        if self.trace.any_single:
+            return None
+        inputs = [node for node in self.trace.graph.nodes if node.operation == "input"]
+        floats = {self.trace.halves.get(node.attribute, "") for node in inputs if node.dtype in FLOATS}
+        return floats.pop() if len(floats) == 1 else ""
+
+    @property
+    def outputs(self) -> list[Node]:
+        """The nodes of the arrays in the result, in its order."""
+        return [leaf.node for leaf in leaves(self.result) if isinstance(leaf, SymbolicArray)]
+
+
+def tracing() -> bool:
+    """Whether a kernel is being traced in this thread or task."""
+    return current.get() is not None
+
+
+def trace(
+    function: Callable[..., Any],
+    kernel: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    numbers: frozenset[int] = frozenset(),
+    *,
+    takes_halves: bool = False,
+) -> Traced:
+    """Call `function` with symbolic arrays and numbers in place of its own.
+
+    numbers: the leaves of (args, kwargs) whose number is an option, part of the form of the call
+    takes_halves: whether arrays may be of half precision, which stand for float32
+    """
+    values = leaves((args, kwargs))
+    names = leaf_names(function, args, kwargs)
+    running = Trace(kernel, values, names, takes_halves=takes_halves)
+    symbols: Any = iter([_symbol(running, n, leaf, numbers) for n, leaf in enumerate(values)])
+    symbolic_args, symbolic_kwargs = map_leaves(lambda _: next(symbols), (args, kwargs))
+    captures = captures_of(function, _objects(values, names))
+    watched = Watched(captures.changeable, (symbolic_args, symbolic_kwargs))
+    token = current.set(running)
+    try:
+        returned = function(*symbolic_args, **symbolic_kwargs)
+        line = definition(function)
+        watched.require_unchanged(running, line)
+        result = map_leaves(lambda leaf: _result_leaf(running, leaf, line), returned)
+    except BaseException:
+        watched.undo()
+        raise
+    finally:
+        current.reset(token)
+        running.is_over = True
+        running.values = ()  # a program must not keep the arrays of its first call alive
+    return Traced(kernel, running, result, guards(captures, running, names))
+
+
+def _symbol(running: Trace, number: int, leaf: Any, numbers: frozenset[int]) -> Any:
+    """What stands for a leaf of the call."""
+    if is_array(leaf):
+        return running.argument(number, leaf)
+    if isinstance(leaf, numpy.generic) and is_number(leaf):
+        return running.numpy_scalar(number, leaf)
+    if is_run_time_number(leaf) and number not in numbers:
+        return running.scalar(number, leaf)
+    return leaf
+
+
+def leaf_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """The expressions that reach the leaves of a call, such as params[0][1]."""
+    given = by_parameter(function, args, kwargs)
+    return [name for _, path, value in given for name, _ in named_leaves(value, path)]
+
+
+def by_parameter(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[tuple[str, str, Any]]:
+    """The arguments of a call in order: the parameter of each, the expression that reaches it, and it."""
+    parameters = inspect.signature(function).parameters.values()
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    others = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
+    rest = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "kwargs")
+    by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    found = [(name, name, value) for name, value in zip(named, args, strict=False)]
+    found += [(others, f"{others}[{index}]", value) for index, value in enumerate(args[len(named) :])]
+    return found + [(name if name in by_name else rest, name, value) for name, value in kwargs.items()]
+
+
+def _objects(values: Sequence[Any], names: Sequence[str]) -> list[tuple[str, Any, str]]:
+    """The leaves that stand for themselves, by identity."""
+    return [
+        (f"values[{number}]", leaf, names[number])
+        for number, leaf in enumerate(values)
+        if leaf is not None and not isinstance(leaf, OPTIONS) and library_of(leaf) is None
+    ]
+
+
+def definition(function: Callable[..., Any]) -> str:
+    """File and line of a function's first line."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = code or getattr(type(function).__call__, "__code__", None)
+    return f"{code.co_filename}, line {code.co_firstlineno}" if code is not None else "unknown line"
+
+
+def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
+    """What a program returns for a leaf of the kernel's result."""
+    if isinstance(leaf, DtypeName):
+        return numpy.dtype(leaf)
+    if isinstance(leaf, SymbolicArray):
+        if leaf.trace is not running:
+            raise running.error(TypeError, "returns an array of another trace", line)
+        return leaf
+    if is_array(leaf):
+        return running.captured_array(leaf)
+    # An argument of another library is for who checks that there is one.
+    is_argument = library_of(leaf) is not None and any(leaf is value for value in running.values)
+    if leaf is None or isinstance(leaf, OPTIONS) or is_argument:
+        return leaf
+    kind = type(leaf)
+    raise running.error(
+        TypeError,
+        f"returns a value of type {kind.__module__}.{kind.__qualname__}; expected arrays, numbers, strings, "
+        "None, and lists, tuples, dicts and dataclasses of them",
+        line,
+    )
