@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from onepass.backends.cpu.runtime import program_cache
+from onepass.backends.common import cache_folder
 from onepass.backends.cuda import nvrtc as cupy_modules
 
 CUPY = SimpleNamespace(__version__="14", cuda=SimpleNamespace(nvrtc=SimpleNamespace(getVersion=tuple)))
@@ -19,7 +19,7 @@ CUPY = SimpleNamespace(__version__="14", cuda=SimpleNamespace(nvrtc=SimpleNamesp
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder, empty, with nobody warned yet."""
     monkeypatch.setenv("ONEPASS_CACHE_DIR", str(tmp_path / "kept"))
-    monkeypatch.setattr(program_cache, "_warned", False)
+    monkeypatch.setattr(cache_folder, "_warned", False)
     return tmp_path / "kept"
 
 

@@ -23,7 +23,7 @@ FOLDERS = {
 }
 
 
-# Whom a room of the backends may import beside itself. The root may import every room, and no room imports the root.
+# Which rooms of the backends a room may import. The root may import every room; no room imports the root.
 ROOMS: dict[str, set[str]] = {
     "common": set(),
     "ir": {"common"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import re
 import shutil
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
+from onepass.backends.common import cache_folder
 from onepass.backends.cpu.runtime import program_cache
 
 SOURCE = '''"""What a compiler might emit."""
@@ -42,7 +44,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ONEPASS_CACHE_DIR", str(folder))
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setattr(program_cache, "_modules", {})
-    monkeypatch.setattr(program_cache, "_warned", False)
+    monkeypatch.setattr(cache_folder, "_warned", False)
     before = set(sys.modules)
     yield folder
     for name in set(sys.modules) - before:
@@ -210,34 +212,56 @@ def test_names_make_safe_files(kept: Path) -> None:
     assert len(path.name) < 100
 
 
-def test_what_machine_code_depends_on_is_in_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "from onepass.backends.cpu.runtime.vector_math import exp\n"
-    (tmp_path / "vector_math.py").write_text("from .vector_intrinsics import gather\n")
-    (tmp_path / "vector_intrinsics.py").write_text("gather = 1\n")
-    (tmp_path / "bystander.py").write_text("1\n")
+@pytest.fixture
+def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with copies of what programs import, which may be changed."""
+    folder = Path(program_cache.__file__).parent
+    for helper in program_cache.HELPERS:
+        (tmp_path / f"{helper}.py").write_bytes((folder / f"{helper}.py").read_bytes())
     monkeypatch.setattr(program_cache, "__file__", str(tmp_path / "program_cache.py"))
+    program_cache._helper_texts.cache_clear()
+    yield tmp_path
+    program_cache._helper_texts.cache_clear()
 
-    def hashed(text: str = source) -> str:
-        program_cache._helpers.cache_clear()
-        return program_cache._hash(text)
 
-    try:
-        names = [hashed(), hashed(source + "\n")]
-        (tmp_path / "bystander.py").write_text("2\n")
-        assert hashed() == names[0]
-        for helper in ("vector_math", "vector_intrinsics"):
-            path = tmp_path / f"{helper}.py"
-            path.write_text(path.read_text() + "# changed\n")
-            names.append(hashed())
-            assert hashed("VALUE = 1") == hashed("VALUE = 1")
-        for module in ("numba", "llvmlite", "onepass"):
-            monkeypatch.setattr(sys.modules[module], "__version__", "another")
-            names.append(hashed())
-        monkeypatch.setattr(sys, "version", "another")
+def hashed(source: str = SOURCE) -> str:
+    program_cache._helper_texts.cache_clear()
+    return program_cache._hash(source)
+
+
+@pytest.mark.parametrize("helper", program_cache.HELPERS)
+def test_a_change_of_a_helper_is_another_program(helpers: Path, helper: str) -> None:
+    before = hashed()
+    assert hashed() == before
+    path = helpers / f"{helper}.py"
+    path.write_text(path.read_text() + "# changed\n")
+    assert hashed() != before
+
+
+def test_all_that_programs_import_is_a_helper() -> None:
+    """What emitted text imports, and what that imports in turn, but for rooms that leave no machine code."""
+    runtime = Path(program_cache.__file__).parent
+    backends = runtime.parents[1]
+    emitted = "".join(path.read_text(encoding="utf-8") for path in backends.rglob("*.py"))
+    pending = set(re.findall(r"from onepass\.backends\.([\w.]+) import", emitted))
+    assert {"cpu.runtime.pointers", "cpu.runtime.vector_math"} <= pending
+    assert all(name.startswith("cpu.runtime.") for name in pending)
+    names = {name.rsplit(".", 1)[1] for name in pending}
+    for _ in range(len(program_cache.HELPERS)):
+        for name in list(names & {*program_cache.HELPERS}):
+            text = (runtime / f"{name}.py").read_text(encoding="utf-8")
+            names |= set(re.findall(r"^\s*from \.(\w+) import", text, re.MULTILINE))
+    assert names == set(program_cache.HELPERS)
+
+
+def test_what_machine_code_depends_on_is_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [hashed(), hashed(SOURCE + "\n")]
+    for module in ("numba", "llvmlite", "onepass"):
+        monkeypatch.setattr(sys.modules[module], "__version__", "another")
         names.append(hashed())
-        assert len(set(names)) == len(names) == 8
-    finally:
-        program_cache._helpers.cache_clear()
+    monkeypatch.setattr(sys, "version", "another")
+    names.append(hashed())
+    assert len(set(names)) == len(names) == 6
 
 
 def test_clear_deletes_what_is_ours(kept: Path) -> None:
@@ -253,9 +277,9 @@ def test_clear_deletes_what_is_ours(kept: Path) -> None:
 
 
 def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, kept: Path) -> None:
-    assert program_cache.folder() == kept
+    assert cache_folder.folder() == kept
     monkeypatch.setenv("ONEPASS_CACHE_DIR", "~/somewhere")
-    assert program_cache.folder() == Path.home() / "somewhere"
+    assert cache_folder.folder() == Path.home() / "somewhere"
     monkeypatch.delenv("ONEPASS_CACHE_DIR")
-    assert program_cache.folder().name in ("onepass", "Cache")
-    assert program_cache.folder().is_absolute()
+    assert cache_folder.folder().name in ("onepass", "Cache")
+    assert cache_folder.folder().is_absolute()
