@@ -1,4 +1,4 @@
-"""The folder of compiled programs: where it is, that it is private, and what to say when it cannot be used."""
+"""The folder of compiled programs: where it is, and a warning where it cannot be used."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ def _after_in_child() -> None:
             lock._at_fork_reinit()
         for cannot_compile in when_cannot_compile:
             cannot_compile(
-                "this process was forked while another thread compiled; start the process before that, or with "
-                "the method 'spawn'"
+                "this process was forked while another thread compiled; start the process before that, or "
+                "with the method 'spawn'"
             )
 
 

@@ -28,8 +28,8 @@ from ...common.private import require_private
 
 _modules: dict[str, types.ModuleType] = {}
 
-# The modules of this folder that end up in the machine code of programs: what emitted text imports, and what those
-# modules import in turn. Numba does not look at their text when it loads a program from the disk.
+# The modules of this folder that end up in the machine code of programs: what emitted text imports, and what
+# those modules import in turn. Numba does not look at their text when it loads a program from the disk.
 HELPERS = ("blas", "machine_code", "pointers", "portable_blas", "threads", "vector_intrinsics", "vector_math")
 
 # How the names of all files here begin: a name and a hash.
