@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..trace.trace import Traced, trace
+from .buffers import Rounding
 from .coalesce import merge
 from .plan import Plan, make_plan
 from .scalar_slots import into_slots
 from .simplify import simplify
+from .target import Target
 
 
 @dataclass
@@ -35,27 +37,17 @@ def lower(
     donated_leaves: Sequence[int] = (),
     numbers: frozenset[int] = frozenset(),
     *,
-    takes_halves: bool = False,
-    reads_rows_first: bool = False,
+    target: Target,
 ) -> Lowered:
     """The plan of a call.
 
     donated_leaves: arguments whose memory results may take
     numbers:        leaves whose number is an option, part of the form of the call
-    takes_halves:   whether arrays may be of half precision
-    reads_rows_first: see `make_plan`
     """
-    traced = trace(function, kernel, args, kwargs, numbers, takes_halves=takes_halves)
+    traced = trace(function, kernel, args, kwargs, numbers, takes_halves=target.takes_halves)
     _, plainer = simplify(traced.trace.graph, traced.outputs)
     slots = into_slots(plainer, traced.trace.first_captured + len(traced.trace.captured))
     graph, outputs = merge(kernel, plainer)
-    plan = make_plan(
-        kernel,
-        graph,
-        outputs,
-        donated_leaves,
-        traced.trace.halves,
-        traced.half,
-        reads_rows_first=reads_rows_first,
-    )
+    rounding = Rounding(traced.trace.halves, traced.half)
+    plan = make_plan(kernel, graph, outputs, target, rounding, donated_leaves)
     return Lowered(traced, plan, [node.sizes() for node in traced.outputs], slots)

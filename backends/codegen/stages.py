@@ -1,8 +1,11 @@
-"""The schedule: which loops over rows there are, in which order, and what each of them is to leave behind.
+"""The stages of a program, and the fusion groups of each stage.
 
-A value is local to the rows of its first axis. A sum over rows is complete only when all rows are done, so
-what uses it comes in a later section. Sections follow each other; in a section there is one phase for every
-axis that is looped over, and phases of one section do not need each other.
+Takes the outputs of a simplified graph; gives a schedule. A value is local to the rows of its first axis. A sum over
+the rows is complete when all rows are done, so a value that uses it is computed in a later stage. A stage has one
+fusion group for each axis that is looped over. Groups of one stage do not need each other's results.
+
+`loss, x.T @ grad` of a network becomes one stage with one group over the rows of x: the loss and the product are sums
+that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows first, then a loop that uses it.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ def kind(node: Node) -> str:
 
     "leaf":   it is there, or is known from the indices alone
     "number": it has no axes; every thread computes it for itself
-    "row":    local to the rows of its phase
-    "sum":    combined over all the rows of its phase
+    "row":    local to the rows of its group
+    "sum":    combined over all the rows of its group
     "whole":  a product of whole arrays that has no rows to share out
     """
     if node.operation == "input" or node.operation in NUMBERS or node.operation == "iota":
@@ -39,7 +42,7 @@ def kind(node: Node) -> str:
     return "row" if node.axes else "number"
 
 
-def phase_axis(node: Node) -> Axis:
+def row_axis(node: Node) -> Axis:
     """The axis whose rows a "row" or "sum" value is computed in."""
     if node.operation == "matmul" or node.operation in REDUCTIONS:
         first = node.inputs[0] if node.operation == "matmul" else base(node.inputs[0])
@@ -81,20 +84,25 @@ def must_be_complete(source: Node, consumer: Node, position: int) -> bool:
         return False
     if how in ("sum", "whole") or is_taken_whole(consumer, position) or kind(consumer) == "number":
         return True
-    if phase_axis(source) is phase_axis(consumer):
+    if row_axis(source) is row_axis(consumer):
         return False
     return not is_inline(source)
 
 
 @dataclass(eq=False)
-class Phase:
-    """One loop over the rows of an axis."""
+class FusionGroup:
+    """All that one loop over the rows of an axis computes.
 
-    section: int
+    stores: row values that are in memory afterwards
+    sums:   sums over the rows that it leaves
+    inside: all values that it computes
+    """
+
+    stage: int
     axis: Axis
-    kept: list[Node] = field(default_factory=list)  # row values that are to be in memory afterwards
+    stores: list[Node] = field(default_factory=list)
     sums: list[Node] = field(default_factory=list)
-    inside: set[Node] = field(default_factory=set)  # all that is computed in it
+    inside: set[Node] = field(default_factory=set)
 
 
 @dataclass
@@ -102,18 +110,18 @@ class Schedule:
     """What runs when."""
 
     outputs: list[Node]
-    phases: list[Phase]
-    whole: dict[Node, int]  # products of whole arrays, with their sections
+    groups: list[FusionGroup]
+    whole: dict[Node, int]  # products of whole arrays, with their stages
     complete: list[Node]  # values that are in memory as a whole, in the order of their making
-    sections: int
-    when: dict[Node, int]  # the section from whose start on a sum, a whole product or a number is known
+    stages: int
+    when: dict[Node, int]  # the stage from whose start on a sum, a whole product or a number is known
 
-    def phases_of(self, section: int) -> list[Phase]:
-        return [phase for phase in self.phases if phase.section == section]
+    def groups_of(self, stage: int) -> list[FusionGroup]:
+        return [group for group in self.groups if group.stage == stage]
 
 
 def schedule(outputs: list[Node]) -> Schedule:
-    """Put everything that the outputs need into sections and phases."""
+    """Put everything that the outputs need into stages and groups."""
     nodes = [node for node in walk(outputs) if node.operation != "view"]
     users: dict[Node, list[tuple[Node, int]]] = {node: [] for node in nodes}
     for node in nodes:
@@ -122,7 +130,7 @@ def schedule(outputs: list[Node]) -> Schedule:
     ends = {base(node) for node in outputs}
     earliest, known = _times(nodes)
 
-    # What has to be left behind by a loop, and the latest section that is early enough for its users.
+    # What has to be left behind by a loop, and the latest stage that is early enough for its users.
     goals = [
         node
         for node in nodes
@@ -130,27 +138,27 @@ def schedule(outputs: list[Node]) -> Schedule:
         or (kind(node) == "row" and node in ends)
         or (kind(node) == "row" and any(must_be_complete(node, *user) for user in users[node]))
     ]
-    section = _as_late_as_useful(nodes, goals, users, earliest)
+    stage = _as_late_as_useful(nodes, goals, users, earliest)
 
-    phases: dict[tuple[int, int], Phase] = {}
+    groups: dict[tuple[int, int], FusionGroup] = {}
     numbers = {axis: i for i, axis in enumerate(_axes_in_order(nodes))}
-    for node in sorted(goals, key=lambda goal: (section[goal], goal.number)):
-        key = section[node], numbers[phase_axis(node)]
-        phase = phases.setdefault(key, Phase(key[0], phase_axis(node)))
-        (phase.sums if kind(node) == "sum" else phase.kept).append(node)
-    ordered = [phases[key] for key in sorted(phases)]
+    for node in sorted(goals, key=lambda goal: (stage[goal], goal.number)):
+        key = stage[node], numbers[row_axis(node)]
+        group = groups.setdefault(key, FusionGroup(key[0], row_axis(node)))
+        (group.sums if kind(node) == "sum" else group.stores).append(node)
+    ordered = [groups[key] for key in sorted(groups)]
     _fill(ordered)
 
     whole = {node: earliest[node] for node in nodes if kind(node) == "whole"}
-    last = max([phase.section for phase in ordered] + list(whole.values()), default=-1)
-    of_sum = {node: phase.section + 1 for phase in ordered for node in phase.sums}
+    last = max([group.stage for group in ordered] + list(whole.values()), default=-1)
+    of_sum = {node: group.stage + 1 for group in ordered for node in group.sums}
     when: dict[Node, int] = {}
     for node in nodes:
         if kind(node) in ("leaf", "number"):
             when[node] = max([when[source] for source in sources(node)], default=0)
         else:
             when[node] = of_sum.get(node, known[node])
-    complete = [node for phase in ordered for node in phase.sums + phase.kept]
+    complete = [node for group in ordered for node in group.sums + group.stores]
     return Schedule(outputs, ordered, whole, complete + list(whole), last + 1, when)
 
 
@@ -164,7 +172,7 @@ def _axes_in_order(nodes: list[Node]) -> list[Axis]:
 
 
 def _times(nodes: list[Node]) -> tuple[dict[Node, int], dict[Node, int]]:
-    """The first section that can compute each value, and the first that can read all of it."""
+    """The first stage that can compute each value, and the first that can read all of it."""
     earliest: dict[Node, int] = {}
     known: dict[Node, int] = {}
     for node in nodes:
@@ -183,54 +191,52 @@ def _as_late_as_useful(
     users: dict[Node, list[tuple[Node, int]]],
     earliest: dict[Node, int],
 ) -> dict[Node, int]:
-    """The section of every goal: a loop that runs anyway may as well do it, if that is early enough."""
-    section = dict(earliest)
+    """The stage of every goal: a loop that runs anyway may as well do it, if that is early enough."""
+    stage = dict(earliest)
     never = 1 << 30
-    # The first section that computes a value, or needs a number; users come later among the nodes.
+    # The first stage that computes a value, or needs a number; users come later among the nodes.
     first: dict[Node, int] = {}
     for node in reversed(nodes):
         complete = [user for user in users[node] if must_be_complete(node, *user)]
         needed = [first[user] for user, _ in users[node] if (user, _) not in complete]
         if node in goals:
             latest = min((first[user] for user, _ in complete), default=never)
-            same = [section[goal] for goal in goals if phase_axis(goal) is phase_axis(node)]
-            section[node] = max(
-                t
-                for t in [*same, section[node]]
-                if earliest[node] <= t and (t < latest or t == earliest[node])
+            same = [stage[goal] for goal in goals if row_axis(goal) is row_axis(node)]
+            stage[node] = max(
+                t for t in [*same, stage[node]] if earliest[node] <= t and (t < latest or t == earliest[node])
             )
-            needed.append(section[node])
+            needed.append(stage[node])
         elif kind(node) == "whole":
-            needed.append(section[node])
+            needed.append(stage[node])
         first[node] = min(needed, default=never)
-    return section
+    return stage
 
 
-def _fill(phases: list[Phase]) -> None:
-    """What each phase computes: all that its goals need and that no memory holds."""
-    made_in: dict[Node, Phase] = {}
-    for phase in phases:
-        for node in phase.kept:
-            made_in.setdefault(node, phase)
-    for phase in phases:
-        stack = phase.sums + phase.kept
+def _fill(groups: list[FusionGroup]) -> None:
+    """What each group computes: all that its goals need and that no memory holds."""
+    made_in: dict[Node, FusionGroup] = {}
+    for group in groups:
+        for node in group.stores:
+            made_in.setdefault(node, group)
+    for group in groups:
+        stack = group.sums + group.stores
         while stack:
             node = stack.pop()
-            if node in phase.inside:
+            if node in group.inside:
                 continue
-            phase.inside.add(node)
+            group.inside.add(node)
             for position, source in enumerate(sources(node)):
                 if kind(source) != "row" or must_be_complete(source, node, position):
                     continue
                 earlier = made_in.get(source)
-                if earlier is not None and earlier.section < phase.section:
-                    if source not in earlier.kept and is_expensive(source):
-                        earlier.kept.append(source)
-                    if source in earlier.kept:
+                if earlier is not None and earlier.stage < group.stage:
+                    if source not in earlier.stores and is_expensive(source):
+                        earlier.stores.append(source)
+                    if source in earlier.stores:
                         continue
                 stack.append(source)
-        for node in phase.inside:
-            made_in.setdefault(node, phase)
+        for node in group.inside:
+            made_in.setdefault(node, group)
 
 
 def is_expensive(node: Node) -> bool:

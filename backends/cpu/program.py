@@ -9,19 +9,21 @@ from typing import Any
 import numpy
 
 from ..codegen import results
-from ..codegen.cost import MOST_SHARES, Sizes
+from ..codegen.cost import Sizes
 from ..codegen.explain import Explanation, explain
 from ..codegen.lower import lower
 from ..common.bounds import use_compiled
 from ..common.out_arrays import Destinations
 from ..common.trees import leaves
+from ..ir.nest import Kind
 from ..ir.operations import FLOATS
 from ..trace import indices
-from .render import Printer
+from .render import Renderer, pointers_in_table, sizes_in_table
 from .results import allocation, number_of_memory
 from .runtime import blas, memory, program_cache, threads
 from .runtime.addresses import fill_function, overlap
 from .runtime.bounds import bounds
+from .target import CPU
 
 _ALIGNMENT = 64
 
@@ -64,27 +66,25 @@ class Program:
         *,
         compiled: bool = True,
     ) -> None:
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, reads_rows_first=True)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, target=CPU)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self._constants = lowered.numbers
-        self.printer = Printer(self.plan)
-        self.source = self.printer.source()
+        self.source = Renderer(self.plan).source()
         self.sizes = Sizes(self.plan)
         if compiled:
             self._prepare(kernel, args, kwargs)
 
     def explanation(self) -> Explanation:
         """What the program does, in words."""
-        sections = self.sizes.sections(threads.share_count())
-        return explain(self.plan, self.sizes, sections, self.source)
+        return explain(self.plan, self.sizes, threads.share_count(), self.source)
 
     def _prepare(self, kernel: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compile, and find out once what every call needs."""
         self.address: int = program_cache.load(self.source, kernel).program.address
-        self._arguments = self.plan.of_kind("argument")
+        self._arguments = self.plan.of_kind(Kind.ARGUMENT)
         self._captured = self.traced.trace.captured
         self._looks = self.traced.trace.every_call
-        fresh = self.plan.of_kind("result")
+        fresh = self.plan.of_kind(Kind.RESULT)
         everything = self._all_leaves(leaves((args, kwargs)))
         self._all = len(everything)
         given = [numpy.asarray(everything[m.number]) for m in self._arguments]
@@ -93,7 +93,7 @@ class Program:
         self.given |= {m: results.shape_of(m, self.plan, self.shapes) for m in fresh}
         self._fresh = [allocation(m, self.given[m]) for m in fresh]
         self._fill = fill_function(tuple((m.dtype, len(self.given[m])) for m in self._arguments + fresh))
-        self._first = len(self.printer.sizes) + 2
+        self._first = len(sizes_in_table(self.plan)) + 2
         self._leaves = [m.number for m in self._arguments]
         # What is never as the program wants it, in all calls of this form.
         self._odd = [array.ndim == 0 or not array.dtype.isnative for array in given]
@@ -104,7 +104,7 @@ class Program:
             [self.sizes.elements(m.axes) * numpy.dtype(m.dtype).itemsize for m in self._arguments + fresh],
             numpy.int64,
         )
-        slots = list(enumerate(self.plan.scalar_dtypes.items()))
+        slots = list(enumerate(self.plan.slots.arguments.items()))
         held = [(slot, leaf, dtype not in FLOATS) for slot, (leaf, dtype) in slots]
         self._scalars = [scalar for scalar in held if scalar[1] not in self._constants]
         self._fixed = [
@@ -117,11 +117,11 @@ class Program:
         self.wanted = results.wanted(self.traced, self.plan)
         self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
         self._donates = len(self._donated) > 0
-        number = number_of_memory(self.printer.output_slot)
+        number = number_of_memory(self.plan.slots.outputs)
         self._build = results.builder(self.traced, self.plan, number, self._arguments, self.given)
-        self._reports = indices.reports(kernel, self.printer.flags)
+        self._reports = indices.reports(kernel, self.plan.flags)
         # Asking for the threads takes longer than a small kernel.
-        self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(MOST_SHARES))
+        self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(CPU.workers))
         self._teams: dict[int, Team] = {}
         self._team = self._team_of(threads.share_count())
 
@@ -132,9 +132,9 @@ class Program:
     def _new_frame(self, team: Team) -> Frame:
         plan, sizes = self.plan, self.sizes
         products = blas.load()
-        table = [sizes.of[axis] for axis in plan.axes] + [work.block for work in sizes.phases]
+        table = [sizes.of[axis] for axis in plan.axes] + [work.block for work in sizes.loops]
         table += [products.sgemm, products.dgemm]
-        scratch = [m for m in self.printer.pointers() if m.kind not in ("argument", "result")]
+        scratch = [m for m in pointers_in_table(self.plan) if m.kind not in (Kind.ARGUMENT, Kind.RESULT)]
         offsets, end = [], 0
         for m in scratch:
             offsets.append(end)
@@ -143,7 +143,7 @@ class Program:
         block = memory.Workspace().borrow(end + _ALIGNMENT)
         start = block.ctypes.data
         table += [0] * (len(self._arguments) + len(self._fresh)) + [start + offset for offset in offsets]
-        numbers = numpy.zeros(self.printer.numbers + len(self.printer.flags) + 1)  # flags before the last
+        numbers = numpy.zeros(self.plan.slots.count + len(self.plan.flags) + 1)  # flags before the last
         frame = Frame(numpy.array(table, numpy.int64), numbers, block)
         for slot, number, is_whole in self._fixed:
             (frame.whole if is_whole else frame.numbers)[slot] = number
@@ -184,7 +184,7 @@ class Program:
         threads.run(self.address, team.sections, table, numbers)
         if self._reports:
             # A frame with a flag is not used again.
-            indices.require_no_flag(self._reports, frame.whole[self.printer.numbers : -1].tolist())
+            indices.require_no_flag(self._reports, frame.whole[self.plan.slots.count : -1].tolist())
         result = self._build(arguments, fresh, numbers, frame.whole)
         team.frames.append(frame)
         return result if destinations is None or is_done else destinations.filled(result, there)

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy
 
-from ..codegen.plan import Memory
 from ..codegen.results import NumberText
 from ..ir.graph import Node, base
+from ..ir.nest import Buffer
 from .dialect import kept_number
 from .runtime import memory
 
 
 def allocation(
-    result: Memory, shape: tuple[int, ...]
+    result: Buffer, shape: tuple[int, ...]
 ) -> tuple[Callable[..., Any], tuple[int, ...], numpy.dtype[Any]]:
     """How a fresh array for a result is made: function, shape, dtype."""
     dtype = numpy.dtype(result.dtype)

@@ -12,8 +12,8 @@ import numpy
 from ..codegen import results
 from ..codegen.host_numbers import HostNumbers
 from ..codegen.lower import Lowered
-from ..codegen.plan import Memory
 from ..common.out_arrays import Destinations
+from ..ir.nest import Buffer, Kind
 from .device import Device
 from .results import number_of_array
 
@@ -44,12 +44,12 @@ class Layout:
     def __init__(self, lowered: Lowered, everything: Sequence[Any], device: Device) -> None:
         traced, plan, shapes = lowered.traced, lowered.plan, lowered.shapes
         self._device = device
-        self._arguments, self._results = plan.of_kind("argument"), plan.of_kind("result")
+        self._arguments, self._results = plan.of_kind(Kind.ARGUMENT), plan.of_kind(Kind.RESULT)
         self._reads = [(memory.number, memory.held) for memory in self._arguments]
         given = {memory: tuple(everything[memory.number].shape) for memory in self._arguments}
         given |= {memory: results.shape_of(memory, plan, shapes) for memory in self._results}
         self._fresh = [(given[memory], memory.held) for memory in self._results]
-        self._outputs = [((), plan.held_number(node)) for node in plan.number_outputs]
+        self._outputs = [((), plan.rounding.held(node)) for node in plan.slots.outputs]
         self._donated = [i for i, m in enumerate(self._arguments) if m.number in plan.donated]
         memories = [*self._arguments, *self._results]
         wanted = [*((given[memory], memory.held) for memory in memories), *self._outputs]
@@ -61,7 +61,7 @@ class Layout:
             memories.index(place) if place else None if number is None else len(memories) + number
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
-        self._python_numbers = HostNumbers(plan.schedule.outputs, lowered.numbers)
+        self._python_numbers = HostNumbers(plan.outputs, lowered.numbers)
         number = number_of_array(plan, self._python_numbers.position)
         self._build = results.builder(traced, plan, number, self._arguments, given)
 
@@ -93,7 +93,7 @@ class Layout:
             if position in shared:
                 arguments[position] = arguments[position].copy()
 
-    def by_memory(self, arrays: Arrays) -> dict[Memory, Any]:
+    def by_memory(self, arrays: Arrays) -> dict[Buffer, Any]:
         """Arguments and fresh arrays by the memory of the plan that they are."""
         memories = [*self._arguments, *self._results]
         return dict(zip(memories, [*arrays.arguments, *arrays.fresh], strict=True))

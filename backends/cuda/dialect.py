@@ -143,6 +143,11 @@ def _cast(operand: str, old: str, new: str) -> str:
     return f"({TYPES[new]})({operand})"
 
 
+def nothing(dtype: str) -> str:
+    """What a value at an index that is outside is: what stands out, where there is such a number."""
+    return literal(math.nan if dtype in FLOATS else 0, dtype)
+
+
 def start(operation: str, dtype: str) -> str:
     """What a reduction of nothing is."""
     for_floats, for_integers, _, _ = REDUCTIONS[operation]

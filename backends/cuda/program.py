@@ -19,15 +19,16 @@ from .arrays import Arrays, Layout
 from .device import Device
 from .graphs import Graphs
 from .launch_shapes import VECTOR_BYTES
-from .run import Run, Variant, multiplies
-from .stages import Stages
+from .launches import DeviceProperties, Launches
+from .run import Run, Variant
+from .target import CUDA
 
 
 class CudaProgram:
     """A kernel compiled for calls of one form.
 
     device: where its arrays are
-    stages: what makes the kernels' geometries of a plan
+    launches: what makes kernels of a plan, with their launch shapes
     """
 
     def __init__(
@@ -40,12 +41,12 @@ class CudaProgram:
         numbers: frozenset[int] = frozenset(),
         *,
         device: Device,
-        stages: Callable[..., Stages] = Stages,
+        launches: Callable[..., Launches] = Launches,
     ) -> None:
         _one_place(kernel, leaves((args, kwargs)), 0)
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, takes_halves=True)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, target=CUDA)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
-        self.device, self._stages = device, stages
+        self.device, self._make_launches = device, launches
         self._captured, self._constants = self.traced.trace.captured, lowered.numbers
         self._looks = self.traced.trace.every_call
         everything = [*leaves((args, kwargs)), *self._captured]
@@ -53,28 +54,28 @@ class CudaProgram:
         self._layout = Layout(lowered, everything, device)
         self.wanted = results.wanted(self.traced, self.plan, library_of(first) or "numpy", device_of(first))
         self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
-        dtypes = self.plan.scalar_dtypes
+        dtypes = self.plan.slots.arguments
         self._scalars = [(leaf, float if dtype in FLOATS else int) for leaf, dtype in dtypes.items()]
         self._first_captured = self.traced.trace.first_captured
         self._variants: dict[bool, Variant] = {}
         self._graphs = Graphs()
-        self._multiplies = multiplies(self.plan)
+        self._multiplies = self.plan.multiplies
         # Products of halves need memory while they run, which a recorded graph may not ask for.
-        self._can_record = not self._multiplies or not any(memory.half for memory in self.plan.memories)
+        self._can_record = not self._multiplies or not any(buffer.half for buffer in self.plan.buffers)
 
     def variant(self, *, aligned: bool) -> Variant:
         """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
         with compiling:
             if aligned not in self._variants:
                 device = self.device
-                stages = self._stages(
-                    self.plan,
+                properties = DeviceProperties(
                     capability=device.capability,
                     processors=device.processors,
                     clusters=device.clusters,
                     aligned=aligned,
                 )
-                self._variants[aligned] = Variant(stages, device)
+                launches = self._make_launches(self.plan, properties)
+                self._variants[aligned] = Variant(launches, device)
             return self._variants[aligned]
 
     def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:

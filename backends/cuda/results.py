@@ -22,7 +22,7 @@ def number_of_array(plan: Plan, python_number: Callable[[Node], int | None]) -> 
         position = python_number(source)
         if position is not None:
             return f"whole[{position}]"
-        array = f"numbers[{plan.number_outputs.index(source)}]" + f".reshape({shape})" * bool(shape)
+        array = f"numbers[{list(plan.slots.outputs).index(source)}]" + f".reshape({shape})" * bool(shape)
         array += ".copy()" * (source in returned)
         returned.add(source)
         return array

@@ -31,8 +31,6 @@ extern "C" __global__ void __launch_bounds__(256) flat0(
         constexpr int GROUP = 256;
         const float v12 = (float)(numbers[3]);
         const float v15 = (float)(numbers[4]);
-        const float v20 = (float)(numbers[5]);
-        const float v23 = (float)(numbers[6]);
         const double v1 = numbers[0];
         const double v3 = numbers[1];
         const long long v4 = ((long long*)numbers)[2];
@@ -42,6 +40,8 @@ extern "C" __global__ void __launch_bounds__(256) flat0(
         const double v9 = 1.0 - v8;
         const double v10 = v1 / v9;
         const float v11 = (float)(v10);
+        const float v20 = (float)(numbers[5]);
+        const float v23 = (float)(numbers[6]);
         const double v28 = numbers[7];
         const double v29 = pow(v28, v7);
         const double v30 = 1.0 - v29;
@@ -54,12 +54,12 @@ extern "C" __global__ void __launch_bounds__(256) flat0(
             load<VECTOR>(v13_here, (x3 + row0) + i0);
             float v16_here[VECTOR];
             load<VECTOR>(v16_here, (x1 + row0) + i0);
-            float v18_out[VECTOR];
             float v21_here[VECTOR];
             load<VECTOR>(v21_here, (x4 + row0) + i0);
-            float v26_out[VECTOR];
             float v0_here[VECTOR];
             load<VECTOR>(v0_here, (x0 + row0) + i0);
+            float v18_out[VECTOR];
+            float v26_out[VECTOR];
             float v37_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
@@ -68,20 +68,20 @@ extern "C" __global__ void __launch_bounds__(256) flat0(
                 const float v16 = v16_here[v];
                 const float v17 = v15 * v16;
                 const float v18 = v14 + v17;
-                v18_out[v] = v18;
+                const float v19 = v11 * v18;
                 const float v21 = v21_here[v];
                 const float v22 = v20 * v21;
                 const float v24 = v16 * v16;
                 const float v25 = v23 * v24;
                 const float v26 = v22 + v25;
-                v26_out[v] = v26;
-                const float v0 = v0_here[v];
-                const float v19 = v11 * v18;
                 const float v27 = sqrtf(v26);
                 const float v33 = v27 / v32;
                 const float v35 = v33 + v34;
                 const float v36 = v19 / v35;
+                const float v0 = v0_here[v];
                 const float v37 = v0 - v36;
+                v18_out[v] = v18;
+                v26_out[v] = v26;
                 v37_out[v] = v37;
             }
             store<VECTOR>((r1 + row0) + i0, v18_out);

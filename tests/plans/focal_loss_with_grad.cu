@@ -35,8 +35,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
         const long long row = row0 + i;
-        const float* const x0_row = x0 + row * n1;
         float v1_kept[ITEMS][VECTOR];
+        const float* const x0_row = x0 + row * n1;
         float v2 = -infinity<float>();
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -57,8 +57,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
             }
         }
         v2 = group.combine(v2, Maximum());
-        float v5_kept[ITEMS][VECTOR];
         float v6 = 0.0f;
+        float v5_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -68,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
                     const float v4 = v1_kept[item][v] - v2;
                     const float v5 = expf(v4);
                     v5_kept[item][v] = v5;
-                    v6 = v6 + v5_kept[item][v];
+                    v6 = v6 + v5;
                 }
             }
         }

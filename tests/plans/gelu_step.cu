@@ -57,11 +57,11 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
                     const float v13 = v5 + v12;
                     const float v14 = v8 * v13;
                     const float v15 = tanhf(v14);
-                    v15_out[v] = v15;
                     const float v16 = 1.0f + v15;
-                    v16_out[v] = v16;
                     const float v6 = 0.5f * v5;
                     const float v17 = v6 * v16;
+                    v15_out[v] = v15;
+                    v16_out[v] = v16;
                     v17_out[v] = v17;
                 }
                 if (active) {
@@ -85,8 +85,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     float* x3,
     const float* __restrict__ x5,
     float* p57,
-    float* b0_19,
-    float* b0_34) {
+    float* b0_19) {
     constexpr int GROUP = 1;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
@@ -111,9 +110,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
         const long long row = row0 + i;
-        const float* const b0_19_row = b0_19 + i * n7;
+        float* const b0_19_row = b0_19 + i * n7;
         const float* const x5_row = x5 + row * n7;
-        float* const b0_34_row = b0_34 + i * n7;
         float v25 = 0.0f;
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -137,11 +135,11 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                     v25 = v25 + v24;
                     const float v33 = 2.0f * v23;
                     const float v34 = v33 / v28;
-                    v34_out[v] = v34;
                     if (active) s57[item][v] = s57[item][v] + v34;
+                    v34_out[v] = v34;
                 }
                 if (active) {
-                    store<VECTOR>(b0_34_row + column0, v34_out);
+                    store<VECTOR>(b0_19_row + column0, v34_out);
                 }
             }
         }
@@ -212,9 +210,9 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
         // A group without a row of its own repeats the last one and stores nothing.
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
-        const float* const b0_35_row = b0_35 + i * n4;
+        float* const b0_35_row = b0_35 + i * n4;
         const float* const b0_16_row = b0_16 + i * n4;
-        float* const b0_3_row = b0_3 + i * n4;
+        const float* const b0_3_row = b0_3 + i * n4;
         const float* const b0_15_row = b0_15 + i * n4;
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -251,11 +249,11 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                     const float v45 = v40 * v44;
                     const float v46 = v36 + v45;
                     const float v47 = v35 * v46;
-                    v47_out[v] = v47;
                     if (active) s51[item][v] = s51[item][v] + v47;
+                    v47_out[v] = v47;
                 }
                 if (active) {
-                    store<VECTOR>(b0_3_row + column0, v47_out);
+                    store<VECTOR>(b0_35_row + column0, v47_out);
                 }
             }
         }
@@ -472,16 +470,16 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         const float v31 = (float)(v30);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v4_here[VECTOR];
-            load<VECTOR>(v4_here, (x1 + row0) + i0);
             float v51_here[VECTOR];
             load<VECTOR>(v51_here, (w51 + row0) + i0);
+            float v4_here[VECTOR];
+            load<VECTOR>(v4_here, (x1 + row0) + i0);
             float v53_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v4 = v4_here[v];
                 const float v51 = v51_here[v];
                 const float v52 = v31 * v51;
+                const float v4 = v4_here[v];
                 const float v53 = v4 - v52;
                 v53_out[v] = v53;
             }
@@ -500,16 +498,16 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         const float v31 = (float)(v30);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v20_here[VECTOR];
-            load<VECTOR>(v20_here, (x3 + row0) + i0);
             float v57_here[VECTOR];
             load<VECTOR>(v57_here, (w57 + row0) + i0);
+            float v20_here[VECTOR];
+            load<VECTOR>(v20_here, (x3 + row0) + i0);
             float v59_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v20 = v20_here[v];
                 const float v57 = v57_here[v];
                 const float v58 = v31 * v57;
+                const float v20 = v20_here[v];
                 const float v59 = v20 - v58;
                 v59_out[v] = v59;
             }

@@ -11,7 +11,6 @@ extern "C" __global__ void __launch_bounds__(256) rows0_1(
     double* __restrict__ q17,
     const float* __restrict__ x2,
     float* b0_3,
-    float* b0_12,
     double* numbers) {
     const long long part = blockIdx.x, parts = gridDim.x;
     constexpr int VECTOR = 4;
@@ -35,13 +34,13 @@ extern "C" __global__ void __launch_bounds__(256) rows0_1(
             const float v6 = v3 - v5;
             const float v10 = maximum(v6, v9);
             const float v12 = minimum(v10, v11);
-            v12_out[v] = v12;
             const float v14 = 0.5f * v12;
             const float v15 = v6 - v14;
             const float v16 = v12 * v15;
             s17 = s17 + (double)(v16);
+            v12_out[v] = v12;
         }
-        store<VECTOR>(b0_12 + i0, v12_out);
+        store<VECTOR>(b0_3 + i0, v12_out);
     }
     Group<256, 1> block;
     s17 = block.combine(s17, Sum());

@@ -33,8 +33,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
         const float v10 = (float)(v9);
         const float v12 = v9 ? v10 : not_a_number<float>();
         const float v31 = v12 / v29;
-        const float* const b0_15_row = b0_15 + i * n1;
         float v15_kept[ITEMS][VECTOR];
+        const float* const b0_15_row = b0_15 + i * n1;
         float v16 = -infinity<float>();
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -55,8 +55,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
             }
         }
         v16 = group.combine(v16, Maximum());
-        float v19_kept[ITEMS][VECTOR];
         float v20 = 0.0f;
+        float v19_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
                     const float v18 = v15_kept[item][v] - v16;
                     const float v19 = expf(v18);
                     v19_kept[item][v] = v19;
-                    v20 = v20 + v19_kept[item][v];
+                    v20 = v20 + v19;
                 }
             }
         }

@@ -33,8 +33,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
         const float v10 = (float)(v9);
         const float v12 = v9 ? v10 : not_a_number<float>();
         const float v29 = v12 / v27;
-        const float* const x0_row = x0 + row * n1;
         float v13_kept[ITEMS][VECTOR];
+        const float* const x0_row = x0 + row * n1;
         float v14 = -infinity<float>();
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -55,8 +55,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
             }
         }
         v14 = group.combine(v14, Maximum());
-        float v17_kept[ITEMS][VECTOR];
         float v18 = 0.0f;
+        float v17_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
                     const float v16 = v13_kept[item][v] - v14;
                     const float v17 = expf(v16);
                     v17_kept[item][v] = v17;
-                    v18 = v18 + v17_kept[item][v];
+                    v18 = v18 + v17;
                 }
             }
         }

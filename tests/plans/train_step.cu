@@ -95,8 +95,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
         const float v10 = (float)(v9);
         const float v12 = v9 ? v10 : not_a_number<float>();
         const float v52 = v12 / v37;
-        const float* const b0_21_row = b0_21 + i * n1;
         float v21_kept[ITEMS][VECTOR];
+        const float* const b0_21_row = b0_21 + i * n1;
         float v22_kept[ITEMS][VECTOR];
         float v24 = -infinity<float>();
 #pragma unroll
@@ -121,8 +121,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
             }
         }
         v24 = group.combine(v24, Maximum());
-        float v27_kept[ITEMS][VECTOR];
         float v28 = 0.0f;
+        float v27_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -133,7 +133,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                     const float v26 = v23_2 - v24;
                     const float v27 = expf(v26);
                     v27_kept[item][v] = v27;
-                    v28 = v28 + v27_kept[item][v];
+                    v28 = v28 + v27;
                 }
             }
         }
@@ -161,8 +161,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                     const bool v56 = v == v8_place;
                     const float v57 = v56 ? v52 : 0.0f;
                     const float v58 = v54 - v57;
-                    v58_out[v] = v58;
                     if (active) s77[item][v] = s77[item][v] + v58;
+                    v58_out[v] = v58;
                 }
                 if (active) {
                     store<VECTOR>(b0_58_row + column0, v58_out);
@@ -228,8 +228,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
         // A group without a row of its own repeats the last one and stores nothing.
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
-        const float* const b0_59_row = b0_59 + i * n5;
-        float* const b0_15_row = b0_15 + i * n5;
+        float* const b0_59_row = b0_59 + i * n5;
+        const float* const b0_15_row = b0_15 + i * n5;
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -246,11 +246,11 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                     const bool v60 = v19 > 0.0f;
                     const float v61 = (float)(v60);
                     const float v62 = v59 * v61;
-                    v62_out[v] = v62;
                     if (active) s69[item][v] = s69[item][v] + v62;
+                    v62_out[v] = v62;
                 }
                 if (active) {
-                    store<VECTOR>(b0_15_row + column0, v62_out);
+                    store<VECTOR>(b0_59_row + column0, v62_out);
                 }
             }
         }
@@ -491,16 +491,16 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         const float v51 = (float)(v50);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v16_here[VECTOR];
-            load<VECTOR>(v16_here, (x1 + row0) + i0);
             float v69_here[VECTOR];
             load<VECTOR>(v69_here, (w69 + row0) + i0);
+            float v16_here[VECTOR];
+            load<VECTOR>(v16_here, (x1 + row0) + i0);
             float v71_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v16 = v16_here[v];
                 const float v69 = v69_here[v];
                 const float v70 = v51 * v69;
+                const float v16 = v16_here[v];
                 const float v71 = v16 - v70;
                 v71_out[v] = v71;
             }
@@ -519,16 +519,16 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         const float v51 = (float)(v50);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v22_here[VECTOR];
-            load<VECTOR>(v22_here, (x3 + row0) + i0);
             float v77_here[VECTOR];
             load<VECTOR>(v77_here, (w77 + row0) + i0);
+            float v22_here[VECTOR];
+            load<VECTOR>(v22_here, (x3 + row0) + i0);
             float v79_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v22 = v22_here[v];
                 const float v77 = v77_here[v];
                 const float v78 = v51 * v77;
+                const float v22 = v22_here[v];
                 const float v79 = v22 - v78;
                 v79_out[v] = v79;
             }
