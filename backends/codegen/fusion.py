@@ -132,7 +132,7 @@ def _find_inside(
                 loop.loaded.add(source)
             else:
                 stack.append(source)
-    for node in computed:
+    for node in sorted(computed, key=_number):  # a set has the order of addresses
         made_in.setdefault(node, loop)
         loop.levels[node] = 0
 
