@@ -8,7 +8,7 @@ from typing import Any
 from .backends.common.forks import compiling
 from .backends.common.libraries import library_of
 from .backends.common.trees import leaves
-from .backends.ir.operations import DTYPES, FLOATS, HALVES
+from .backends.ir.dtypes import DTYPES, HALVES, dtype_of
 from .backends.registry import NotUsableError, not_usable, numba_why_not, report_broken
 from .backends.specializations import Kernel
 from .backends.trace.symbolic import SymbolicArray
@@ -28,10 +28,10 @@ def has_traced(tree: Any) -> bool:
 def is_compilable(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether the arrays are of dtypes that the library's compiling backend knows, real ones among them."""
     arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
-    names = [array.dtype.name for array in arrays]
-    halves = HALVES if library == "cupy" else ()
-    return all(name in (*DTYPES, *halves) for name in names) and any(
-        name in (*FLOATS, *halves) for name in names
+    dtypes = [dtype_of(array.dtype.name) for array in arrays]
+    known = (*DTYPES, *(HALVES if library == "cupy" else ()))
+    return all(dtype in known for dtype in dtypes) and any(
+        dtype is not None and dtype.is_float for dtype in dtypes
     )
 
 
@@ -45,7 +45,9 @@ def require_compilable(backend: str, name: str, args: tuple[Any, ...], kwargs: d
             raise not_usable(backend, why_not)
         return
     arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
-    got = next((array for array in arrays if array.dtype.name not in DTYPES), arrays[0] if arrays else None)
+    got = next(
+        (array for array in arrays if dtype_of(array.dtype.name) not in DTYPES), arrays[0] if arrays else None
+    )
     known = "float16, bfloat16, float32 and float64" if library == "cupy" else "float32 and float64"
     raise TypeError(
         f"{name}: the backend {backend!r} was asked for and got {describe(got) if arrays else 'no arrays'}; "

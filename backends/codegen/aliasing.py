@@ -21,9 +21,9 @@ from ..ir.nest import (
     BlockLoop,
     BlockRow,
     Buffer,
+    BufferKind,
     Index,
     Item,
-    Kind,
     Lanes,
     Load,
     Loop,
@@ -128,7 +128,7 @@ def _results_in_arguments(
     results: dict[Buffer, None] = {}
     for stage in stages:
         for nest in nests_of(stage):
-            stored = [a.buffer for a in accesses(nest) if a.is_store and a.buffer.kind is Kind.RESULT]
+            stored = [a.buffer for a in accesses(nest) if a.is_store and a.buffer.kind is BufferKind.RESULT]
             results.update(dict.fromkeys(stored))
     for result in sorted(results, key=lambda buffer: buffer.number):
         for argument in free:
@@ -182,10 +182,10 @@ def _blocks_in_blocks(loop: BlockLoop, shares_rows: bool) -> dict[Buffer, Buffer
         free = [
             b
             for b in read
-            if b.kind is Kind.BLOCK and not any(reads(s, b) for s in loop.steps[position + 1 :])
+            if b.kind is BufferKind.BLOCK and not any(reads(s, b) for s in loop.steps[position + 1 :])
         ]
         for written in _in_order(access.buffer for access in found if access.is_store):
-            if written.kind is not Kind.BLOCK:
+            if written.kind is not BufferKind.BLOCK:
                 continue
             for buffer in free:
                 # One that has taken another's memory is that one.
@@ -203,7 +203,7 @@ def _kept_rows_in_results(loop: BlockLoop, taken: dict[Buffer, Buffer]) -> dict[
     for nest in (step for step in loop.steps if isinstance(step, LoopNest)):
         stores = [access for access in accesses(nest) if access.is_store]
         used: set[Buffer] = set()
-        for kept in _in_order(a.buffer for a in stores if a.buffer.kind is Kind.ROW):
+        for kept in _in_order(a.buffer for a in stores if a.buffer.kind is BufferKind.ROW):
             for written in _in_order(a.buffer for a in stores if len(a.index) == 2):
                 home = taken.get(written, written)
                 is_alike = (written.axes[1:], home.held) == (kept.axes, kept.dtype)

@@ -8,13 +8,15 @@ stage or a matrix product reads, and for every worker's part of a sum. For `soft
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ..ir.attributes import Leaf
+from ..ir.dtypes import FLOAT32, DType
 from ..ir.graph import Axis, Node, base, walk
-from ..ir.nest import Buffer, Kind
-from ..ir.operations import FLOATS
+from ..ir.nest import Buffer, BufferKind
+from ..ir.operations import Op
 from .fusion import FusedGroup, NestSpec
-from .stages import Schedule, kind
+from .stages import Role, Schedule, role
 from .totals import is_kept_wide, total_of
 
 
@@ -23,21 +25,23 @@ class Rounding:
     """Which half precision results are rounded to.
 
     halves: argument's leaf -> the half precision of its memory
-    half:   what results are rounded to that depend on no argument; None: none is rounded
+    half:   what results are rounded to that depend on no argument
+    rounds: whether any result is rounded
     """
 
-    halves: Mapping[int, str] = field(default_factory=dict)
-    half: str | None = ""
+    halves: Mapping[int, DType] = field(default_factory=dict)
+    half: DType | None = None
+    rounds: bool = True
 
-    def of(self, node: Node) -> str:
-        """The half precision of all floating arguments that a result depends on; "" where it has none."""
-        if node.dtype != "float32" or not self.halves or self.half is None:
-            return ""
-        inputs = [n for n in walk([node]) if n.operation == "input" and n.dtype in FLOATS]
-        found = {self.halves.get(n.attribute, "") for n in inputs} or {self.half}
-        return found.pop() if len(found) == 1 else ""
+    def of(self, node: Node) -> DType | None:
+        """The half precision of all floating arguments that a result depends on; None where it has none."""
+        if node.dtype != FLOAT32 or not self.halves or not self.rounds:
+            return None
+        inputs = [n for n in walk([node]) if n.operation is Op.INPUT and n.dtype.is_float]
+        found = {self.halves.get(n.attribute_as(Leaf).number) for n in inputs} or {self.half}
+        return found.pop() if len(found) == 1 else None
 
-    def held(self, node: Node) -> str:
+    def held(self, node: Node) -> DType:
         """The dtype in which a result that is a single number is kept."""
         return self.of(node) or node.dtype
 
@@ -52,22 +56,22 @@ class ScalarSlots:
     count:     slots in all, but for the flags, which come after them
     """
 
-    arguments: Mapping[int, str]
+    arguments: Mapping[int, DType]
     sums: Mapping[Node, int]
     outputs: Mapping[Node, int]
     count: int
 
     def of(self, node: Node) -> int | None:
         """The slot that a value is loaded from; None where it has none."""
-        if node.operation == "scalar":
-            return list(self.arguments).index(node.attribute)
+        if node.operation is Op.SCALAR:
+            return list(self.arguments).index(node.attribute_as(Leaf).number)
         return self.sums.get(node)
 
 
 def scalar_slots(nodes: list[Node], schedule: Schedule, workers: int) -> ScalarSlots:
     """Lay out the scalar buffer."""
-    arguments = {node.attribute: node.dtype for node in nodes if node.operation == "scalar"}
-    sums = [node for node in schedule.complete if kind(node) == "sum" and not node.axes]
+    arguments = {node.attribute_as(Leaf).number: node.dtype for node in nodes if node.operation is Op.SCALAR}
+    sums = [node for node in schedule.complete if role(node) is Role.SUM and not node.axes]
     outputs = list(dict.fromkeys(node for node in map(base, schedule.outputs) if not node.axes))
     first_output = len(arguments) + workers * len(sums)
     return ScalarSlots(
@@ -120,37 +124,40 @@ class Buffers:
             self.flags.append(lookup)
         return self.slots.count + self.flags.index(lookup)
 
-    def tile(self, name: str, dtype: str, axes: tuple[Axis, ...], loop: int) -> Buffer:
+    def tile(self, name: str, dtype: DType, axes: tuple[Axis, ...], loop: int) -> Buffer:
         """A buffer for each row of a tile, of a name that no other one has."""
         count = self._names[name] = self._names.get(name, 0) + 1
-        return self.add(Buffer(f"{name}_{count}" if count > 1 else name, Kind.TILE, dtype, axes, loop=loop))
+        return self.add(
+            Buffer(f"{name}_{count}" if count > 1 else name, BufferKind.TILE, dtype, axes, loop=loop)
+        )
 
     def _place_arguments(self, schedule: Schedule) -> None:
         for node in walk(schedule.outputs):
-            if node.operation == "input":
-                half = self.rounding.halves.get(node.attribute, "")
-                self.place[node] = self.add(
-                    Buffer(
-                        f"x{node.attribute}", Kind.ARGUMENT, node.dtype, node.axes, node.attribute, half=half
-                    )
-                )
+            if node.operation is Op.INPUT:
+                leaf = node.attribute_as(Leaf).number
+                argument = Buffer(f"x{leaf}", BufferKind.ARGUMENT, node.dtype, node.axes, leaf)
+                self.place[node] = self.add(replace(argument, half=self.rounding.halves.get(leaf)))
 
     def _place_results(self, schedule: Schedule) -> None:
         results = dict.fromkeys(base(output) for output in schedule.outputs)
         for number, node in enumerate(node for node in results if node.axes):
             half = self.rounding.of(node)
             self.place[node] = self.add(
-                Buffer(f"r{number}", Kind.RESULT, node.dtype, node.axes, number, half=half)
+                Buffer(f"r{number}", BufferKind.RESULT, node.dtype, node.axes, number, half=half)
             )
 
     def _place_complete(self, schedule: Schedule) -> None:
         for node in schedule.complete:
-            if kind(node) == "sum" and not node.axes:
+            if role(node) is Role.SUM and not node.axes:
                 continue
             if node not in self.place:
-                self.place[node] = self.add(Buffer(f"w{node.number}", Kind.STAGE, node.dtype, node.axes))
-            if kind(node) == "sum":
-                self.partial[node] = self.add(Buffer(f"p{node.number}", Kind.PARTIAL, node.dtype, node.axes))
+                self.place[node] = self.add(
+                    Buffer(f"w{node.number}", BufferKind.STAGE, node.dtype, node.axes)
+                )
+            if role(node) is Role.SUM:
+                self.partial[node] = self.add(
+                    Buffer(f"p{node.number}", BufferKind.PARTIAL, node.dtype, node.axes)
+                )
 
     def place_locals(self, number: int, fused: FusedGroup, *, keeps_rows: bool) -> None:
         """Buffers for the rows of a block, for single rows, and for totals.
@@ -160,12 +167,16 @@ class Buffers:
         rows = fused.group.axis.find()
         for node in fused.block_values:
             name = f"b{number}_{node.number}"
-            self.local[number, node] = self.add(Buffer(name, Kind.BLOCK, node.dtype, node.axes, loop=number))
+            self.local[number, node] = self.add(
+                Buffer(name, BufferKind.BLOCK, node.dtype, node.axes, loop=number)
+            )
         for spec in fused.steps:
             for node in spec.kept if isinstance(spec, NestSpec) and not keeps_rows else ():
                 columns = tuple(axis for axis in node.axes if axis is not rows)
                 name = f"t{number}_{node.number}"
-                self.local[number, node] = self.add(Buffer(name, Kind.ROW, node.dtype, columns, loop=number))
+                self.local[number, node] = self.add(
+                    Buffer(name, BufferKind.ROW, node.dtype, columns, loop=number)
+                )
         for node in fused.group.sums if not keeps_rows else ():
             if is_kept_wide(node):
                 self.totals[node] = self.add(total_of(node, number))

@@ -9,14 +9,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy
-
+from ..ir.attributes import Transposes
 from ..ir.graph import Axis, Node, base
-from ..ir.nest import Accumulate, BlockLoop, Buffer, Compute, Kind, Load, LoopNest, MatMul, Reduce, Store
+from ..ir.nest import (
+    Accumulate,
+    BlockLoop,
+    Buffer,
+    BufferKind,
+    Compute,
+    Load,
+    LoopNest,
+    MatMul,
+    Reduce,
+    Store,
+)
 from ..ir.operations import ELEMENTWISE
 from . import totals
 from .plan import Plan
-from .stages import kind
+from .stages import Role, role
 
 # What a processor of today does in a second, to tell work that is worth a second thread from what is not.
 PRODUCT_RATE = 1e11  # floating-point operations; down to a quarter of it where a dimension is under 32
@@ -77,7 +87,7 @@ class Sizes:
 
     def _multiplications(self, node: Node) -> int:
         a = node.inputs[0]
-        inner = a.shape[0 if node.attribute[0] else 1]
+        inner = a.shape[0 if node.attribute_as(Transposes).transpose_a else 1]
         return self.elements(node.axes) * (1 if inner is None else inner.size)
 
     def _speed(self, product: Node) -> float:
@@ -86,7 +96,7 @@ class Sizes:
         return max(0.25, min(1.0, min(sizes) / 32))
 
     def _bytes(self, node: Node) -> int:
-        return self.elements(node.axes) * numpy.dtype(node.dtype).itemsize
+        return self.elements(node.axes) * node.dtype.itemsize
 
     def _nest(self, nest: LoopNest) -> tuple[int, int]:
         """Bytes loaded and stored, and additions."""
@@ -99,7 +109,7 @@ class Sizes:
             elif isinstance(item, Load) and item.buffer not in stored:
                 # What the nest itself has stored for a later pass is still in the cache.
                 loaded.add(item.buffer)
-        buffers = [b for b in (*loaded, *stored) if b.kind not in (Kind.ROW, Kind.TILE)]
+        buffers = [b for b in (*loaded, *stored) if b.kind not in (BufferKind.ROW, BufferKind.TILE)]
         moved = sum(map(self._bytes_of, buffers))
         cost = 0
         # An operation that several passes repeat counts once.
@@ -124,12 +134,12 @@ class Sizes:
             return max(1, min(rows, 1024, ROW_LOOP_ELEMENTS // columns))
         if nanoseconds < 2 * WORTH_A_WORKER_NS:
             return max(1, min(rows, 2 * MOST_ROWS))
-        own = [b for b in self.plan.of_kind(Kind.BLOCK) if b.loop == loop.number]
+        own = [b for b in self.plan.of_kind(BufferKind.BLOCK) if b.loop == loop.number]
         row_bytes = sum(map(self._bytes_of, own)) // max(rows, 1)
         factors = [
             self._bytes(base(step.node.inputs[1]))
             for step in loop.steps
-            if isinstance(step, MatMul) and kind(step.node) == "row"
+            if isinstance(step, MatMul) and role(step.node) is Role.ROW
         ]
         factor_bytes = max(factors, default=0)
         large = factor_bytes > LARGE_FACTOR_BYTES
@@ -148,15 +158,15 @@ class Sizes:
     def length(self, buffer: Buffer, workers: int) -> int:
         """Elements of a scratch buffer."""
         own = self.elements(buffer.axes)
-        if buffer.kind is Kind.STAGE:
+        if buffer.kind is BufferKind.STAGE:
             return own
-        if buffer.kind is Kind.PARTIAL:
+        if buffer.kind is BufferKind.PARTIAL:
             return own * (workers - 1)
-        if buffer.kind is Kind.TOTAL and not totals.is_used(self.loops[buffer.loop].blocks, workers):
+        if buffer.kind is BufferKind.TOTAL and not totals.is_used(self.loops[buffer.loop].blocks, workers):
             return 0
-        if buffer.kind is Kind.BLOCK:
+        if buffer.kind is BufferKind.BLOCK:
             return workers * self.loops[buffer.loop].block * self.elements(buffer.axes[1:])
-        return workers * own * (self.plan.target.tile if buffer.kind is Kind.TILE else 1)
+        return workers * own * (self.plan.target.tile if buffer.kind is BufferKind.TILE else 1)
 
     def workers(self, stage: int, threads: int) -> int:
         """The workers that the loops of a stage are worth."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..ir.attributes import Transposes
 from ..ir.graph import base
 from ..ir.nest import (
     Accumulate,
     BlockLoop,
     Buffer,
+    BufferKind,
     Compute,
     Item,
     Keep,
-    Kind,
     LabelTest,
     Load,
     Loop,
@@ -26,7 +27,7 @@ from ..ir.nest import (
 )
 from .cost import BlockLoopWork, Sizes
 from .plan import Plan
-from .stages import kind
+from .stages import Role, role
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ def explain(plan: Plan, sizes: Sizes, threads: int, source: str) -> Explanation:
     """Put a plan into words, for the sizes of one call."""
     workers = [sizes.workers(stage, threads) for stage in range(len(plan.stages))]
     most = max(workers, default=1)
-    scratch = [buffer for buffer in plan.buffers if buffer.kind not in (Kind.ARGUMENT, Kind.RESULT)]
+    scratch = [
+        buffer for buffer in plan.buffers if buffer.kind not in (BufferKind.ARGUMENT, BufferKind.RESULT)
+    ]
     held = {buffer: sizes.length(buffer, most) * buffer.itemsize for buffer in scratch}
     moved = sum(work.bytes_moved for work in sizes.loops)
     operations = sum(work.operations for work in sizes.loops)
@@ -75,8 +78,10 @@ def explain(plan: Plan, sizes: Sizes, threads: int, source: str) -> Explanation:
             lines += _block_loop(plan, loop, sizes.loops[loop.number])
         lines += [f"  {_product(product)}, of whole arrays" for product in stage.products]
     lines += ["", "buffers"]
-    lines += [f"  {_buffer(plan, b)}{_size(held.get(b))}" for b in plan.buffers if b.kind is not Kind.TILE]
-    tiles = sum(size for buffer, size in held.items() if buffer.kind is Kind.TILE)
+    lines += [
+        f"  {_buffer(plan, b)}{_size(held.get(b))}" for b in plan.buffers if b.kind is not BufferKind.TILE
+    ]
+    tiles = sum(size for buffer, size in held.items() if buffer.kind is BufferKind.TILE)
     lines += [f"  values of row tiles: {_bytes(tiles)}"] if tiles else []
     return Explanation("\n".join(lines), source, moved, operations, bytes_held)
 
@@ -86,14 +91,14 @@ def _block_loop(plan: Plan, loop: BlockLoop, work: BlockLoopWork) -> Iterator[st
     yield f"  block loop {loop.number}: {work.rows} rows ({plan.axes[loop.axis]}) in blocks of {work.block}; {cost}"
     for step in loop.steps:
         if isinstance(step, MatMul):
-            yield f"    {_product(step)}{', added up over the blocks' if kind(step.node) == 'sum' else ''}"
+            yield f"    {_product(step)}{', added up over the blocks' if role(step.node) is Role.SUM else ''}"
         else:
             yield f"    nest over the rows{f', in tiles of {step.tile}' if step.tile else ''}"
             yield from (f"      {line}" for line in _nest(plan, step))
 
 
 def _product(product: MatMul) -> str:
-    transposed = zip(product.node.inputs, product.node.attribute, strict=True)
+    transposed = zip(product.node.inputs, product.node.attribute_as(Transposes).transposed, strict=True)
     a, b = (f"v{base(source).number}{'.T' * turned}" for source, turned in transposed)
     return f"matmul v{product.node.number} = {a} @ {b}"
 
@@ -142,7 +147,11 @@ def _statement(item: Item) -> tuple[str, str] | None:
 
 def _buffer(plan: Plan, buffer: Buffer) -> str:
     shape = ", ".join(plan.axes[axis] for axis in buffer.axes)
-    taken = ", which a result takes" if buffer.kind is Kind.ARGUMENT and buffer.number in plan.donated else ""
+    taken = (
+        ", which a result takes"
+        if buffer.kind is BufferKind.ARGUMENT and buffer.number in plan.donated
+        else ""
+    )
     return f"{buffer.name}: {buffer.kind} {buffer.dtype} ({shape}){taken}"
 
 

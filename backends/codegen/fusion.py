@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..ir.graph import Axis, Node, sources
-from ..ir.operations import ELEMENTWISE, REDUCTIONS
-from .stages import CHEAP, FusionGroup, is_taken_whole, kind, must_be_complete
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
+from .stages import CHEAP, FusionGroup, Role, is_taken_whole, must_be_complete, role
 
 
 @dataclass(eq=False)
@@ -60,30 +60,30 @@ def fuse(group: FusionGroup) -> FusedGroup:
     inside = sorted(group.inside, key=lambda node: node.number)
     step: dict[Node, int] = {}
     for node in inside:
-        step[node] = 1 if node.operation == "matmul" else 0
+        step[node] = 1 if node.operation is Op.MATMUL else 0
         for source in _inside(node, group):
             before = step[source]
-            if node.operation == "matmul":
-                step[node] = max(step[node], before + (2 if source.operation == "matmul" else 1))
+            if node.operation is Op.MATMUL:
+                step[node] = max(step[node], before + (2 if source.operation is Op.MATMUL else 1))
             else:
-                step[node] = max(step[node], before + (1 if source.operation == "matmul" else 0))
-    products = [node for node in inside if node.operation == "matmul"]
+                step[node] = max(step[node], before + (1 if source.operation is Op.MATMUL else 0))
+    products = [node for node in inside if node.operation is Op.MATMUL]
 
     # Every row value that a product reads, or that is kept, is stored by the loop of its step.
     goals: dict[int, list[Node]] = {}
-    blocks: list[Node] = [node for node in products if kind(node) == "row" and node not in group.stores]
+    blocks: list[Node] = [node for node in products if role(node) is Role.ROW and node not in group.stores]
     for node in products:
         for source in _inside(node, group):
-            if source.operation != "matmul":
+            if source.operation is not Op.MATMUL:
                 goals.setdefault(step[source], []).append(source)
                 if source not in group.stores:
                     blocks.append(source)
     for node in group.stores:
-        if node.operation != "matmul":
+        if node.operation is not Op.MATMUL:
             goals.setdefault(step[node], []).append(node)
     sums: dict[int, list[Node]] = {}
     for node in group.sums:
-        if node.operation != "matmul":
+        if node.operation is not Op.MATMUL:
             sums.setdefault(step[node], []).append(node)
 
     loops: dict[int, NestSpec] = {}
@@ -112,7 +112,9 @@ def _inside(node: Node, group: FusionGroup) -> list[Node]:
     return [
         source
         for position, source in enumerate(sources(node))
-        if source in group.inside and kind(source) == "row" and not must_be_complete(source, node, position)
+        if source in group.inside
+        and role(source) is Role.ROW
+        and not must_be_complete(source, node, position)
     ]
 
 
@@ -151,8 +153,8 @@ def _is_worth_storing(node: Node, group: FusionGroup) -> bool:
 
 def expression_cost(node: Node, group: FusionGroup, there: frozenset[Node] | set[Node]) -> int:
     """Additions an element, down to what is there; what is one number a row counts for nothing."""
-    free = node in there or kind(node) in ("leaf", "number") or is_row_number(node, group)
-    if free or node.operation == "matmul":
+    free = node in there or role(node) in (Role.LEAF, Role.NUMBER) or is_row_number(node, group)
+    if free or node.operation is Op.MATMUL:
         return 0
     if node.operation in REDUCTIONS:
         return 0  # a number a row by then
@@ -181,7 +183,7 @@ def _find_passes(loop: NestSpec, group: FusionGroup) -> None:
         a_pass = 0
         for position, source in enumerate(sources(node)):
             if source in loop.passes and not is_taken_whole(node, position):
-                along = source.operation in REDUCTIONS and kind(source) == "row"
+                along = source.operation in REDUCTIONS and role(source) is Role.ROW
                 a_pass = max(a_pass, loop.passes[source] + (1 if along else 0))
         loop.passes[node] = a_pass
     # A reduction's a_pass is that of the loop over the columns that it runs in; its users come one later.

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..ir.graph import Axis, Node, base, sources
-from ..ir.operations import REDUCTIONS
+from ..ir.operations import REDUCTIONS, Op
 from .fusion import column_axis
 from .stages import FusionGroup, is_taken_whole
 
@@ -42,10 +42,10 @@ def label_tests(
 
 def label_compared(node: Node, axis: Axis, group: FusionGroup) -> Node | None:
     """What the column's position is compared with, if the value is such a comparison."""
-    if node.operation != "equal":
+    if node.operation is not Op.EQUAL:
         return None
     for own, other in (sources(node), sources(node)[::-1]):
-        is_position = own.operation == "iota" and own.axes == (axis,)
+        is_position = own.operation is Op.IOTA and own.axes == (axis,)
         if is_position and column_axis(other, group) is None and axis not in other.axes:
             return other
     return None

@@ -48,6 +48,6 @@ def lower(
     _, plainer = simplify(traced.trace.graph, traced.outputs)
     slots = into_slots(plainer, traced.trace.first_captured + len(traced.trace.captured))
     graph, outputs = merge(kernel, plainer)
-    rounding = Rounding(traced.trace.halves, traced.half)
+    rounding = Rounding(traced.trace.halves, traced.half, rounds=not traced.trace.any_single)
     plan = make_plan(kernel, graph, outputs, target, rounding, donated_leaves)
     return Lowered(traced, plan, [node.sizes() for node in traced.outputs], slots)

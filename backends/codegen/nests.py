@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..ir.dtypes import BOOL, FLOAT32
 from ..ir.facts import is_inside
 from ..ir.graph import Axis, Node, base, sources
 from ..ir.nest import (
@@ -37,10 +38,10 @@ from ..ir.nest import (
     loop_axes,
     walk,
 )
-from ..ir.operations import REDUCTIONS
+from ..ir.operations import REDUCTIONS, Op
 from .fusion import FusedGroup, NestSpec, column_axis, last_passes
 from .label_column import label_compared, label_tests
-from .stages import FusionGroup, kind
+from .stages import FusionGroup, Role, role
 from .totals import is_kept_wide
 from .values import Body, TileBody, Values
 
@@ -113,7 +114,7 @@ class Nests(Values):
         for node in [*self.spec.passes, *self.spec.sums]:
             source = base(node.inputs[0]) if reduces(node) else node
             axis = column_axis(source, self.group)
-            if axis is not None and kind(source) != "leaf":
+            if axis is not None and role(source) is not Role.LEAF:
                 found[axis] = None
         return list(found)
 
@@ -133,7 +134,7 @@ class Nests(Values):
                 if source.axes in [(self.rows, axis) for axis in axes]:
                     passes.setdefault(source, set()).add(number)
         for node, numbers in passes.items():
-            if len(numbers) == 1 or node in self.spec.passes or node.dtype == "bool":
+            if len(numbers) == 1 or node in self.spec.passes or node.dtype == BOOL:
                 continue
             axis = node.axes[1]
             column = row.inside(axis)
@@ -169,7 +170,7 @@ class Nests(Values):
         """Reductions of the row that are stored or added up."""
         assert self.spec is not None
         spec = self.spec
-        done = [n for n in spec.passes if spec.passes[n] == number and reduces(n) and kind(n) == "row"]
+        done = [n for n in spec.passes if spec.passes[n] == number and reduces(n) and role(n) is Role.ROW]
         for node in done:
             for total in spec.sums:
                 if base(total.inputs[0]) is node:
@@ -190,7 +191,7 @@ class Nests(Values):
         for node in sorted(spec.passes, key=lambda value: value.number):
             if spec.passes[node] != number:
                 continue
-            if reduces(node) and kind(node) == "row":
+            if reduces(node) and role(node) is Role.ROW:
                 (axis,) = (axis for axis in base(node.inputs[0]).axes if axis not in node.axes)
                 found.setdefault(axis, []).append(node)
             elif (node in spec.stores or self.is_kept(node)) and not reduces(node):
@@ -218,11 +219,11 @@ class Nests(Values):
             self.loop_beside_label(axis, nodes, row)
         else:
             self.loop(axis, nodes, row)
-        self.done.update(node for node in nodes if not reduces(node) and kind(node) == "row")
+        self.done.update(node for node in nodes if not reduces(node) and role(node) is Role.ROW)
 
     def loop_beside_label(self, axis: Axis, nodes: list[Node], row: Body) -> None:
         """A loop over the columns but for the label's, if there is one label and the loop may leave it out."""
-        stores = [node for node in nodes if kind(node) == "row" and not reduces(node)]
+        stores = [node for node in nodes if role(node) is Role.ROW and not reduces(node)]
         others = [node for node in nodes if node not in stores]
         after = [node for node in others if base(node.inputs[0]) in stores]
         before = [base(node.inputs[0]) for node in others if node not in after]
@@ -250,13 +251,13 @@ class Nests(Values):
     def loop(self, axis: Axis, nodes: list[Node], row: Body, assumed: dict[Node, bool] | None = None) -> None:
         """One loop for all these: reductions, sums over rows, and values to keep and store."""
         column = row.inside(axis, assumed)
-        results = {node: Value(node) for node in nodes if reduces(node) and kind(node) == "row"}
+        results = {node: Value(node) for node in nodes if reduces(node) and role(node) is Role.ROW}
         wide = {node for node in results if self.is_taken_in_parts(node)}
         stores: list[Item] = []
         for node in nodes:
             if node in results:
                 column.add(Reduce(results[node], self.value(node.inputs[0], column)))
-            elif kind(node) == "sum":
+            elif role(node) is Role.SUM:
                 self.accumulate(node, column)
             else:
                 stores += self.stored_or_kept(node, column)
@@ -277,7 +278,7 @@ class Nests(Values):
 
     def is_taken_in_parts(self, node: Node) -> bool:
         """Whether a reduction along long rows would lose digits in float32."""
-        return self.target.chunk is not None and node.operation == "sum" and node.dtype == "float32"
+        return self.target.chunk is not None and node.operation is Op.SUM and node.dtype == FLOAT32
 
     def tile_loop(self, axis: Axis, nodes: list[Node], row: TileBody) -> None:
         """The same with the rows of the tile innermost."""
@@ -288,8 +289,10 @@ class Nests(Values):
                     f"v{node.number}_lanes", node.dtype, (axis,), self.number
                 )
         column = row.inside(axis)
-        results = {node: self.new_value(node, row) for node in nodes if reduces(node) and kind(node) == "row"}
-        parts = {node: Value(node) for node in nodes if kind(node) == "sum"}
+        results = {
+            node: self.new_value(node, row) for node in nodes if reduces(node) and role(node) is Role.ROW
+        }
+        parts = {node: Value(node) for node in nodes if role(node) is Role.SUM}
         for value in results.values():
             row.add(Start(value))
         row.flush()
@@ -345,7 +348,7 @@ def kept_in_registers(
     for node in computed:
         for source in sources(node):
             is_loaded = source not in spec.passes and is_in_memory(source)
-            if is_loaded and main in source.axes and node.operation != "pick":
+            if is_loaded and main in source.axes and node.operation is not Op.TAKE_ALONG_AXIS:
                 # What is computed again where it is needed loads again what it needs.
                 own = range(spec.passes[node], (spec.passes[node] if node in keep else last[node]) + 1)
                 passes.setdefault(source, set()).update(own)

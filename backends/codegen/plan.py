@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..ir.attributes import Size
 from ..ir.graph import Axis, Graph, Node, base, walk
-from ..ir.nest import BlockLoop, Buffer, Item, Kind, MatMul, Operand, Stage
+from ..ir.nest import BlockLoop, Buffer, BufferKind, Item, MatMul, Operand, Stage
+from ..ir.operations import Op
 from .aliasing import accesses, nests_of, share_memory
 from .buffers import Buffers, Rounding, ScalarSlots, scalar_slots
 from .fusion import FusedGroup, fuse
 from .nests import Nests
 from .rewrite import with_buffers, with_meetings
-from .stages import Schedule, kind, schedule
+from .stages import Role, Schedule, role, schedule
 from .target import Target
 from .values import Body
 
@@ -79,7 +81,7 @@ class Plan:
             for stage in self.stages
         )
 
-    def of_kind(self, *kinds: Kind) -> list[Buffer]:
+    def of_kind(self, *kinds: BufferKind) -> list[Buffer]:
         """The buffers of some kinds, in their order."""
         return [buffer for buffer in self.buffers if buffer.kind in kinds]
 
@@ -105,7 +107,7 @@ def make_plan(
     buffers = Buffers(scheduled, slots, rounding)
     stages, numbers = _Stages(scheduled, buffers, target).all()
     donated_leaves = set(donated_leaves)
-    donated = [b for b in buffers.all if b.kind is Kind.ARGUMENT and b.number in donated_leaves]
+    donated = [b for b in buffers.all if b.kind is BufferKind.ARGUMENT and b.number in donated_leaves]
     unused = _unused_rows(stages, buffers)
     taken = share_memory(stages, numbers.body, donated, shares_rows=target.shares_rows)
     stages = tuple(with_buffers(stage, taken) for stage in stages)
@@ -124,7 +126,9 @@ def make_plan(
         slots=slots,
         rounding=rounding,
         donated={
-            a.number: r.number for r, a in taken.items() if a.kind is Kind.ARGUMENT and r.kind is Kind.RESULT
+            a.number: r.number
+            for r, a in taken.items()
+            if a.kind is BufferKind.ARGUMENT and r.kind is BufferKind.RESULT
         },
         ready=scheduled.when,
         flags=tuple(buffers.flags),
@@ -134,7 +138,7 @@ def make_plan(
 def _unused_rows(stages: tuple[Stage, ...], buffers: Buffers) -> set[Buffer]:
     """Buffers for kept rows of nests that keep them in tiles."""
     stored = {access.buffer for stage in stages for nest in nests_of(stage) for access in accesses(nest)}
-    kept = {buffer for buffer in buffers.all if buffer.kind is Kind.ROW}
+    kept = {buffer for buffer in buffers.all if buffer.kind is BufferKind.ROW}
     return kept - stored - set(buffers.totals.values())
 
 
@@ -145,20 +149,20 @@ def _names_of_axes(nodes: list[Node]) -> dict[Axis, str]:
             for axis in shape:
                 if axis is not None:
                     names.setdefault(axis.find(), f"n{len(names)}")
-        if node.operation == "size":
-            names.setdefault(node.attribute.find(), f"n{len(names)}")
+        if node.operation is Op.SIZE:
+            names.setdefault(node.attribute_as(Size).axis.find(), f"n{len(names)}")
     return names
 
 
 def _computed(graph: Graph, node: Node) -> Node:
     """The node itself, or a copy of it where it would be an argument's own memory or is only an index."""
     source = base(node)
-    if kind(source) != "leaf" or not source.axes:
+    if role(source) is not Role.LEAF or not source.axes:
         return node
-    copy = graph.node("copy", (source,), None, shape=source.shape, dtype=source.dtype, line=source.line)
+    copy = graph.node(Op.COPY, (source,), None, shape=source.shape, dtype=source.dtype, line=source.line)
     if node is source:
         return copy
-    return graph.node("view", (copy,), node.attribute, shape=node.shape, dtype=node.dtype)
+    return graph.node(Op.VIEW, (copy,), node.attribute, shape=node.shape, dtype=node.dtype)
 
 
 class _Stages:

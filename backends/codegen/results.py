@@ -10,8 +10,9 @@ import numpy
 from ..common.libraries import library_of
 from ..common.out_arrays import Wanted
 from ..common.trees import fields_of, is_record, leaves, map_leaves, with_fields
+from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Axis, Node, base
-from ..ir.nest import Buffer, Kind
+from ..ir.nest import Buffer, BufferKind
 from ..trace.symbolic import SymbolicArray
 from ..trace.trace import Traced
 from .plan import Plan
@@ -36,7 +37,7 @@ def wanted(traced: Traced, plan: Plan, library: str = "numpy", device: Any = Non
     def leaf(value: Any) -> Any:
         if not isinstance(value, SymbolicArray):
             return value
-        sizes, dtype = value.node.sizes(), numpy.dtype(plan.rounding.held(value.node))
+        sizes, dtype = value.node.sizes(), numpy_dtype(plan.rounding.held(value.node))
         return Wanted(sizes, dtype, library, device, is_number=not sizes)
 
     return map_leaves(leaf, traced.result)
@@ -107,7 +108,7 @@ def builder(
     """
     constants: dict[str, Any] = {"with_fields": with_fields}
     texts = {m: f"arguments[{i}]" for i, m in enumerate(arguments)}
-    texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind(Kind.RESULT))}
+    texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind(BufferKind.RESULT))}
     nodes = iter(plan.outputs)
     returned: set[Buffer] = set()
 

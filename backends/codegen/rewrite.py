@@ -10,9 +10,9 @@ from ..ir.nest import (
     BlockLoop,
     BlockRow,
     Buffer,
+    BufferKind,
     Index,
     Item,
-    Kind,
     Lanes,
     Load,
     Loop,
@@ -59,7 +59,7 @@ def _index(index: tuple[Index, ...], buffer: Buffer, nest: LoopNest) -> tuple[In
     """The index of a row's element in a buffer of many rows, if it is that now."""
     if len(index) == len(buffer.axes):
         return index
-    row: Index = BlockRow() if buffer.kind is Kind.BLOCK else LoopIndex(nest.axis)
+    row: Index = BlockRow() if buffer.kind is BufferKind.BLOCK else LoopIndex(nest.axis)
     return (row, *index)
 
 

@@ -10,42 +10,54 @@ that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows first, then
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 
+from ..ir.attributes import Transposes
 from ..ir.graph import Axis, Node, base, sources, walk
-from ..ir.operations import ELEMENTWISE, REDUCTIONS
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 
 # An expression of so many additions is computed again in another loop rather than stored for it.
 CHEAP = 8
 
-NUMBERS = ("constant", "scalar", "size")
+NUMBERS = (Op.CONSTANT, Op.SCALAR, Op.SIZE)
 
 
-def kind(node: Node) -> str:
+class Role(enum.Enum):
     """How a value comes to be.
 
-    "leaf":   it is there, or is known from the indices alone
-    "number": it has no axes; every thread computes it for itself
-    "row":    local to the rows of its group
-    "sum":    combined over all the rows of its group
-    "whole":  a product of whole arrays that has no rows to share out
+    LEAF:   it is there, or is known from the indices alone
+    NUMBER: it has no axes; every worker computes it for itself
+    ROW:    local to the rows of its group
+    SUM:    combined over all the rows of its group
+    WHOLE:  a product of whole arrays that has no rows to share out
     """
-    if node.operation == "input" or node.operation in NUMBERS or node.operation == "iota":
-        return "leaf"
-    if node.operation == "matmul":
-        transposed = node.attribute[0]
+
+    LEAF = enum.auto()
+    NUMBER = enum.auto()
+    ROW = enum.auto()
+    SUM = enum.auto()
+    WHOLE = enum.auto()
+
+
+def role(node: Node) -> Role:
+    """How a value comes to be."""
+    if node.operation is Op.INPUT or node.operation in NUMBERS or node.operation is Op.IOTA:
+        return Role.LEAF
+    if node.operation is Op.MATMUL:
+        transposed = node.attribute_as(Transposes).transpose_a
         rows = node.inputs[0].shape[0]
-        return "whole" if rows is None else "sum" if transposed else "row"
+        return Role.WHOLE if rows is None else Role.SUM if transposed else Role.ROW
     if node.operation in REDUCTIONS:
         source = base(node.inputs[0])
-        return "row" if source.axes[0] in node.axes else "sum"
-    return "row" if node.axes else "number"
+        return Role.ROW if source.axes[0] in node.axes else Role.SUM
+    return Role.ROW if node.axes else Role.NUMBER
 
 
 def row_axis(node: Node) -> Axis:
     """The axis whose rows a "row" or "sum" value is computed in."""
-    if node.operation == "matmul" or node.operation in REDUCTIONS:
-        first = node.inputs[0] if node.operation == "matmul" else base(node.inputs[0])
+    if node.operation is Op.MATMUL or node.operation in REDUCTIONS:
+        first = node.inputs[0] if node.operation is Op.MATMUL else base(node.inputs[0])
         return next(axis for axis in first.shape if axis is not None).find()
     return node.axes[0]
 
@@ -56,9 +68,9 @@ def is_inline(node: Node) -> bool:
 
 
 def _inline_cost(node: Node) -> int:
-    if kind(node) in ("leaf", "number"):
+    if role(node) in (Role.LEAF, Role.NUMBER):
         return 0
-    if node.operation not in ELEMENTWISE and node.operation != "broadcast":
+    if node.operation not in ELEMENTWISE and node.operation is not Op.BROADCAST_TO:
         return CHEAP + 1
     own = ELEMENTWISE[node.operation].cost if node.operation in ELEMENTWISE else 0
     total = own
@@ -71,18 +83,18 @@ def _inline_cost(node: Node) -> int:
 
 def is_taken_whole(consumer: Node, position: int) -> bool:
     """Whether a value's consumer reads all of it for every row."""
-    if consumer.operation == "matmul":
-        return kind(consumer) == "whole" or (kind(consumer) == "row" and position == 1)
+    if consumer.operation is Op.MATMUL:
+        return role(consumer) is Role.WHOLE or (role(consumer) is Role.ROW and position == 1)
     # A copy has the same elements in other places.
-    return consumer.operation == "copy" or (consumer.operation == "gather" and position == 0)
+    return consumer.operation is Op.COPY or (consumer.operation is Op.TAKE and position == 0)
 
 
 def must_be_complete(source: Node, consumer: Node, position: int) -> bool:
     """Whether all of `source` must be in memory before the loop of `consumer` starts."""
-    how = kind(source)
-    if how in ("leaf", "number"):
+    how = role(source)
+    if how in (Role.LEAF, Role.NUMBER):
         return False
-    if how in ("sum", "whole") or is_taken_whole(consumer, position) or kind(consumer) == "number":
+    if how in (Role.SUM, Role.WHOLE) or is_taken_whole(consumer, position) or role(consumer) is Role.NUMBER:
         return True
     if row_axis(source) is row_axis(consumer):
         return False
@@ -122,7 +134,7 @@ class Schedule:
 
 def schedule(outputs: list[Node]) -> Schedule:
     """Put everything that the outputs need into stages and groups."""
-    nodes = [node for node in walk(outputs) if node.operation != "view"]
+    nodes = [node for node in walk(outputs) if node.operation is not Op.VIEW]
     users: dict[Node, list[tuple[Node, int]]] = {node: [] for node in nodes}
     for node in nodes:
         for position, source in enumerate(sources(node)):
@@ -134,9 +146,9 @@ def schedule(outputs: list[Node]) -> Schedule:
     goals = [
         node
         for node in nodes
-        if kind(node) == "sum"
-        or (kind(node) == "row" and node in ends)
-        or (kind(node) == "row" and any(must_be_complete(node, *user) for user in users[node]))
+        if role(node) is Role.SUM
+        or (role(node) is Role.ROW and node in ends)
+        or (role(node) is Role.ROW and any(must_be_complete(node, *user) for user in users[node]))
     ]
     stage = _as_late_as_useful(nodes, goals, users, earliest)
 
@@ -145,16 +157,16 @@ def schedule(outputs: list[Node]) -> Schedule:
     for node in sorted(goals, key=lambda goal: (stage[goal], goal.number)):
         key = stage[node], numbers[row_axis(node)]
         group = groups.setdefault(key, FusionGroup(key[0], row_axis(node)))
-        (group.sums if kind(node) == "sum" else group.stores).append(node)
+        (group.sums if role(node) is Role.SUM else group.stores).append(node)
     ordered = [groups[key] for key in sorted(groups)]
     _fill(ordered)
 
-    whole = {node: earliest[node] for node in nodes if kind(node) == "whole"}
+    whole = {node: earliest[node] for node in nodes if role(node) is Role.WHOLE}
     last = max([group.stage for group in ordered] + list(whole.values()), default=-1)
     of_sum = {node: group.stage + 1 for group in ordered for node in group.sums}
     when: dict[Node, int] = {}
     for node in nodes:
-        if kind(node) in ("leaf", "number"):
+        if role(node) in (Role.LEAF, Role.NUMBER):
             when[node] = max([when[source] for source in sources(node)], default=0)
         else:
             when[node] = of_sum.get(node, known[node])
@@ -178,10 +190,10 @@ def _times(nodes: list[Node]) -> tuple[dict[Node, int], dict[Node, int]]:
     for node in nodes:
         time = 0
         for position, source in enumerate(sources(node)):
-            complete = must_be_complete(source, node, position) or kind(source) in ("leaf", "number")
+            complete = must_be_complete(source, node, position) or role(source) in (Role.LEAF, Role.NUMBER)
             time = max(time, known[source] if complete else earliest[source])
         earliest[node] = time
-        known[node] = time if kind(node) in ("leaf", "number") else time + 1
+        known[node] = time if role(node) in (Role.LEAF, Role.NUMBER) else time + 1
     return earliest, known
 
 
@@ -206,7 +218,7 @@ def _as_late_as_useful(
                 t for t in [*same, stage[node]] if earliest[node] <= t and (t < latest or t == earliest[node])
             )
             needed.append(stage[node])
-        elif kind(node) == "whole":
+        elif role(node) is Role.WHOLE:
             needed.append(stage[node])
         first[node] = min(needed, default=never)
     return stage
@@ -226,7 +238,7 @@ def _fill(groups: list[FusionGroup]) -> None:
                 continue
             group.inside.add(node)
             for position, source in enumerate(sources(node)):
-                if kind(source) != "row" or must_be_complete(source, node, position):
+                if role(source) is not Role.ROW or must_be_complete(source, node, position):
                     continue
                 earlier = made_in.get(source)
                 if earlier is not None and earlier.stage < group.stage:
@@ -241,4 +253,4 @@ def _fill(groups: list[FusionGroup]) -> None:
 
 def is_expensive(node: Node) -> bool:
     """Whether a value is kept for a later loop rather than computed again from what that loop reads."""
-    return node.operation == "matmul" or node.operation in REDUCTIONS
+    return node.operation is Op.MATMUL or node.operation in REDUCTIONS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..ir.dtypes import DType
 from ..ir.graph import Axis, Node
 from ..ir.nest import Literal, Operand, Value
 from .plan import Plan
@@ -40,7 +41,7 @@ class Names:
     literal: how a number is spelled
     """
 
-    def __init__(self, plan: Plan, literal: Callable[[object, str], str]) -> None:
+    def __init__(self, plan: Plan, literal: Callable[[object, DType], str]) -> None:
         self.plan, self.literal = plan, literal
         self.of: dict[Value, str] = {}
         self._used: dict[int, int] = {}

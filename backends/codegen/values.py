@@ -14,17 +14,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..ir.attributes import Constant, Size, View
+from ..ir.dtypes import BOOL, INT64, DType
 from ..ir.facts import is_argument, is_inside
 from ..ir.graph import Axis, Node, base, sources
 from ..ir.nest import (
     BlockRow,
     Buffer,
+    BufferKind,
     CheckIndex,
     Compute,
     Gathered,
     Index,
     Item,
-    Kind,
     LabelTest,
     Lanes,
     Length,
@@ -37,7 +39,7 @@ from ..ir.nest import (
     Value,
     Zero,
 )
-from ..ir.operations import ELEMENTWISE, REDUCTIONS
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 from .buffers import Buffers
 from .fusion import NestSpec
 from .target import Target
@@ -141,12 +143,12 @@ class Values:
     def value(self, node: Node, body: Body) -> Operand:
         """The operand for a value, computed in the outermost body that can."""
         node = base(node)
-        if node.operation == "constant":
-            return Literal(node.attribute, node.dtype)
-        if node.operation == "size":
-            return Length(node.attribute.find())
+        if node.operation is Op.CONSTANT:
+            return Literal(node.attribute_as(Constant).value, node.dtype)
+        if node.operation is Op.SIZE:
+            return Length(node.attribute_as(Size).axis.find())
         if node in body.assumed:
-            return Literal(body.assumed[node], "bool")
+            return Literal(body.assumed[node], BOOL)
         if node in self.kept and self.is_in_main_loop(body):
             return self.kept[node]
         home = self.home(node, body)
@@ -216,7 +218,7 @@ class Values:
         """The buffer that has a value, as seen from the nest."""
         return self.tiles.get(node) or self.buffers.where(node, self.number)
 
-    def new_value(self, node: Node, body: Body, dtype: str = "") -> Value:
+    def new_value(self, node: Node, body: Body, dtype: DType | None = None) -> Value:
         """A value of a body; each row of a tile has one of its own."""
         if not body.is_tile:
             return Value(node)
@@ -224,7 +226,7 @@ class Values:
 
     def placed(self, node: Node, body: Body) -> Operand:
         """Add the statements that compute a value to the body."""
-        if node.operation == "iota":
+        if node.operation is Op.IOTA:
             value = self.new_value(node, body)
             body.add(Position(value, body.index[node.axes[0].find()] if node.axes else Zero()))
             return value
@@ -245,12 +247,12 @@ class Values:
     def computed(self, node: Node, operands: list[Operand], body: Body) -> Operand:
         """An elementwise operation; one whose outcome is known becomes its operand or a number."""
         condition = operands[0] if operands else None
-        if isinstance(condition, Literal) and condition.dtype == "bool":
-            if node.operation == "where":
+        if isinstance(condition, Literal) and condition.dtype == BOOL:
+            if node.operation is Op.WHERE:
                 return self.alias(node, operands[1 if condition.number else 2], body)
-            if node.operation == "logical_not":
-                return Literal(not condition.number, "bool")
-            if node.operation == "astype":
+            if node.operation is Op.LOGICAL_NOT:
+                return Literal(not condition.number, BOOL)
+            if node.operation is Op.ASTYPE:
                 return Literal(condition.number, node.dtype)
         value = self.new_value(node, body)
         body.add(Compute(value, tuple(operands)))
@@ -273,22 +275,22 @@ class Values:
 
     def index_in(self, buffer: Buffer, node: Node, body: Body) -> tuple[Index, ...]:
         """The index of a value's element in a buffer, at the position of the body."""
-        if buffer.kind is Kind.TILE:
+        if buffer.kind is BufferKind.TILE:
             return tuple(body.index[axis.find()] for axis in buffer.axes)
         axes = node.axes
-        if buffer.kind is Kind.ROW:
+        if buffer.kind is BufferKind.ROW:
             axes = tuple(axis for axis in axes if axis is not self.rows)
         return tuple(
-            BlockRow() if buffer.kind is Kind.BLOCK and axis is self.rows else body.index[axis]
+            BlockRow() if buffer.kind is BufferKind.BLOCK and axis is self.rows else body.index[axis]
             for axis in axes
         )
 
     def label_of_test(self, node: Node, body: Body) -> Node | None:
         """The label that a comparison in the main loop compares the column's position with."""
-        if node.operation != "equal" or not (self.tests_labels and self.is_in_main_loop(body)):
+        if node.operation is not Op.EQUAL or not (self.tests_labels and self.is_in_main_loop(body)):
             return None
         for position, other in (node.inputs, node.inputs[::-1]):
-            if base(position).operation == "iota" and self.main not in base(other).axes:
+            if base(position).operation is Op.IOTA and self.main not in base(other).axes:
                 return other
         return None
 
@@ -336,14 +338,14 @@ class Values:
         """The element of the input at the same position, which may be another place of the same axes."""
         seen = node.inputs[0]
         source = base(seen)
-        dimensions = seen.attribute if seen.operation == "view" else range(source.ndim)
+        dimensions = seen.attribute.dimensions if isinstance(seen.attribute, View) else range(source.ndim)
         index = {
             dimension: body.index[axis.find()]
             for dimension, axis in zip(dimensions, node.shape, strict=True)
             if dimension is not None and axis is not None
         }
         value = self.new_value(node, body)
-        if source.operation == "iota":
+        if source.operation is Op.IOTA:
             body.add(Position(value, index.get(0, Zero())))
             return value
         buffer = self.buffers.where(source, self.number)
@@ -360,7 +362,7 @@ class Values:
             return operand, None
         value = Value(
             index,
-            self.buffers.tile(f"v{index.number}_inside_lane", "int64", (), self.number)
+            self.buffers.tile(f"v{index.number}_inside_lane", INT64, (), self.number)
             if body.is_tile
             else None,
         )
@@ -369,4 +371,4 @@ class Values:
         return value, value
 
 
-_MOVES = {"pick": Values.taken_along_axis, "gather": Values.taken, "copy": Values.copied}
+_MOVES = {Op.TAKE_ALONG_AXIS: Values.taken_along_axis, Op.TAKE: Values.taken, Op.COPY: Values.copied}

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..codegen.plan import Plan
-from ..codegen.stages import kind
+from ..codegen.stages import Role, role
 from ..codegen.text import Lines
 from ..codegen.totals import is_kept_wide
+from ..ir.attributes import Transposes
+from ..ir.dtypes import BOOL, FLOAT32
 from ..ir.graph import Axis, Node
-from ..ir.nest import BlockLoop, Buffer, Kind, LoopNest, MatMul, Stage
+from ..ir.nest import BlockLoop, Buffer, BufferKind, LoopNest, MatMul, Stage
+from ..ir.operations import Op
 from . import dialect, totals
 from .dialect import kept_number, number_from, number_to, read, wide, written
 from .render_nest import NestRenderer
@@ -49,7 +52,7 @@ def pointers_in_table(plan: Plan) -> list[Buffer]:
 
 def is_on_stack(buffer: Buffer) -> bool:
     """Whether a buffer is so small: one number for each row of a tile."""
-    return buffer.kind is Kind.TILE and not buffer.axes
+    return buffer.kind is BufferKind.TILE and not buffer.axes
 
 
 class Renderer:
@@ -141,9 +144,9 @@ class Renderer:
             lines.add(f"{buffer.name} = stack_of_{_stored(buffer)}({self.plan.target.tile})")
             return
         axes = [self.plan.axes[axis] for axis in buffer.axes]
-        if buffer.kind is Kind.BLOCK:
+        if buffer.kind is BufferKind.BLOCK:
             axes[0] = rows
-        tile = [str(self.plan.target.tile)] if buffer.kind is Kind.TILE else []
+        tile = [str(self.plan.target.tile)] if buffer.kind is BufferKind.TILE else []
         length = " * ".join(tile + axes) or "1"
         lines.add(f"{buffer.name} = offset({buffer.name}, share * {length})")
 
@@ -151,7 +154,7 @@ class Renderer:
 
     def start_of_sum(self, node: Node, lines: Lines) -> None:
         if node in self.plan.slots.sums:
-            dtype = "bool" if node.dtype == "bool" else wide(node.dtype)
+            dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
             lines.add(f"s{node.number} = {dialect.start(node.operation, dtype)}")
             return
         whole, parts = self.plan.place[node].name, self.plan.partial[node].name
@@ -161,7 +164,7 @@ class Renderer:
         lines.add(f"    s{node.number} = offset({parts}, (share - 1) * {size})")
         if is_kept_wide(node):
             totals.start(node, size, lines)
-        if node.operation == "matmul":
+        if node.operation is Op.MATMUL:
             # Its first block overwrites what is there.
             lines.add("if first == last:")
             lines = lines.deeper()
@@ -181,7 +184,7 @@ class Renderer:
         slot = self.plan.slots.sums[node]
         lines.add("if share == 0:")
         lines.add("    for other in range(1, shares):")
-        dtype = "bool" if node.dtype == "bool" else wide(node.dtype)
+        dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
         own, others = number_from(dtype, str(slot)), number_from(dtype, f"{slot} + other")
         part = number_to(dtype, dialect.join(node.operation, dtype, own, others))
         lines.add(f"        {kept_number(dtype, str(slot))} = {part}")
@@ -217,7 +220,7 @@ class Renderer:
     def product(self, product: MatMul, loop: BlockLoop, lines: Lines) -> None:
         node = product.node
         a = self.address(product.a, "row0")
-        if kind(node) == "row":
+        if role(node) is Role.ROW:
             b, out = product.b.name, self.address(product.out, "row0")
             rows = ["rows", self.statements.text.length(node.inputs[1].shape[0])]
             self.gemm(node, lines, rows, [a, b, out], "0")
@@ -230,7 +233,7 @@ class Renderer:
 
     def address(self, buffer: Buffer, row: str) -> str:
         """The pointer to a row of what a product reads or writes."""
-        if buffer.kind is Kind.BLOCK:
+        if buffer.kind is BufferKind.BLOCK:
             return buffer.name
         lengths = [self.plan.axes[axis] for axis in buffer.axes[1:]]
         return f"offset({buffer.name}, {' * '.join([row, *lengths])})"
@@ -240,12 +243,12 @@ class Renderer:
 
         first: the lengths of the operands' first dimensions
         """
-        transpose_a, transpose_b = node.attribute
+        transpose_a, transpose_b = node.attribute_as(Transposes).transposed
         (a_rows, b_rows), (a, b, out) = first, buffers
         a_columns, b_columns = (self.statements.text.length(source.shape[1]) for source in node.inputs)
         rows, inner = (a_columns, a_rows) if transpose_a else (a_rows, a_columns)
         columns = b_rows if transpose_b else b_columns
-        routine = "sgemm" if node.dtype == "float32" else "dgemm"
+        routine = "sgemm" if node.dtype == FLOAT32 else "dgemm"
         lines.add(
             f"gemm({routine}, {int(transpose_a)}, {int(transpose_b)}, {rows}, {columns}, {inner}, "
             f"{a}, {a_columns}, {b}, {b_columns}, {node.dtype}({beta}), {out}, {columns})"
@@ -256,14 +259,14 @@ class Renderer:
 
 
 # Scratch buffers that each worker has a part of.
-_OF_A_WORKER = (Kind.TOTAL, Kind.BLOCK, Kind.ROW, Kind.TILE)
+_OF_A_WORKER = (BufferKind.TOTAL, BufferKind.BLOCK, BufferKind.ROW, BufferKind.TILE)
 
 
-def _joined_by(node: Node) -> str:
+def _joined_by(node: Node) -> Op:
     """The operation that joins parts of a sum over rows."""
-    return "sum" if node.operation == "matmul" else node.operation
+    return Op.SUM if node.operation is Op.MATMUL else node.operation
 
 
 def _stored(buffer: Buffer) -> str:
     """The dtype of its elements in memory, where a bool is a byte."""
-    return "uint8" if buffer.dtype == "bool" else buffer.dtype
+    return "uint8" if buffer.dtype == BOOL else buffer.dtype.name

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..codegen.plan import Plan
-from ..codegen.stages import kind
+from ..codegen.stages import Role, role
 from ..codegen.text import Lines, Names, is_word
 from ..ir import nest as ir
-from ..ir.nest import Buffer, Index, Item, Kind, LoopNest, Value
+from ..ir.dtypes import BOOL
+from ..ir.nest import Buffer, BufferKind, Index, Item, LoopNest, Value
 from . import dialect, totals
 from .dialect import number_from, read, wide, written
 
@@ -121,7 +122,7 @@ class NestRenderer:
             self.names[value] = read(place, node.dtype)
             lines.add(f"{place} = {written(nothing, node.dtype)}")
             return
-        name = f"part{node.number}" if kind(node) == "sum" else self.text.new(node)
+        name = f"part{node.number}" if role(node) is Role.SUM else self.text.new(node)
         self.names[value] = name
         if start.wide:
             self.wide.add(value)
@@ -143,8 +144,8 @@ class NestRenderer:
         node, value = accumulate.node, self.text.operand(accumulate.operand)
         total = f"s{node.number}"
         if node in self.plan.slots.sums:
-            dtype = "bool" if node.dtype == "bool" else wide(node.dtype)
-            value = value if dtype == "bool" else f"{dtype}({value})"
+            dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
+            value = value if dtype == BOOL else f"{dtype}({value})"
             lines.add(f"{total} = {dialect.join(node.operation, dtype, total, value)}")
             return
         (index,) = map(self.index, accumulate.index)
@@ -193,7 +194,7 @@ class NestRenderer:
 
     def element(self, buffer: Buffer, index: tuple[Index, ...]) -> str:
         """The element of a buffer."""
-        if buffer.kind is Kind.TILE:
+        if buffer.kind is BufferKind.TILE:
             assert self._nest is not None
             column = "".join(f"{self.index(i)} * {self._nest.tile} + " for i in index)
             return f"{buffer.name}[{column}lane]"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ..codegen.plan import Plan
 from ..codegen.text import Names
 from ..ir.graph import Axis
-from ..ir.nest import Kind
+from ..ir.nest import BufferKind
 from . import dialect
 
 
@@ -90,8 +90,8 @@ def _parameters(plan: Plan) -> Iterator[tuple[str, str]]:
         yield pieces, f"const long long {pieces}"
         yield slots, f"{dialect.stored_type(dialect.wide(node.dtype))}* __restrict__ {slots}"
     for buffer in plan.buffers:
-        is_constant = buffer.kind is Kind.ARGUMENT and buffer.number not in plan.donated
-        is_apart = is_constant or buffer.kind is Kind.RESULT
+        is_constant = buffer.kind is BufferKind.ARGUMENT and buffer.number not in plan.donated
+        is_apart = is_constant or buffer.kind is BufferKind.RESULT
         pointer = f"{dialect.stored_type(buffer.held)}* {'__restrict__ ' if is_apart else ''}{buffer.name}"
         yield buffer.name, f"{'const ' if is_constant else ''}{pointer}"
     for position, node in enumerate(plan.slots.outputs):

@@ -10,11 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy
-
 from ..codegen.plan import Plan
 from ..ir.graph import Axis, Node
-from ..ir.nest import BlockLoop, Buffer, Keep, Kind, Load, LoopNest, MatMul, Store
+from ..ir.nest import BlockLoop, Buffer, BufferKind, Keep, Load, LoopNest, MatMul, Store
 from . import launch_shapes, render
 from .kernel import CudaKernel
 from .launch_shapes import LaunchShape
@@ -117,7 +115,7 @@ class Launches:
     def shape(self, buffer: Buffer) -> tuple[int, ...]:
         """The shape of an array of the program's own; a block buffer has the block's rows."""
         sizes = tuple(axis.find().size for axis in buffer.axes)
-        return (self.blocks[buffer.loop], *sizes[1:]) if buffer.kind is Kind.BLOCK else sizes
+        return (self.blocks[buffer.loop], *sizes[1:]) if buffer.kind is BufferKind.BLOCK else sizes
 
     def parts(self) -> dict[str, int]:
         """The bytes of what is left of every sum for the kernel that completes it, by name."""
@@ -125,7 +123,7 @@ class Launches:
         for node, pieces in self.pieces.items():
             if node.axes:
                 name = self.plan.partial[node].name
-                found[name] = pieces * self.size(node.axes) * numpy.dtype(node.dtype).itemsize
+                found[name] = pieces * self.size(node.axes) * node.dtype.itemsize
             else:
                 found[f"q{node.number}"] = pieces * 8
         return found
@@ -168,7 +166,7 @@ class Launches:
     def _block(self, loop: BlockLoop) -> int:
         """Rows that the products and nests of a block loop take at once."""
         rows = loop.axis.size
-        own = [buffer for buffer in self.plan.of_kind(Kind.BLOCK) if buffer.loop == loop.number]
+        own = [buffer for buffer in self.plan.of_kind(BufferKind.BLOCK) if buffer.loop == loop.number]
         row_bytes = sum(self.size(buffer.axes[1:]) * buffer.itemsize for buffer in own)
         if rows * row_bytes <= self.budget:
             return max(1, rows)
@@ -180,7 +178,7 @@ class Launches:
         kernel = render.nest_kernel(self.plan, loop, position, shape)
         grid = self._grid(min(block, loop.axis.size), nest, shape)
         part_bytes = max(
-            (self.size(node.axes) * numpy.dtype(node.dtype).itemsize for node in nest.sums if node.axes),
+            (self.size(node.axes) * node.dtype.itemsize for node in nest.sums if node.axes),
             default=0,
         )
         if part_bytes:
@@ -217,7 +215,7 @@ def _registers(nest: LoopNest) -> float:
     nodes = [value.node for value in kept if value not in halves] + [
         n for n in nest.sums if n.axes == (nest.main,)
     ]
-    return 0.5 * len(halves) + sum(3 if numpy.dtype(node.dtype).itemsize == 8 else 1 for node in nodes)
+    return 0.5 * len(halves) + sum(3 if node.dtype.itemsize == 8 else 1 for node in nodes)
 
 
 def _vector(nest: LoopNest) -> int:

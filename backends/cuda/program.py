@@ -13,7 +13,6 @@ from ..common.forks import compiling
 from ..common.libraries import device_key, device_of, library_of
 from ..common.out_arrays import Destinations
 from ..common.trees import leaves
-from ..ir.operations import FLOATS
 from ..trace.indices import checks_are_on, require_no_flag
 from .arrays import Arrays, Layout
 from .device import Device
@@ -55,7 +54,7 @@ class CudaProgram:
         self.wanted = results.wanted(self.traced, self.plan, library_of(first) or "numpy", device_of(first))
         self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
         dtypes = self.plan.slots.arguments
-        self._scalars = [(leaf, float if dtype in FLOATS else int) for leaf, dtype in dtypes.items()]
+        self._scalars = [(leaf, float if dtype.is_float else int) for leaf, dtype in dtypes.items()]
         self._first_captured = self.traced.trace.first_captured
         self._variants: dict[bool, Variant] = {}
         self._graphs = Graphs()

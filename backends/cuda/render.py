@@ -9,9 +9,10 @@ from __future__ import annotations
 from ..codegen.plan import Plan
 from ..codegen.text import Lines
 from ..ir import nest as ir
+from ..ir.dtypes import BOOL
 from ..ir.graph import Node
 from ..ir.nest import BlockLoop, LoopNest
-from ..ir.operations import FLOATS
+from ..ir.operations import Op
 from . import dialect
 from .kernel import CudaKernel, Head, Uses, kernel
 from .launch_shapes import LaunchShape
@@ -32,7 +33,7 @@ def begin(plan: Plan) -> CudaKernel | None:
         return None
     declared, lines = ["double* numbers"], []
     for slot, (leaf, dtype) in enumerate(scalars.items()):
-        declared.append(f"const {'double' if dtype in FLOATS else 'long long'} a{leaf}")
+        declared.append(f"const {'double' if dtype.is_float else 'long long'} a{leaf}")
         lines.append(f"    {dialect.kept_number(dtype, str(slot))} = a{leaf};")
     head = "// The scalars of the call.\n" + 'extern "C" __global__ void __launch_bounds__(1) begin('
     text = f"{head}{', '.join(declared)}) {{\n" + "\n".join(lines) + "\n}\n"
@@ -101,7 +102,7 @@ def flat_kernel(plan: Plan, stage: int, loops: list[tuple[BlockLoop, LaunchShape
 
 def sums_of(plan: Plan, stage: int) -> list[Node]:
     """The sums over rows of a stage, but for products, which are complete when they are done."""
-    return [node for node in plan.stages[stage].sums if node.operation != "matmul"]
+    return [node for node in plan.stages[stage].sums if node.operation is not Op.MATMUL]
 
 
 def finish(plan: Plan, stage: int, *, outputs: bool) -> CudaKernel:
@@ -152,7 +153,7 @@ def _finish_columns(plan: Plan, node: Node, uses: Uses, top: Lines) -> None:
     c = dialect.TYPES[total]
     threads, columns = FINISH_THREADS, FINISH_COLUMNS
     own = dialect.read(f"{parts}[piece * {n} + column]", node.dtype)
-    own = own if total == "bool" else f"({c})({own})"
+    own = own if total == BOOL else f"({c})({own})"
     rounded = "total" if total == node.dtype else f"({dialect.TYPES[node.dtype]})(total)"
     result = dialect.written(rounded, plan.place[node].held)
     top.add(f"if (block < ({n} + {columns - 1}) / {columns}) {{")
@@ -202,7 +203,7 @@ def can_finish_with(plan: Plan, stage: int) -> bool:
         for node in one.sums:
             # Other blocks complete the sums that have columns.
             place = plan.place[node] if node.axes else plan.slots.sums[node]
-            ready[place] = number + (1 if node.axes and node.operation != "matmul" else 0)
+            ready[place] = number + (1 if node.axes and node.operation is not Op.MATMUL else 0)
     body = plan.numbers.body
     needed = [
         item.buffer if isinstance(item, ir.Load) else item.slot

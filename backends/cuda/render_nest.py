@@ -20,8 +20,7 @@ from typing import Any
 from ..codegen.plan import Plan
 from ..codegen.text import Lines
 from ..ir import nest as ir
-from ..ir.nest import BlockLoop, Buffer, Index, Item, Kind, LoopNest, Value
-from ..ir.operations import HALVES
+from ..ir.nest import BlockLoop, Buffer, BufferKind, Index, Item, LoopNest, Value
 from . import dialect
 from .kernel import Uses
 from .launch_shapes import LaunchShape
@@ -305,7 +304,7 @@ class NestRenderer(StatementRenderer):
             return
         held, name = store.buffer.held, f"v{store.node.number}_out"
         declared = dialect.stored_type(held)
-        if held in HALVES:  # which are rounded two at a time where they are stored
+        if held.is_half:  # which are rounded two at a time where they are stored
             declared, value = dialect.TYPES[store.node.dtype], self.names.operand(store.operand)
         around.loads.append(f"{declared} {name}[{self.uses('VECTOR')}];")
         around.lines.add(f"{name}[v] = {value};")
@@ -361,7 +360,7 @@ class NestRenderer(StatementRenderer):
 
     def is_contiguous(self, buffer: Buffer, index: tuple[Index, ...]) -> bool:
         """Whether a thread's vector lies together in the buffer."""
-        rows, is_block = self.nest.axis, buffer.kind is Kind.BLOCK
+        rows, is_block = self.nest.axis, buffer.kind is BufferKind.BLOCK
         own = tuple(
             ir.BlockRow() if axis is rows and is_block else ir.LoopIndex(axis) for axis in buffer.axes
         )
@@ -372,12 +371,14 @@ class NestRenderer(StatementRenderer):
         own = self.uses(buffer.name)
         if len(buffer.axes) == 1:
             return (
-                f"({own} + {self.uses('row0')})" if self.shape.flat and buffer.kind is not Kind.BLOCK else own
+                f"({own} + {self.uses('row0')})"
+                if self.shape.flat and buffer.kind is not BufferKind.BLOCK
+                else own
             )
         name = f"{own}_row"
         if name not in self.declared:
             self.declared.add(name)
-            row = self.uses("i" if buffer.kind is Kind.BLOCK else "row")
+            row = self.uses("i" if buffer.kind is BufferKind.BLOCK else "row")
             element = f"{'' if buffer in self.stored else 'const '}{dialect.stored_type(buffer.held)}"
             self.row.add(f"{element}* const {name} = {own} + {row} * {self.names.length(self.main)};")
         return name

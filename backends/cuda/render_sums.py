@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from ..codegen.plan import Plan
 from ..codegen.text import Lines
+from ..ir.dtypes import BOOL, FLOAT32, DType
 from ..ir.graph import Axis, Node
 from ..ir.nest import LoopNest
+from ..ir.operations import Op
 from . import dialect
 from .kernel import UsedNames
 from .launch_shapes import WARP, LaunchShape
@@ -29,7 +31,7 @@ class SumRenderer:
     def is_in_registers(self, node: Node) -> bool:
         return node.axes == (self.main,) and self.shape.items > 0 and not self.shape.flat
 
-    def total(self, node: Node) -> str:
+    def total(self, node: Node) -> DType:
         """The dtype in which a sum is added up."""
         return node.dtype if node.axes else dialect.wide(node.dtype)
 
@@ -73,7 +75,7 @@ class SumRenderer:
         """
         if not node.axes:
             total = self.total(node)
-            value = value if total == "bool" else f"({dialect.TYPES[total]})({value})"
+            value = value if total == BOOL else f"({dialect.TYPES[total]})({value})"
             step = f"s{node.number} = {dialect.join(node.operation, total, f's{node.number}', value)};"
         elif node in self.registers:
             place = f"s{node.number}[item][v]"
@@ -91,7 +93,7 @@ class SumRenderer:
 
         A float32 that has taken up thousands of rows takes in little of each further one.
         """
-        if any(node.operation == "sum" and node.dtype == "float32" for node in self.registers):
+        if any(node.operation is Op.SUM and node.dtype == FLOAT32 for node in self.registers):
             row.add(f"if (++turns == {ROWS_OF_PART}) {{")
             inside = row.deeper()
             self.leave_registers(inside, again=True)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..codegen.stages import kind
+from ..codegen.stages import Role, role
+from ..ir.attributes import Transposes
 from ..ir.graph import Axis, Node
-from ..ir.nest import Buffer, Kind, MatMul
+from ..ir.nest import Buffer, BufferKind, MatMul
 from ..trace.indices import reports
 from .device import Device, Launch
 from .kernel import CudaKernel
@@ -49,7 +50,7 @@ class Variant:
         sizes = {"numbers": 8 * numbers, **launches.parts()}
         if plan.multiplies:
             sizes["products"] = device.product_bytes
-        own = plan.of_kind(Kind.STAGE, Kind.BLOCK)
+        own = plan.of_kind(BufferKind.STAGE, BufferKind.BLOCK)
         sizes |= {buffer.name: math.prod(launches.shape(buffer)) * buffer.itemsize for buffer in own}
         self.offsets: dict[str, int] = {}
         self.bytes = 0
@@ -76,7 +77,7 @@ class Variant:
         key = node, buffer, of_loop
         if key not in self._operands:
             shape, axes = list(node.sizes()), [axis and axis.find() for axis in node.shape]
-            if buffer.kind is Kind.BLOCK:
+            if buffer.kind is BufferKind.BLOCK:
                 shape[next(i for i, axis in enumerate(axes) if axis)] = self.launches.shape(buffer)[0]
             rows = axes.index(of_loop) if of_loop in axes else None
             self._operands[key] = Operand(buffer, tuple(shape), rows)
@@ -149,13 +150,13 @@ class Run:
     def _product_of_rows(self, product: MatMul, axis: Axis, row0: int, rows: int) -> None:
         a, b, out = self.variant.operands(product, axis)
         first = self._rows(a, row0, rows)
-        if kind(product.node) == "sum":
+        if role(product.node) is Role.SUM:
             self._product(product, first, self._rows(b, row0, rows), self._matrix(out), accumulate=row0 > 0)
         else:
             self._product(product, first, self._matrix(b), self._rows(out, row0, rows))
 
     def _product(self, product: MatMul, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
-        transpose_a, transpose_b = map(bool, product.node.attribute)
+        transpose_a, transpose_b = product.node.attribute_as(Transposes).transposed
         self.device.product(
             a,
             b,
@@ -192,5 +193,5 @@ class Run:
         assert dimension is not None
         if rows == operand.shape[dimension]:
             return array
-        first = 0 if operand.buffer.kind is Kind.BLOCK else row0
+        first = 0 if operand.buffer.kind is BufferKind.BLOCK else row0
         return array[first : first + rows] if dimension == 0 else array[:, first : first + rows]

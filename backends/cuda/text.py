@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..codegen.lower import lower
+from ..ir.attributes import Transposes
 from ..ir.graph import base
 from ..ir.nest import MatMul
 from .launch_shapes import FLAT_THREADS
@@ -68,6 +69,6 @@ def _block_loop(loop: BlockLoopLaunches) -> Iterator[str]:
 
 
 def _product(product: MatMul) -> str:
-    transposed = zip(product.node.inputs, product.node.attribute, strict=True)
+    transposed = zip(product.node.inputs, product.node.attribute_as(Transposes).transposed, strict=True)
     a, b = (f"v{base(source).number}{'.T' * bool(turned)}" for source, turned in transposed)
     return f"cuBLAS: v{product.node.number} = {a} @ {b}"

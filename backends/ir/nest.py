@@ -26,10 +26,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .dtypes import DType
 from .graph import Axis, Node
 
 
-class Kind(enum.Enum):
+class BufferKind(enum.Enum):
     """What a buffer is for, which says how long it lives and who has one."""
 
     ARGUMENT = "argument"  # of the caller
@@ -52,26 +53,26 @@ class Buffer:
     axes:   what it is indexed by, outermost first; of a block buffer the first one counts rows of the block
     number: of the argument's leaf, or of the result
     loop:   number of the block loop whose rows it holds
-    half:   the half precision of its elements where they are computed with as float32, else ""
+    half:   the half precision of its elements where they are computed with as float32, else None
     """
 
     name: str
-    kind: Kind
-    dtype: str
+    kind: BufferKind
+    dtype: DType
     axes: tuple[Axis, ...]
     number: int = 0
     loop: int = 0
-    half: str = ""
+    half: DType | None = None
 
     @property
-    def held(self) -> str:
+    def held(self) -> DType:
         """The dtype of its elements."""
         return self.half or self.dtype
 
     @property
     def itemsize(self) -> int:
         """Bytes of an element."""
-        return 2 if self.half else 1 if self.dtype == "bool" else int(self.dtype.lstrip("uintfloa")) // 8
+        return self.held.itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class Literal:
     """A number that stands in the text."""
 
     number: object
-    dtype: str
+    dtype: DType
 
 
 @dataclass(frozen=True)
