@@ -148,7 +148,7 @@ def test_the_steps_import_this_checkout(where: places.Places) -> None:
     environment = places.prepare(where)
     code = (
         "import onepass as op, onepass.kernels as k, bench.gpu_day.places as p\n"
-        "from onepass.backends import graph as g\n"
+        "from onepass.backends import choice as g\n"
         "print(op.__file__, k.__file__, p.__file__, g.__file__)"
     )
     done = subprocess.run(
@@ -192,7 +192,7 @@ def test_all_tests_of_a_gpu_are_run() -> None:
     marked = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
-        if "pytestmark = pytest.mark.gpu" in path.read_text()
+        if "pytestmark = pytest.mark.gpu" in path.read_text().splitlines()
     }
     assert {*together, *alone} >= marked
     assert marked >= {"tests/gpu/test_gpu.py", "tests/gpu/test_gpu_edges.py", *alone}
