@@ -25,7 +25,7 @@ from onepass.backends.cuda.stages import Stages
 from onepass.backends.ir.graph import Axis
 
 import onepass as op
-from onepass.compilation import donated_leaves
+from onepass.compilation import leaves_of
 
 # Of the largest number of a result. Halves are held to one step of their own, at every number.
 TOLERANCE = {"float32": 3e-5, "float64": 1e-13}
@@ -91,7 +91,7 @@ def program_of(call: Call, device: Any, form: Form | None = None) -> CudaProgram
     """The program of a call, as `op.kernel` and the kernels of the library make it."""
     function = inspect.unwrap(call.function)
     kwargs = dict(call.kwargs)
-    donated = donated_leaves(function, call.args, kwargs, call.donate)
+    donated = leaves_of(function, call.args, kwargs, call.donate)
     return CudaProgram(
         function,
         function.__name__,
@@ -107,7 +107,7 @@ def program_of(call: Call, device: Any, form: Form | None = None) -> CudaProgram
 def emitted(call: Call, capability: int, form: Form | None = None, *, aligned: bool = True) -> Stages:
     """The kernels of a call, for arrays that need not have memory."""
     function, kwargs = inspect.unwrap(call.function), dict(call.kwargs)
-    donated = donated_leaves(function, call.args, kwargs, call.donate)
+    donated = leaves_of(function, call.args, kwargs, call.donate)
     numbers = _numbers(call)
     lowered = lower(function, function.__name__, call.args, kwargs, donated, numbers, takes_halves=True)
     return stages_of(form)(lowered.plan, capability=capability, processors=132, clusters=15, aligned=aligned)

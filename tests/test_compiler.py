@@ -29,7 +29,7 @@ def copied(tree: Any) -> Any:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_the_plan_is_the_one_that_is_written_down(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "share_count", lambda: 2)
+    monkeypatch.setattr(threads, "worker_count", lambda: 2)
     function, args = CALLS[name]
     explanation = op.explain(function, *args)
     require_golden(explanation.text + "\n", name, "txt")

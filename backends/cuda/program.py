@@ -9,9 +9,9 @@ import numpy
 
 from ..codegen import results
 from ..codegen.lower import lower
-from ..common.forks import compiling
+from ..common.forks import compile_lock
 from ..common.libraries import device_key, device_of, library_of
-from ..common.out_arrays import Destinations
+from ..common.out_arrays import OutArrays
 from ..common.trees import leaves
 from ..ir.operations import FLOATS
 from ..trace.indices import checks_are_on, require_no_flag
@@ -51,8 +51,10 @@ class CudaProgram:
         everything = [*leaves((args, kwargs)), *self._captured]
         first = _one_place(kernel, everything, len(self._captured))
         self._layout = Layout(lowered, everything, device)
-        self.wanted = results.wanted(self.traced, self.plan, library_of(first) or "numpy", device_of(first))
-        self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
+        self.out_specs = results.out_specs(
+            self.traced, self.plan, library_of(first) or "numpy", device_of(first)
+        )
+        self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
         dtypes = self.plan.scalar_dtypes
         self._scalars = [(leaf, float if dtype in FLOATS else int) for leaf, dtype in dtypes.items()]
         self._first_captured = self.traced.trace.first_captured
@@ -64,7 +66,7 @@ class CudaProgram:
 
     def variant(self, *, aligned: bool) -> Variant:
         """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
-        with compiling:
+        with compile_lock:
             if aligned not in self._variants:
                 device = self.device
                 stages = self._stages(
@@ -77,18 +79,18 @@ class CudaProgram:
                 self._variants[aligned] = Variant(stages, device)
             return self._variants[aligned]
 
-    def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
+    def __call__(self, values: Sequence[Any], out: OutArrays | None = None) -> Any:
         """The kernel's result for the leaves of a call of this form.
 
-        destinations: arrays that take results; each has its result's shape and dtype
+        out: arrays that take results; each has its result's shape and dtype
         """
         # A caller may have put captured arrays behind the leaves.
         everything = [*values, *self._captured] if len(values) == self._first_captured else values
         for leaf, look in self._looks:
             look(everything[leaf])
-        arrays = self._layout.arrays(everything, destinations)
+        arrays = self._layout.arrays(everything, out)
         self._launch(values, arrays)
-        return self._layout.result(arrays, values, destinations)
+        return self._layout.result(arrays, values, out)
 
     def _launch(self, values: Sequence[Any], arrays: Arrays) -> None:
         device, addresses = self.device, arrays.addresses

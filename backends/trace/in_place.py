@@ -43,8 +43,8 @@ def _require_not_an_argument(root: SymbolicArray) -> None:
     if root.owner:
         raise root.trace.error(
             WritesArgumentError,
-            f"writes into the argument {root.owner}; expected none to be changed. Copy it first, for example "
-            "with xp.asarray(..., copy=True)",
+            f"writes into the argument {root.owner}; expected arguments to be unchanged. Copy it first, for "
+            "example with xp.asarray(..., copy=True)",
         )
 
 

@@ -49,7 +49,7 @@ def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: in
 
         def look(actual: Any) -> None:
             actual = numpy.asarray(actual) if isinstance(actual, int) else actual
-            if not can_be_read(actual, at_any_price=checks_are_on()):
+            if not can_be_read(actual, may_wait=checks_are_on()):
                 return
             if said := _outside(operation, _on_host(actual), size):
                 raise IndexError(f"{kernel}: {said} ({line}).")

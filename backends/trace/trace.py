@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from ..common.libraries import library_of
-from ..common.static_values import OPTIONS, is_number, is_run_time_number
+from ..common.static_values import OPTIONS, is_numpy_number, is_runtime_scalar
 from ..common.trees import leaves, map_leaves, named_leaves
 from ..ir.graph import Node
 from ..ir.operations import FLOATS
@@ -101,9 +101,9 @@ def _symbol(running: Trace, number: int, leaf: Any, numbers: frozenset[int]) -> 
     """What stands for a leaf of the call."""
     if is_array(leaf):
         return running.argument(number, leaf)
-    if isinstance(leaf, numpy.generic) and is_number(leaf):
+    if isinstance(leaf, numpy.generic) and is_numpy_number(leaf):
         return running.numpy_scalar(number, leaf)
-    if is_run_time_number(leaf) and number not in numbers:
+    if is_runtime_scalar(leaf) and number not in numbers:
         return running.scalar(number, leaf)
     return leaf
 
