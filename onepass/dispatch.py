@@ -12,11 +12,8 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
-
-import numpy
+from typing import Any, ParamSpec, TypeVar, cast
 
 from .arguments import arrays_in, bind
 from .backends import (
@@ -42,6 +39,7 @@ from .out import KernelCallable, copy_to_out, pop_out, takes_out
 from .protection import run_protected
 from .reasons import raise_if_error, reason
 from .references import make_reference, reduce_kernel
+from .routes import Route, Routes
 from .scalars import (
     as_option,
     has_scalars_beside_arrays,
@@ -54,30 +52,6 @@ from .scalars import (
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# A limit on memory for programs that call with ever new shapes.
-MAX_ROUTES = 1024
-
-
-class Route(NamedTuple):
-    """How calls of one signature run.
-
-    library:   of the arrays
-    compiling: the choices of a backend under which calls with this library are compiled
-    run:       takes (function, args, kwargs) and runs the kernel operation by operation
-    normalise: whether arguments have to be normalised first: NumPy scalars, or keywords for positions
-    compiled:  takes (args, kwargs, leaves, out) and runs the compiled kernel; None if no backend compiles it
-    refused:   whether compiling has failed
-    device:    the CuPy device to make current for a call; None for other libraries
-    """
-
-    library: str
-    compiling: tuple[str, ...]
-    run: Callable[..., Any]
-    normalise: bool
-    compiled: Callable[..., Any] | None
-    refused: bool = False
-    device: int | None = None
 
 
 class KernelFunction:
@@ -98,7 +72,7 @@ class KernelFunction:
         self.donate = donate
         self._signature = inspect.signature(function)
         self._takes_out = takes_out(self._signature)
-        self._routes: dict[Hashable, Route] = {}
+        self._routes = Routes()
         self._retraces: dict[str, int] = {}
         self._warned: set[str] = set()
         self._check: Check | None = None
@@ -119,13 +93,13 @@ class KernelFunction:
         key = signature_of_call(args, kwargs, values)
         if kwargs and self._options:
             key = key, self._option_values(kwargs)
-        route = self._routes.get(key) or self._keep(key, values, self._make_route(args, kwargs))
+        route = self._routes.get(key) or self._routes.keep(key, values, self._make_route(args, kwargs))
         if route.normalise:
             args, kwargs = self.normalised(args, kwargs)
             values = []
             # Scalars on a GPU do not change when normalised: "normal" keeps them from finding the same route.
             key = "normal", signature_of_call(args, kwargs, values), self._option_values(kwargs)
-            route = self._routes.get(key) or self._keep(
+            route = self._routes.get(key) or self._routes.keep(
                 key, values, self._make_route(args, kwargs, are_normal=True)
             )
         if route.device is not None and not is_current_device(route.device):
@@ -245,19 +219,6 @@ class KernelFunction:
         scalars = [arguments.get(name) for name in self._scalars | self._options]
         return any(map(is_strong_scalar, leaves(scalars)))
 
-    def _keep(self, key: Hashable, values: list[Any], route: Route) -> Route:
-        if len(self._routes) >= MAX_ROUTES:
-            self._routes.clear()
-        self._routes[key] = route
-        for leaf in values:
-            if isinstance(leaf, types.FunctionType) or _is_compared_by_identity(leaf):
-                _forget_with(leaf, self, key)
-        return route
-
-    def forget(self, key: Hashable) -> None:
-        """Drop the route of a signature that no later call can have."""
-        self._routes.pop(key, None)
-
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
@@ -279,26 +240,6 @@ def name_of(function: Any) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     return getattr(function, "__name__", None) or type(function).__name__
-
-
-def _is_compared_by_identity(leaf: Any) -> bool:
-    """Whether signatures compare the leaf by identity."""
-    return not isinstance(leaf, numpy.ndarray | int | float | str | None) and hasattr(leaf, "__dict__")
-
-
-def _forget_with(leaf: Any, kernel: KernelFunction, key: Hashable) -> None:
-    """Drop a route when an object in its signature is deleted."""
-    reference = weakref.ref(kernel)
-
-    def forget() -> None:
-        alive = reference()
-        if alive is not None:
-            alive.forget(key)
-
-    try:
-        weakref.finalize(leaf, forget).atexit = False
-    except TypeError:
-        return
 
 
 def dispatched(
