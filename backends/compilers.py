@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .common.forks import compile_lock
-from .ir.operations import DTYPES, FLOATS, HALVES
+from .ir.dtypes import DTYPES, FLOATS, HALVES
 from .registry import NotUsableError, not_usable, numba_why_not, report_broken
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 # By library of the arrays: the choices of `use_backend` under which calls are compiled.
 COMPILING_CHOICES = {"numpy": ("auto", "numba"), "cupy": ("auto", "cupy")}
 
-# By library of the arrays: the dtypes that a compiled call may have, and those of which it must have one.
-COMPILED_DTYPES = {"numpy": (*DTYPES,), "cupy": (*DTYPES, *HALVES)}
-COMPILED_FLOATS = {"numpy": (*FLOATS,), "cupy": (*FLOATS, *HALVES)}
+# By library of the arrays: names of the dtypes that a compiled call may have, and of those that it needs one of.
+COMPILED_DTYPES = {"numpy": frozenset(map(str, DTYPES)), "cupy": frozenset(map(str, (*DTYPES, *HALVES)))}
+COMPILED_FLOATS = {"numpy": frozenset(map(str, FLOATS)), "cupy": frozenset(map(str, (*FLOATS, *HALVES)))}
 
 
 def compile_for_cpu(

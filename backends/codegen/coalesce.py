@@ -5,8 +5,9 @@ An elementwise kernel of (N, K) arrays is one of N * K elements, and a batch of 
 
 from __future__ import annotations
 
-from ..ir.graph import Axis, Graph, Node, Shape, walk
-from ..ir.operations import REDUCTIONS
+from ..ir.attributes import Attribute, BroadcastTo, Reduction, View
+from ..ir.graph import Axis, Graph, Node, Shape, base, walk
+from ..ir.operations import REDUCTIONS, Op
 
 
 class TooManyDimensionsError(TypeError):
@@ -43,11 +44,11 @@ def _groups(nodes: list[Node]) -> dict[Axis, Axis]:
             after.setdefault(axis, set()).add(axes[position + 1] if position + 1 < len(axes) else None)
             before.setdefault(axis, set()).add(axes[position - 1] if position else None)
         # What is indexed by position keeps its dimensions.
-        if node.operation in ("matmul", "pick", "gather", "copy"):
-            alone.update(axis for source in [node, *node.inputs] for axis in _seen_through(source).axes)
+        if node.operation in (Op.MATMUL, Op.TAKE_ALONG_AXIS, Op.TAKE, Op.COPY):
+            alone.update(axis for source in [node, *node.inputs] for axis in base(source).axes)
         if node.operation in REDUCTIONS:
             source = node.inputs[0]
-            inside = set(_axes_along(source, node.attribute))
+            inside = set(_axes_along(source, node.attribute_as(Reduction).dimensions))
             for first, second in zip(source.axes, source.axes[1:], strict=False):
                 if (first in inside) != (second in inside):
                     after[first].add(None)
@@ -64,10 +65,6 @@ def _groups(nodes: list[Node]) -> dict[Axis, Axis]:
         whole = Axis(size, first.source)
         merged.update(dict.fromkeys(group, whole))
     return merged
-
-
-def _seen_through(node: Node) -> Node:
-    return node.inputs[0] if node.operation == "view" else node
 
 
 def _axes_along(node: Node, positions: tuple[int, ...]) -> list[Axis]:
@@ -100,24 +97,25 @@ class _Rebuild:
         attribute = old.attribute
         if old.operation in REDUCTIONS:
             _, place = self.shape(old.inputs[0].shape)
-            self.known[old] = self.reduction(inputs[0], tuple(sorted({place[d] for d in attribute})), old)
+            positions = {place[d] for d in old.attribute_as(Reduction).dimensions}
+            self.known[old] = self.reduction(inputs[0], tuple(sorted(positions)), old)
             return
-        if old.operation == "view":
+        if old.operation is Op.VIEW:
             _, place = self.shape(old.inputs[0].shape)
             seen: list[int] = []
             kept: list[int | None] = []
-            for dimension in attribute:
+            for dimension in old.attribute_as(View).dimensions:
                 position = None if dimension is None else place[dimension]
                 if position is not None and position in seen:
                     continue
                 seen += [] if position is None else [position]
                 kept.append(position)
-            attribute = tuple(kept)
-        if old.operation == "broadcast":
-            attribute = shape
+            attribute = View(tuple(kept))
+        if old.operation is Op.BROADCAST_TO:
+            attribute = BroadcastTo(shape)
         self.known[old] = self.make(old, inputs, shape, attribute)
 
-    def make(self, old: Node, inputs: list[Node], shape: Shape, attribute: object) -> Node:
+    def make(self, old: Node, inputs: list[Node], shape: Shape, attribute: Attribute | None) -> Node:
         return self.graph.node(
             old.operation, inputs, attribute, shape=shape, dtype=old.dtype, weak=old.weak, line=old.line
         )
@@ -130,7 +128,7 @@ class _Rebuild:
             first = next(d for d in range(node.ndim) if node.shape[d] is not None)
             within = tuple(d for d in positions if d != first)
             left = [d for d in range(node.ndim) if d not in within]
-            rows = self.make(old, [node], tuple(node.shape[d] for d in left), within)
+            rows = self.make(old, [node], tuple(node.shape[d] for d in left), Reduction(within))
             return self.reduction(rows, tuple(left.index(d) for d in positions if d in left), old)
         kept = tuple(d for d in range(node.ndim) if d not in positions)
-        return self.make(old, [node], tuple(node.shape[d] for d in kept), positions)
+        return self.make(old, [node], tuple(node.shape[d] for d in kept), Reduction(positions))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy
-
+from ..ir.attributes import MatMul
 from ..ir.graph import Axis, Node, base
 from ..ir.operations import ELEMENTWISE
 from . import totals
@@ -81,7 +80,7 @@ class Sizes:
 
     def _multiplications(self, node: Node) -> int:
         a = node.inputs[0]
-        inner = a.shape[0 if node.attribute[0] else 1]
+        inner = a.shape[0 if node.attribute_as(MatMul).transpose_a else 1]
         return self.elements(node.axes) * (1 if inner is None else inner.size)
 
     def _speed(self, product: Node) -> float:
@@ -94,13 +93,13 @@ class Sizes:
         return 1 < max(widths, default=1) <= SHORT
 
     def _bytes(self, node: Node) -> int:
-        return self.elements(node.axes) * numpy.dtype(node.dtype).itemsize
+        return self.elements(node.axes) * node.dtype.itemsize
 
     def _loop(self, loop: RowLoop) -> tuple[int, int]:
         """Bytes read and written, and additions."""
         read = {base(source) for node in loop.levels for source in node.inputs} - loop.levels.keys()
         moved = sum(self._bytes(node) for node in [*read, *loop.stores] if node.axes)
-        costs = {name: rule.cost for name, rule in ELEMENTWISE.items()}
+        costs = {operation: rule.cost for operation, rule in ELEMENTWISE.items()}
         cost = sum(self.elements(node.axes) * costs.get(node.operation, 1) for node in loop.levels)
         reductions = [base(node.inputs[0]) for node in loop.levels if len(node.inputs) == 1]
         return moved, cost + sum(self.elements(node.axes) for node in reductions)

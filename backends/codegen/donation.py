@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..ir.dtypes import FLOAT32
 from ..ir.graph import Node, base, sources
-from ..ir.operations import REDUCTIONS
+from ..ir.operations import REDUCTIONS, Op
 from .fusion import RowLoop, column_axis
 from .stages import Phase, is_taken_whole, kind
 
@@ -18,9 +19,9 @@ def may_take(plan: Plan, result: Node, given: Node, reads_rows_first: bool) -> b
 
     reads_rows_first: see `make_plan`
     """
-    if kind(result) != "row" or result.dtype != given.dtype or result.operation == "matmul":
+    if kind(result) != "row" or result.dtype != given.dtype or result.operation is Op.MATMUL:
         return False
-    if result.dtype == "float32" and plan.half_of(result) != plan.place[given].half:
+    if result.dtype == FLOAT32 and plan.half_of(result) != plan.place[given].half:
         return False
     # Equal axes, and not only equal sizes: then whoever reads it reads the element he is about to write.
     if result.axes != given.axes or [a is None for a in result.shape] != [a is None for a in given.shape]:
@@ -67,7 +68,7 @@ def _is_read_in_time(loop: RowLoop, phase: Phase, result: Node, given: Node, rea
     """Whether all that reads `given` does so before, or at the element where, `result` is written."""
     column = column_axis(result, phase)
     if not reads_rows_first and any(
-        node.operation == "pick" and given in _reads(node, loop) for node in loop.levels
+        node.operation is Op.TAKE_ALONG_AXIS and given in _reads(node, loop) for node in loop.levels
     ):
         return False
     ends = [*loop.stores, *loop.sums, *loop.carried]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy
-
+from ..ir.attributes import MatMul
 from ..ir.graph import Node, base
 from ..ir.operations import REDUCTIONS
 from .cost import PhaseWork, Sizes
@@ -42,7 +41,7 @@ def explain(plan: Plan, sizes: Sizes, sections: list[tuple[int, int, int]], sour
     shares = {number: count for number, count, _ in sections}
     most = max(shares.values(), default=1)
     held = {
-        memory: sizes.length(memory, most) * _itemsize(memory)
+        memory: sizes.length(memory, most) * memory.dtype.itemsize
         for memory in plan.memories
         if memory.kind not in ("argument", "result")
     }
@@ -89,7 +88,7 @@ def _phase(plan: Plan, number: int, body: Body, work: PhaseWork) -> list[str]:
             node = step.node
             a, b = (
                 f"v{base(source).number}{'.T' * turned}"
-                for source, turned in zip(node.inputs, node.attribute, strict=True)
+                for source, turned in zip(node.inputs, node.attribute_as(MatMul).transposed, strict=True)
             )
             added = ", added up over the blocks" if kind(node) == "sum" else ""
             lines.append(f"    product v{node.number} = {a} @ {b}{added}")
@@ -144,10 +143,6 @@ def _memory(plan: Plan, memory: Memory) -> str:
 
 def _size(size: int | None) -> str:
     return "" if size is None else f", {_bytes(size)}"
-
-
-def _itemsize(memory: Memory) -> int:
-    return numpy.dtype(memory.dtype).itemsize
 
 
 def _bytes(count: float) -> str:

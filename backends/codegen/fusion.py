@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..ir.graph import Axis, Node, sources
-from ..ir.operations import ELEMENTWISE, REDUCTIONS
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 from .stages import CHEAP, Phase, is_taken_whole, kind, must_be_complete
 
 
@@ -55,30 +55,30 @@ def body(phase: Phase) -> Body:
     inside = sorted(phase.inside, key=lambda node: node.number)
     step: dict[Node, int] = {}
     for node in inside:
-        step[node] = 1 if node.operation == "matmul" else 0
+        step[node] = 1 if node.operation is Op.MATMUL else 0
         for source in _inside(node, phase):
             before = step[source]
-            if node.operation == "matmul":
-                step[node] = max(step[node], before + (2 if source.operation == "matmul" else 1))
+            if node.operation is Op.MATMUL:
+                step[node] = max(step[node], before + (2 if source.operation is Op.MATMUL else 1))
             else:
-                step[node] = max(step[node], before + (1 if source.operation == "matmul" else 0))
-    products = [node for node in inside if node.operation == "matmul"]
+                step[node] = max(step[node], before + (1 if source.operation is Op.MATMUL else 0))
+    products = [node for node in inside if node.operation is Op.MATMUL]
 
     # Every row value that a product reads, or that is kept, is stored by the loop of its step.
     goals: dict[int, list[Node]] = {}
     blocks: list[Node] = [node for node in products if kind(node) == "row" and node not in phase.kept]
     for node in products:
         for source in _inside(node, phase):
-            if source.operation != "matmul":
+            if source.operation is not Op.MATMUL:
                 goals.setdefault(step[source], []).append(source)
                 if source not in phase.kept:
                     blocks.append(source)
     for node in phase.kept:
-        if node.operation != "matmul":
+        if node.operation is not Op.MATMUL:
             goals.setdefault(step[node], []).append(node)
     sums: dict[int, list[Node]] = {}
     for node in phase.sums:
-        if node.operation != "matmul":
+        if node.operation is not Op.MATMUL:
             sums.setdefault(step[node], []).append(node)
 
     loops: dict[int, RowLoop] = {}
@@ -132,7 +132,7 @@ def _find_inside(
                 loop.loaded.add(source)
             else:
                 stack.append(source)
-    for node in computed:
+    for node in sorted(computed, key=_number):  # a set has the order of addresses
         made_in.setdefault(node, loop)
         loop.levels[node] = 0
 
@@ -146,7 +146,7 @@ def _is_worth_storing(node: Node, phase: Phase) -> bool:
 def expression_cost(node: Node, phase: Phase, there: frozenset[Node] | set[Node]) -> int:
     """Additions an element, down to what is there; what is one number a row counts for nothing."""
     free = node in there or kind(node) in ("leaf", "number") or is_row_number(node, phase)
-    if free or node.operation == "matmul":
+    if free or node.operation is Op.MATMUL:
         return 0
     if node.operation in REDUCTIONS:
         return 0  # a number a row by then

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy
 
+from ..ir.attributes import Constant, Leaf, Size
+from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Node, base
-from ..ir.operations import ELEMENTWISE
+from ..ir.operations import ELEMENTWISE, Op
 
 
 class HostNumbers:
@@ -50,23 +52,25 @@ class HostNumbers:
 
     def _number(self, node: Node, found: dict[Node, Any], values: Sequence[Any]) -> Any:
         """A NumPy scalar of the dtype in which a compiled program holds the number."""
-        kind = numpy.dtype(node.dtype).type
-        if node.operation == "scalar":
-            slot = node.attribute
+        kind = numpy_dtype(node.dtype).type
+        if node.operation is Op.SCALAR:
+            slot = node.attribute_as(Leaf).number
             return kind(self._slots[slot] if slot in self._slots else values[slot])
-        if node.operation == "constant":
-            return kind(node.attribute)
-        if node.operation == "size":
-            return kind(node.attribute.find().size)
+        if node.operation is Op.CONSTANT:
+            return kind(node.attribute_as(Constant).value)
+        if node.operation is Op.SIZE:
+            return kind(node.attribute_as(Size).axis.find().size)
         inputs = [found[base(source)] for source in node.inputs]
         # The operations of the table have the names of the standard, which are NumPy's.
-        return kind(inputs[0]) if node.operation == "astype" else getattr(numpy, node.operation)(*inputs)
+        if node.operation is Op.ASTYPE:
+            return kind(inputs[0])
+        return getattr(numpy, node.operation.value)(*inputs)
 
 
 def _is_of_numbers(node: Node) -> bool:
     """Whether it is computed from Python numbers and sizes alone, by operations of single numbers."""
     if node.shape:
         return False
-    if node.operation in ("scalar", "constant", "size"):
+    if node.operation in (Op.SCALAR, Op.CONSTANT, Op.SIZE):
         return True
     return node.operation in ELEMENTWISE and all(_is_of_numbers(base(source)) for source in node.inputs)

@@ -56,6 +56,7 @@ def lower(
         donated_leaves,
         traced.trace.halves,
         traced.half,
+        rounds=not traced.trace.any_single,
         reads_rows_first=reads_rows_first,
     )
     return Lowered(traced, plan, [node.sizes() for node in traced.outputs], slots)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..ir.attributes import Leaf, Size
+from ..ir.dtypes import FLOAT32, DType
 from ..ir.graph import Axis, Graph, Node, base, sources, walk
-from ..ir.operations import FLOATS
+from ..ir.operations import Op
 from .donation import comes_before, may_take
 from .fusion import Body, Product, RowLoop, body
 from .stages import Phase, Schedule, kind, schedule
@@ -25,26 +27,26 @@ class Memory:
           has a number, or a row, for each of the rows that are computed side by side
     axes: what it is indexed by, outermost first; of a block the first one counts rows of the block
     number: of the leaf for an argument, else a count
-    half:   what the memory holds where that is narrower than `dtype`; "" where it is not
+    half:   what the memory holds where that is narrower than `dtype`; None where it is not
     """
 
     name: str
     kind: Kind
-    dtype: str
+    dtype: DType
     axes: tuple[Axis, ...]
     number: int = 0
     phase: int = 0  # whose block or row it is
-    half: str = ""
+    half: DType | None = None
 
     @property
-    def held(self) -> str:
+    def held(self) -> DType:
         """The dtype of its elements."""
         return self.half or self.dtype
 
     @property
     def itemsize(self) -> int:
         """Bytes of an element."""
-        return 2 if self.half else 1 if self.dtype == "bool" else int(self.dtype.lstrip("uintfloa")) // 8
+        return self.held.itemsize
 
 
 @dataclass
@@ -64,24 +66,26 @@ class Plan:
     number_sums: list[Node] = field(default_factory=list)  # sums without axes
     number_outputs: list[Node] = field(default_factory=list)
     donated: dict[int, int] = field(default_factory=dict)  # leaf -> result that takes its memory
-    halves: Mapping[int, str] = field(default_factory=dict)  # leaf -> the half precision of its memory
-    half: str | None = ""  # what results are rounded to that depend on no argument; None: none is rounded
+    halves: Mapping[int, DType] = field(default_factory=dict)  # leaf -> the half precision of its memory
+    half: DType | None = None  # what results are rounded to that depend on no argument
+    rounds: bool = True  # whether any result is rounded to a half precision
 
     @property
-    def scalar_dtypes(self) -> dict[int, str]:
+    def scalar_dtypes(self) -> dict[int, DType]:
         """Leaf -> dtype of the numbers of a call, in the order of their slots."""
-        kinds = {node.attribute: node.dtype for node in self.graph.nodes if node.operation == "scalar"}
-        return {leaf: kinds[leaf] for leaf in self.scalars}
+        nodes = [node for node in self.graph.nodes if node.operation is Op.SCALAR]
+        dtypes = {node.attribute_as(Leaf).number: node.dtype for node in nodes}
+        return {leaf: dtypes[leaf] for leaf in self.scalars}
 
-    def half_of(self, node: Node) -> str:
+    def half_of(self, node: Node) -> DType | None:
         """What a result is rounded to: the half precision of all floating arguments that it depends on."""
-        if node.dtype != "float32" or not self.halves or self.half is None:
-            return ""
-        inputs = [n for n in walk([node]) if n.operation == "input" and n.dtype in FLOATS]
-        found = {self.halves.get(n.attribute, "") for n in inputs} or {self.half}
-        return found.pop() if len(found) == 1 else ""
+        if node.dtype != FLOAT32 or not self.halves or not self.rounds:
+            return None
+        inputs = [n for n in walk([node]) if n.operation is Op.INPUT and n.dtype.is_float]
+        found = {self.halves.get(n.attribute_as(Leaf).number) for n in inputs} or {self.half}
+        return found.pop() if len(found) == 1 else None
 
-    def held_number(self, node: Node) -> str:
+    def held_number(self, node: Node) -> DType:
         """What is kept of a result that is a single number."""
         return self.half_of(node) or node.dtype
 
@@ -102,9 +106,10 @@ def make_plan(
     graph: Graph,
     outputs: list[Node],
     donated_leaves: Iterable[int] = (),
-    halves: Mapping[int, str] | None = None,
-    half: str | None = "",
+    halves: Mapping[int, DType] | None = None,
+    half: DType | None = None,
     *,
+    rounds: bool = True,
     reads_rows_first: bool = False,
 ) -> Plan:
     """Lower a simplified graph.
@@ -112,27 +117,29 @@ def make_plan(
     outputs:        the nodes of the result's arrays
     donated_leaves: arguments whose memory results may take
     halves:         arguments whose memory holds a half precision
-    half:           what floating results are rounded to that depend on no argument; None: none is rounded
+    half:           what floating results are rounded to that depend on no argument
+    rounds:         whether any result is rounded to a half precision
     reads_rows_first: whether in each turn over a row the dialect computes what the row has one of, and then
                     stores elements
     """
     outputs = [_computed(graph, node) for node in outputs]
     scheduled = schedule(outputs)
-    plan = Plan(kernel, graph, scheduled, [body(phase) for phase in scheduled.phases], half=half)
-    plan.halves = halves or {}
+    plan = Plan(kernel, graph, scheduled, [body(phase) for phase in scheduled.phases])
+    plan.halves, plan.half, plan.rounds = halves or {}, half, rounds
     nodes = list(walk(outputs))
     for node in nodes:
         for shape in [node.shape, *(source.shape for source in node.inputs)]:
             for axis in shape:
                 if axis is not None:
                     plan.axes.setdefault(axis.find(), f"n{len(plan.axes)}")
-        if node.operation == "size":
-            plan.axes.setdefault(node.attribute.find(), f"n{len(plan.axes)}")
-        if node.operation == "scalar":
-            plan.scalars.append(node.attribute)
-        if node.operation == "input":
-            argument = Memory(f"x{node.attribute}", "argument", node.dtype, node.axes, node.attribute)
-            argument.half = plan.halves.get(node.attribute, "")
+        if node.operation is Op.SIZE:
+            plan.axes.setdefault(node.attribute_as(Size).axis.find(), f"n{len(plan.axes)}")
+        if node.operation is Op.SCALAR:
+            plan.scalars.append(node.attribute_as(Leaf).number)
+        if node.operation is Op.INPUT:
+            leaf = node.attribute_as(Leaf).number
+            argument = Memory(f"x{leaf}", "argument", node.dtype, node.axes, leaf)
+            argument.half = plan.halves.get(leaf)
             plan.place[node] = plan.add(argument)
     _place_results(plan, outputs, tuple(donated_leaves), reads_rows_first)
     for node in scheduled.complete:
@@ -153,16 +160,16 @@ def _computed(graph: Graph, node: Node) -> Node:
     source = base(node)
     if kind(source) != "leaf" or not source.axes:
         return node
-    copy = graph.node("copy", (source,), None, shape=source.shape, dtype=source.dtype, line=source.line)
+    copy = graph.node(Op.COPY, (source,), shape=source.shape, dtype=source.dtype, line=source.line)
     if node is source:
         return copy
-    return graph.node("view", (copy,), node.attribute, shape=node.shape, dtype=node.dtype)
+    return graph.node(Op.VIEW, (copy,), node.attribute, shape=node.shape, dtype=node.dtype)
 
 
 def _place_results(
     plan: Plan, outputs: list[Node], donated_leaves: tuple[int, ...], reads_rows_first: bool
 ) -> None:
-    free = [node for node in plan.place if node.attribute in donated_leaves]
+    free = [node for node in plan.place if node.attribute_as(Leaf).number in donated_leaves]
     placed: list[Memory] = []
     for output in outputs:
         node = base(output)
@@ -175,7 +182,7 @@ def _place_results(
             if taken is not None:
                 free.remove(taken)
                 plan.place[node] = plan.place[taken]
-                plan.donated[taken.attribute] = number
+                plan.donated[taken.attribute_as(Leaf).number] = number
             else:
                 result = Memory(f"r{number}", "result", node.dtype, node.axes, number)
                 result.half = plan.half_of(node)
@@ -238,7 +245,7 @@ def _reads_only_in_place(loop: RowLoop, source: Node, written: Node, phase: Phas
             later = loop.levels[node] > loop.levels[written] or (
                 node is not written and node not in _expression(written, loop)
             )
-            if node.operation == "pick" or later:
+            if node.operation is Op.TAKE_ALONG_AXIS or later:
                 return False
     # Other values that are stored or added up may read it through cheap expressions of theirs.
     return all(

@@ -10,6 +10,7 @@ import numpy
 from ..common.libraries import library_of
 from ..common.out_arrays import ArraySpec
 from ..common.trees import fields_of, is_record, leaves, map_leaves, with_fields
+from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Axis, Node, base
 from ..trace.symbolic import SymbolicArray
 from ..trace.trace import Traced
@@ -35,7 +36,7 @@ def out_specs(traced: Traced, plan: Plan, library: str = "numpy", device: Any = 
     def leaf(value: Any) -> Any:
         if not isinstance(value, SymbolicArray):
             return value
-        sizes, dtype = value.node.sizes(), numpy.dtype(plan.held_number(value.node))
+        sizes, dtype = value.node.sizes(), numpy_dtype(plan.held_number(value.node))
         return ArraySpec(sizes, dtype, library, device, is_scalar=not sizes)
 
     return map_leaves(leaf, traced.result)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..ir.attributes import Constant, Leaf
+from ..ir.dtypes import DType
 from ..ir.graph import Node, walk
-from ..ir.operations import FLOATS
+from ..ir.operations import Op
 
 # Numbers that simplification, and LLVM, make something of.
 _IN_THE_TEXT = (-1, 0, 0.5, 1, 2)
@@ -22,17 +24,18 @@ def into_slots(outputs: Iterable[Node], first: int) -> dict[int, float]:
 
     Equal numbers of one kind share a slot, so that what is computed from them is still computed once.
     """
-    slots: dict[tuple[str, bool, str], int] = {}
+    slots: dict[tuple[DType, bool, Constant], int] = {}
     numbers: dict[int, float] = {}
     for node in walk(outputs):
-        number = node.attribute
-        if node.operation != "constant" or not _may_change(number):
+        constant = node.attribute
+        if not isinstance(constant, Constant) or not _may_change(constant.value):
             continue
-        key = node.dtype, node.weak, repr(number)
+        number = constant.value
+        key = node.dtype, node.weak, constant
         if key not in slots:
             slots[key] = first + len(slots)
-            numbers[slots[key]] = float(number) if node.dtype in FLOATS else number
-        node.operation, node.attribute = "scalar", slots[key]
+            numbers[slots[key]] = float(number) if node.dtype.is_float else number
+        node.operation, node.attribute = Op.SCALAR, Leaf(slots[key])
     return numbers
 
 

@@ -6,9 +6,10 @@ no dimension of a value runs over the same axis as another one of it.
 
 from __future__ import annotations
 
+from ..ir.attributes import Attribute, BroadcastTo, Constant, MatMul, Reduction, View
 from ..ir.facts import is_inside
 from ..ir.graph import Axis, Graph, Node, Shape, base, walk
-from ..ir.operations import ELEMENTWISE, REDUCTIONS
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 
 
 class AxesConflictError(Exception):
@@ -74,7 +75,12 @@ class _Rebuild:
         self.known[old] = self.rebuilt(old, inputs)
 
     def make(
-        self, operation: str, inputs: list[Node], old: Node, shape: Shape, attribute: object = None
+        self,
+        operation: Op,
+        inputs: list[Node],
+        old: Node,
+        shape: Shape,
+        attribute: Attribute | None = None,
     ) -> Node:
         self.axes.note(shape)
         return self.graph.node(
@@ -82,32 +88,33 @@ class _Rebuild:
         )
 
     def rebuilt(self, old: Node, inputs: list[Node]) -> Node:
-        if old.operation == "view":
-            return self.view(inputs[0], old.attribute, old)
-        if old.operation == "matmul":
+        if old.operation is Op.VIEW:
+            return self.view(inputs[0], old.attribute_as(View).dimensions, old)
+        if old.operation is Op.MATMUL:
             return self.matmul(inputs, old)
         if old.operation in REDUCTIONS:
             return self.reduction(inputs[0], old)
-        if old.operation == "pick":
-            return self.pick(inputs, old)
-        if old.operation == "gather":
-            return self.gather(inputs, old)
-        if old.operation == "broadcast":
-            return self.elementwise("broadcast", inputs, old, old.attribute)
+        if old.operation is Op.TAKE_ALONG_AXIS:
+            return self.take_along_axis(inputs, old)
+        if old.operation is Op.TAKE:
+            return self.take(inputs, old)
+        if old.operation is Op.BROADCAST_TO:
+            return self.elementwise(Op.BROADCAST_TO, inputs, old, old.attribute_as(BroadcastTo).shape)
         if old.operation in ELEMENTWISE:
             return self.plainer(old, inputs) or self.elementwise(old.operation, inputs, old, None)
         return self.make(old.operation, inputs, old, old.shape, old.attribute)
 
     def view(self, node: Node, dimensions: tuple[int | None, ...], old: Node) -> Node:
-        if node.operation == "view":
-            dimensions = tuple(None if d is None else node.attribute[d] for d in dimensions)
+        if node.operation is Op.VIEW:
+            seen = node.attribute_as(View).dimensions
+            dimensions = tuple(None if d is None else seen[d] for d in dimensions)
             node = node.inputs[0]
         if dimensions == tuple(range(node.ndim)):
             return node
         shape = tuple(None if d is None else node.shape[d] for d in dimensions)
-        return self.make("view", [node], old, shape, dimensions)
+        return self.make(Op.VIEW, [node], old, shape, View(dimensions))
 
-    def elementwise(self, operation: str, inputs: list[Node], old: Node, target: Shape | None) -> Node:
+    def elementwise(self, operation: Op, inputs: list[Node], old: Node, target: Shape | None) -> Node:
         """Line up the dimensions from the last on; a value whose own would fall together is copied first."""
         target = None if target is None else _apart(target)
         ndim = max([node.ndim for node in inputs] + [len(target or ())])
@@ -136,46 +143,47 @@ class _Rebuild:
                     node = self.copy(node)
             lined_up.append(node)
         # What is broadcast from the same number to two shapes is two values.
-        attribute = tuple(shape) if operation == "broadcast" else None
+        attribute = BroadcastTo(tuple(shape)) if operation is Op.BROADCAST_TO else None
         return self.make(operation, lined_up, old, tuple(shape), attribute)
 
     def copy(self, node: Node) -> Node:
-        return self.make("copy", [node], node, tuple(map(fresh, node.shape)))
+        return self.make(Op.COPY, [node], node, tuple(map(fresh, node.shape)))
 
     def plainer(self, old: Node, inputs: list[Node]) -> Node | None:
         """The same value without this operation, or with a cheaper one."""
         first = inputs[0]
         second = inputs[1] if len(inputs) > 1 else None
-        number = second.attribute if second is not None and second.operation == "constant" else None
-        if old.operation == "negative" and first.operation == "negative":
+        number = _number(second)
+        if old.operation is Op.NEGATIVE and first.operation is Op.NEGATIVE:
             return first.inputs[0]
-        if old.operation == "pow" and second is not None:
+        if old.operation is Op.POW and second is not None:
             if number == 2:
-                return self.elementwise("multiply", [first, first], old, None)
+                return self.elementwise(Op.MULTIPLY, [first, first], old, None)
             if number == 3:
-                square = self.elementwise("multiply", [first, first], old, None)
-                return self.elementwise("multiply", [square, first], old, None)
-            if number == 0.5 and old.dtype.startswith("float"):
-                return self.elementwise("sqrt", [first], old, None)
-        if second is not None and second.operation == "constant" and not (first.weak and not old.weak):
-            nothing = (number == 1 and old.operation in ("multiply", "divide", "pow")) or (
-                number == 0 and old.operation == "subtract" and str(number) != "-0.0"
+                square = self.elementwise(Op.MULTIPLY, [first, first], old, None)
+                return self.elementwise(Op.MULTIPLY, [square, first], old, None)
+            if number == 0.5 and old.dtype.is_float:
+                return self.elementwise(Op.SQRT, [first], old, None)
+        if number is not None and not (first.weak and not old.weak):
+            nothing = (number == 1 and old.operation in (Op.MULTIPLY, Op.DIVIDE, Op.POW)) or (
+                number == 0 and old.operation is Op.SUBTRACT and str(number) != "-0.0"
             )
             if nothing and first.ndim == old.ndim:
                 return first
-        if old.operation == "multiply" and first.operation == "constant" and first.attribute == 1:
+        if old.operation is Op.MULTIPLY and _number(first) == 1:
             assert second is not None
             return second if second.ndim == old.ndim else None
         return None
 
     def reduction(self, node: Node, old: Node) -> Node:
         """Along dimensions of 1, the element itself."""
-        kept = tuple(d for d in range(node.ndim) if d not in old.attribute)
-        if all(node.shape[d] is None for d in old.attribute):
+        along = old.attribute_as(Reduction).dimensions
+        kept = tuple(d for d in range(node.ndim) if d not in along)
+        if all(node.shape[d] is None for d in along):
             return self.view(node, kept, old)
         return self.make(old.operation, [node], old, tuple(node.shape[d] for d in kept), old.attribute)
 
-    def pick(self, inputs: list[Node], old: Node) -> Node:
+    def take_along_axis(self, inputs: list[Node], old: Node) -> Node:
         scores, index = inputs
         if scores.shape[0] is not None and index.shape[0] is not None:
             try:
@@ -185,26 +193,26 @@ class _Rebuild:
                 self.axes.unify(scores.shape[0], index.shape[0])  # type: ignore[arg-type]
         if scores.shape[1] is None and is_inside(base(index), None):
             return scores
-        return self.make("pick", [scores, index], old, (scores.shape[0], None))
+        return self.make(Op.TAKE_ALONG_AXIS, [scores, index], old, (scores.shape[0], None))
 
-    def gather(self, inputs: list[Node], old: Node) -> Node:
+    def take(self, inputs: list[Node], old: Node) -> Node:
         vector, index = inputs
         if vector.shape[0] is not None or not is_inside(base(index), None):
-            return self.make("gather", inputs, old, index.shape)
+            return self.make(Op.TAKE, inputs, old, index.shape)
         number = self.view(vector, (), old)
         if not index.axes:
             return self.view(number, (None,) * index.ndim, old)
-        return self.elementwise("broadcast", [number], old, index.shape)
+        return self.elementwise(Op.BROADCAST_TO, [number], old, index.shape)
 
     def matmul(self, inputs: list[Node], old: Node) -> Node:
         (a, transpose_a), (b, transpose_b) = map(_untransposed, inputs)
         if inputs[0].shape[1] is None:
             # One term an element is no sum.
-            return self.elementwise("multiply", inputs, old, None)
+            return self.elementwise(Op.MULTIPLY, inputs, old, None)
         if inputs[0].shape[0] is None and inputs[1].shape[1] is None:
             row, column = self.view(inputs[0], (1,), old), self.view(inputs[1], (0,), old)
-            terms = self.elementwise("multiply", [row, column], old, None)
-            return self.view(self.make("sum", [terms], old, (), (0,)), (None, None), old)
+            terms = self.elementwise(Op.MULTIPLY, [row, column], old, None)
+            return self.view(self.make(Op.SUM, [terms], old, (), Reduction((0,))), (None, None), old)
         if transpose_a and transpose_b:
             swapped = self.matmul([b, a], old)
             return self.view(swapped, (1, 0), old)
@@ -216,10 +224,15 @@ class _Rebuild:
                 self.axes.unify(a.shape[0], b.shape[0])  # type: ignore[arg-type]
         rows = fresh(a.shape[1]) if transpose_a else a.shape[0]
         shape = (rows, fresh(b.shape[0 if transpose_b else 1]))
-        return self.make("matmul", [a, b], old, shape, (transpose_a, transpose_b))
+        return self.make(Op.MATMUL, [a, b], old, shape, MatMul(transpose_a, transpose_b))
 
 
 def _untransposed(node: Node) -> tuple[Node, bool]:
-    if node.operation == "view" and node.attribute == (1, 0):
+    if node.attribute == View((1, 0)):
         return node.inputs[0], True
     return node, False
+
+
+def _number(node: Node | None) -> float | None:
+    """The number of a constant; None of anything else."""
+    return node.attribute.value if node is not None and isinstance(node.attribute, Constant) else None

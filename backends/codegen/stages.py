@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..ir.attributes import MatMul
 from ..ir.graph import Axis, Node, base, sources, walk
-from ..ir.operations import ELEMENTWISE, REDUCTIONS
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 
 # An expression of so many additions is computed again in another loop rather than stored for it.
 CHEAP = 8
 
-NUMBERS = ("constant", "scalar", "size")
+NUMBERS = (Op.CONSTANT, Op.SCALAR, Op.SIZE)
 
 
 def kind(node: Node) -> str:
@@ -27,10 +28,10 @@ def kind(node: Node) -> str:
     "sum":    combined over all the rows of its phase
     "whole":  a product of whole arrays that has no rows to share out
     """
-    if node.operation == "input" or node.operation in NUMBERS or node.operation == "iota":
+    if node.operation is Op.INPUT or node.operation in NUMBERS or node.operation is Op.IOTA:
         return "leaf"
-    if node.operation == "matmul":
-        transposed = node.attribute[0]
+    if node.operation is Op.MATMUL:
+        transposed = node.attribute_as(MatMul).transpose_a
         rows = node.inputs[0].shape[0]
         return "whole" if rows is None else "sum" if transposed else "row"
     if node.operation in REDUCTIONS:
@@ -41,8 +42,8 @@ def kind(node: Node) -> str:
 
 def phase_axis(node: Node) -> Axis:
     """The axis whose rows a "row" or "sum" value is computed in."""
-    if node.operation == "matmul" or node.operation in REDUCTIONS:
-        first = node.inputs[0] if node.operation == "matmul" else base(node.inputs[0])
+    if node.operation is Op.MATMUL or node.operation in REDUCTIONS:
+        first = node.inputs[0] if node.operation is Op.MATMUL else base(node.inputs[0])
         return next(axis for axis in first.shape if axis is not None).find()
     return node.axes[0]
 
@@ -55,7 +56,7 @@ def is_inline(node: Node) -> bool:
 def _inline_cost(node: Node) -> int:
     if kind(node) in ("leaf", "number"):
         return 0
-    if node.operation not in ELEMENTWISE and node.operation != "broadcast":
+    if node.operation not in ELEMENTWISE and node.operation is not Op.BROADCAST_TO:
         return CHEAP + 1
     own = ELEMENTWISE[node.operation].cost if node.operation in ELEMENTWISE else 0
     total = own
@@ -68,10 +69,10 @@ def _inline_cost(node: Node) -> int:
 
 def is_taken_whole(consumer: Node, position: int) -> bool:
     """Whether a value's consumer reads all of it for every row."""
-    if consumer.operation == "matmul":
+    if consumer.operation is Op.MATMUL:
         return kind(consumer) == "whole" or (kind(consumer) == "row" and position == 1)
     # A copy has the same elements in other places.
-    return consumer.operation == "copy" or (consumer.operation == "gather" and position == 0)
+    return consumer.operation is Op.COPY or (consumer.operation is Op.TAKE and position == 0)
 
 
 def must_be_complete(source: Node, consumer: Node, position: int) -> bool:
@@ -114,7 +115,7 @@ class Schedule:
 
 def schedule(outputs: list[Node]) -> Schedule:
     """Put everything that the outputs need into sections and phases."""
-    nodes = [node for node in walk(outputs) if node.operation != "view"]
+    nodes = [node for node in walk(outputs) if node.operation is not Op.VIEW]
     users: dict[Node, list[tuple[Node, int]]] = {node: [] for node in nodes}
     for node in nodes:
         for position, source in enumerate(sources(node)):
@@ -235,4 +236,4 @@ def _fill(phases: list[Phase]) -> None:
 
 def is_expensive(node: Node) -> bool:
     """Whether a value is kept for a later loop rather than computed again from what that loop reads."""
-    return node.operation == "matmul" or node.operation in REDUCTIONS
+    return node.operation is Op.MATMUL or node.operation in REDUCTIONS

@@ -7,7 +7,9 @@ once, when all its rows are done. Where a part ends depends on numbers of rows a
 
 from __future__ import annotations
 
+from ..ir.dtypes import FLOAT32, FLOAT64
 from ..ir.graph import Node
+from ..ir.operations import Op
 from .plan import Kind, Memory
 
 # Powers of two. A product has rounded its block of rows by then, and adding up a matrix takes long.
@@ -16,13 +18,13 @@ ROWS_OF_PART, BLOCKS_OF_PART = 64, 64
 
 def is_kept_wide(node: Node) -> bool:
     """Whether a sum over rows has a total in float64 beside its part; sums without axes are all float64."""
-    return node.dtype == "float32" and bool(node.axes) and node.operation in ("sum", "matmul")
+    return node.dtype == FLOAT32 and bool(node.axes) and node.operation in (Op.SUM, Op.MATMUL)
 
 
 def total_of(node: Node, phase: int) -> Memory:
     """The memory of a share's total. Of a product it is only there where a share has many blocks."""
-    kind: Kind = "total" if node.operation == "matmul" else "row"
-    return Memory(f"d{node.number}", kind, "float64", node.axes, phase=phase)
+    kind: Kind = "total" if node.operation is Op.MATMUL else "row"
+    return Memory(f"d{node.number}", kind, FLOAT64, node.axes, phase=phase)
 
 
 def is_used(blocks: int, shares: int) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..ir.attributes import Constant, Leaf, Size, View
 from ..ir.facts import is_inside
 from ..ir.graph import Axis, Node, base, sources
-from ..ir.operations import ELEMENTWISE, REDUCTIONS
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 from .dialect_protocol import Dialect
 from .fusion import Body, RowLoop
 from .plan import Memory, Plan
@@ -77,10 +78,10 @@ class ValuePrinter:
     def value(self, node: Node, scope: Scope) -> str:
         """A name or a number for the value, computed in the outermost scope that can."""
         node = base(node)
-        if node.operation == "constant":
-            return self.dialect.literal(node.attribute, node.dtype)
-        if node.operation == "size":
-            return self.plan.axes[node.attribute.find()]
+        if node.operation is Op.CONSTANT:
+            return self.dialect.literal(node.attribute_as(Constant).value, node.dtype)
+        if node.operation is Op.SIZE:
+            return self.plan.axes[node.attribute_as(Size).axis.find()]
         if node in scope.assumed:
             return str(scope.assumed[node])
         home = self.home(node, scope)
@@ -159,26 +160,28 @@ class ValuePrinter:
         return False
 
     def expression(self, node: Node, scope: Scope) -> str:
-        if node.operation == "iota":
+        if node.operation is Op.IOTA:
             return self.dialect.index(self.index(node.axes[0], scope) if node.axes else "0")
-        if node.operation == "scalar":
-            return self.dialect.number_from(node.dtype, str(self.plan.scalars.index(node.attribute)))
+        if node.operation is Op.SCALAR:
+            return self.dialect.number_from(
+                node.dtype, str(self.plan.scalars.index(node.attribute_as(Leaf).number))
+            )
         if node in self.sum_slot:
             return self.dialect.number_from(node.dtype, str(self.sum_slot[node]))
         if not self.is_computed(node):
             return self.read(node, scope)
-        if node.operation == "pick":
-            return self.pick(node, scope)
-        if node.operation == "copy":
+        if node.operation is Op.TAKE_ALONG_AXIS:
+            return self.take_along_axis(node, scope)
+        if node.operation is Op.COPY:
             return self.copied(node, scope)
-        if node.operation == "gather":
-            return self.gather(node, scope)
+        if node.operation is Op.TAKE:
+            return self.take(node, scope)
         operands = [self.value(source, scope) for source in node.inputs]
-        if node.operation in ("where", "astype", "logical_not") and operands[0] in ("True", "False"):
+        if node.operation in (Op.WHERE, Op.ASTYPE, Op.LOGICAL_NOT) and operands[0] in ("True", "False"):
             yes = operands[0] == "True"
-            if node.operation == "where":
+            if node.operation is Op.WHERE:
                 return operands[1] if yes else operands[2]
-            if node.operation == "logical_not":
+            if node.operation is Op.LOGICAL_NOT:
                 return str(not yes)
             return self.dialect.literal(yes, node.dtype)
         return self.elementwise(node, operands)
@@ -187,14 +190,14 @@ class ValuePrinter:
         """The expression of an elementwise operation."""
         return self.dialect.elementwise(node, operands)
 
-    def pick(self, node: Node, scope: Scope) -> str:
+    def take_along_axis(self, node: Node, scope: Scope) -> str:
         scores = base(node.inputs[0])
         axis = next((axis for axis in scores.axes if axis not in node.axes), None)
         index = self.safe_index(node, axis, scope)
         there = scope if axis is None else scope.at(axis, index)
         return self.gathered(node, axis, index, self.value(scores, there))
 
-    def gather(self, node: Node, scope: Scope) -> str:
+    def take(self, node: Node, scope: Scope) -> str:
         vector = base(node.inputs[0])
         # A view may have dimensions of 1 beside the vector's own.
         axis = node.inputs[0].shape[0]
@@ -213,13 +216,13 @@ class ValuePrinter:
         """The element of the input at the same position, which may be another place of the same axes."""
         seen = node.inputs[0]
         source = base(seen)
-        dimensions = seen.attribute if seen.operation == "view" else range(source.ndim)
+        dimensions = seen.attribute.dimensions if isinstance(seen.attribute, View) else range(source.ndim)
         index = {
             dimension: self.index(axis, scope)
             for dimension, axis in zip(dimensions, node.shape, strict=True)
             if dimension is not None and axis is not None
         }
-        if source.operation == "iota":
+        if source.operation is Op.IOTA:
             return self.dialect.index(index.get(0, "0"))
         memory = self.plan.where(source, self.number)
         assert memory is not None, f"{source} is not in memory"

@@ -4,80 +4,104 @@ from __future__ import annotations
 
 import math
 
+from ..ir.dtypes import BOOL, FLOAT32, FLOAT64, INT64, UINT64, DType, Kind
 from ..ir.facts import is_nonpositive
 from ..ir.graph import Node, base
-from ..ir.operations import FLOATS, INTEGERS
+from ..ir.operations import Op
 
 # {0}, {1}, ... are the operands, {t} the dtype. Where a row has two entries, the second is for integers.
-ELEMENTWISE: dict[str, tuple[str, str]] = {
-    "abs": ("fabs({0})", "abs({0})"),
-    "negative": ("-{0}", "-{0}"),
-    "sign": ("select({0} > 0, {t}(1), select({0} < 0, {t}(-1), {0}))", "({0} > 0) - ({0} < 0)"),
-    "ceil": ("ceil({0})", "{0}"),
-    "floor": ("floor({0})", "{0}"),
-    "round": ("nearest({0})", "{0}"),
-    "trunc": ("trunc({0})", "{0}"),
-    "isfinite": ("fabs({0}) < inf", "True"),
-    "isinf": ("fabs({0}) == inf", "False"),
-    "isnan": ("{0} != {0}", "False"),
-    "signbit": ("copysign({t}(1), {0}) < 0", ""),
-    "sqrt": ("sqrt({0})", ""),
+# Functions of Python's module math.
+_OF_MATH = (
+    *(Op.SIN, Op.COS, Op.TAN, Op.ASIN, Op.ACOS, Op.ATAN),
+    *(Op.SINH, Op.COSH, Op.ASINH, Op.ACOSH, Op.ATANH),
+)
+
+ELEMENTWISE: dict[Op, tuple[str, str]] = {
+    Op.ABS: ("fabs({0})", "abs({0})"),
+    Op.NEGATIVE: ("-{0}", "-{0}"),
+    Op.SIGN: ("select({0} > 0, {t}(1), select({0} < 0, {t}(-1), {0}))", "({0} > 0) - ({0} < 0)"),
+    Op.CEIL: ("ceil({0})", "{0}"),
+    Op.FLOOR: ("floor({0})", "{0}"),
+    Op.ROUND: ("nearest({0})", "{0}"),
+    Op.TRUNC: ("trunc({0})", "{0}"),
+    Op.ISFINITE: ("fabs({0}) < inf", "True"),
+    Op.ISINF: ("fabs({0}) == inf", "False"),
+    Op.ISNAN: ("{0} != {0}", "False"),
+    Op.SIGNBIT: ("copysign({t}(1), {0}) < 0", ""),
+    Op.SQRT: ("sqrt({0})", ""),
     **{
-        name: (f"{name}_{{t}}({{0}})", "")
-        for name in ("exp", "expm1", "log", "log1p", "log2", "log10", "tanh")
+        op: (f"{op}_{{t}}({{0}})", "")
+        for op in (Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.LOG2, Op.LOG10, Op.TANH)
     },
     **{
-        name: (f"math.{name}({{0}})", "")
-        for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh")
+        op: (f"math.{op}({{0}})", "")
+        for op in (
+            Op.SIN,
+            Op.COS,
+            Op.TAN,
+            Op.ASIN,
+            Op.ACOS,
+            Op.ATAN,
+            Op.SINH,
+            Op.COSH,
+            Op.ASINH,
+            Op.ACOSH,
+            Op.ATANH,
+        )
     },
-    "add": ("{0} + {1}", "{0} + {1}"),
-    "subtract": ("{0} - {1}", "{0} - {1}"),
-    "multiply": ("{0} * {1}", "{0} * {1}"),
-    "divide": ("{0} / {1}", ""),
-    "maximum": ("maximum({0}, {1})", "max({0}, {1})"),
-    "minimum": ("minimum({0}, {1})", "min({0}, {1})"),
-    "floor_divide": ("{0} // {1}", "{0} // {1}"),
-    "remainder": ("{0} % {1}", "{0} % {1}"),
-    "atan2": ("math.atan2({0}, {1})", ""),
-    "hypot": ("math.hypot({0}, {1})", ""),
-    "pow": ("{0} ** {1}", "{0} ** {1}"),
-    "copysign": ("copysign({0}, {1})", ""),
-    "less": ("{0} < {1}", "{0} < {1}"),
-    "less_equal": ("{0} <= {1}", "{0} <= {1}"),
-    "greater": ("{0} > {1}", "{0} > {1}"),
-    "greater_equal": ("{0} >= {1}", "{0} >= {1}"),
-    "equal": ("{0} == {1}", "{0} == {1}"),
-    "not_equal": ("{0} != {1}", "{0} != {1}"),
-    "logical_and": ("", "{0} & {1}"),
-    "logical_or": ("", "{0} | {1}"),
-    "logical_xor": ("", "{0} ^ {1}"),
-    "logical_not": ("", "not {0}"),
-    "bitwise_and": ("", "{0} & {1}"),
-    "bitwise_or": ("", "{0} | {1}"),
-    "bitwise_xor": ("", "{0} ^ {1}"),
-    "bitwise_invert": ("", "~{0}"),
-    "where": ("select({0}, {1}, {2})", "{1} if {0} else {2}"),
-    "copy": ("{0}", "{0}"),
-    "broadcast": ("{0}", "{0}"),
+    Op.ADD: ("{0} + {1}", "{0} + {1}"),
+    Op.SUBTRACT: ("{0} - {1}", "{0} - {1}"),
+    Op.MULTIPLY: ("{0} * {1}", "{0} * {1}"),
+    Op.DIVIDE: ("{0} / {1}", ""),
+    Op.MAXIMUM: ("maximum({0}, {1})", "max({0}, {1})"),
+    Op.MINIMUM: ("minimum({0}, {1})", "min({0}, {1})"),
+    Op.FLOOR_DIVIDE: ("{0} // {1}", "{0} // {1}"),
+    Op.REMAINDER: ("{0} % {1}", "{0} % {1}"),
+    Op.ATAN2: ("math.atan2({0}, {1})", ""),
+    Op.HYPOT: ("math.hypot({0}, {1})", ""),
+    Op.POW: ("{0} ** {1}", "{0} ** {1}"),
+    Op.COPYSIGN: ("copysign({0}, {1})", ""),
+    Op.LESS: ("{0} < {1}", "{0} < {1}"),
+    Op.LESS_EQUAL: ("{0} <= {1}", "{0} <= {1}"),
+    Op.GREATER: ("{0} > {1}", "{0} > {1}"),
+    Op.GREATER_EQUAL: ("{0} >= {1}", "{0} >= {1}"),
+    Op.EQUAL: ("{0} == {1}", "{0} == {1}"),
+    Op.NOT_EQUAL: ("{0} != {1}", "{0} != {1}"),
+    Op.LOGICAL_AND: ("", "{0} & {1}"),
+    Op.LOGICAL_OR: ("", "{0} | {1}"),
+    Op.LOGICAL_XOR: ("", "{0} ^ {1}"),
+    Op.LOGICAL_NOT: ("", "not {0}"),
+    Op.BITWISE_AND: ("", "{0} & {1}"),
+    Op.BITWISE_OR: ("", "{0} | {1}"),
+    Op.BITWISE_XOR: ("", "{0} ^ {1}"),
+    Op.BITWISE_INVERT: ("", "~{0}"),
+    Op.WHERE: ("select({0}, {1}, {2})", "{1} if {0} else {2}"),
+    Op.COPY: ("{0}", "{0}"),
+    Op.BROADCAST_TO: ("{0}", "{0}"),
 }
 
-# The identity of a reduction, and how an element joins it.
-REDUCTIONS: dict[str, tuple[str, str, str]] = {
-    # name: (start for floats, start for integers, step)
-    "sum": ("0.0", "0", "{0} + {1}"),
-    "prod": ("1.0", "1", "{0} * {1}"),
-    "max": ("-inf", "smallest_{t}", "greatest({0}, {1})"),
-    "min": ("inf", "largest_{t}", "least({0}, {1})"),
-    "any": ("", "False", "{0} | {1}"),
-    "all": ("", "True", "{0} & {1}"),
+# The identity of a reduction, and how an element joins it. Of integers max and min start at the dtype's own.
+REDUCTIONS: dict[Op, tuple[str, str, str]] = {
+    # operation: (start for floats, start for integers and bools, step)
+    Op.SUM: ("0.0", "0", "{0} + {1}"),
+    Op.PROD: ("1.0", "1", "{0} * {1}"),
+    Op.MAX: ("-inf", "False", "greatest({0}, {1})"),
+    Op.MIN: ("inf", "True", "least({0}, {1})"),
+    Op.ANY: ("", "False", "{0} | {1}"),
+    Op.ALL: ("", "True", "{0} & {1}"),
 }
 
 
-def literal(number: object, dtype: str) -> str:
+def numba_name(dtype: DType) -> str:
+    """The name of the type of an array's elements."""
+    return "bool_" if dtype == BOOL else dtype.name
+
+
+def literal(number: object, dtype: DType) -> str:
     """A typed constant: an untyped one would make float64 of everything."""
-    if dtype == "bool":
+    if dtype == BOOL:
         return str(bool(number))
-    if dtype in FLOATS:
+    if dtype.is_float:
         value = float(number)  # type: ignore[arg-type]
         text = (
             repr(value)
@@ -94,96 +118,94 @@ def literal(number: object, dtype: str) -> str:
 
 def elementwise(node: Node, operands: list[str]) -> str:
     """The expression of an elementwise operation."""
-    if node.operation == "astype":
+    if node.operation is Op.ASTYPE:
         return _cast(operands[0], node.inputs[0].dtype, node.dtype)
     taken = node.inputs[-1].dtype
     for_floats, for_integers = ELEMENTWISE[node.operation]
-    template = for_floats if taken in FLOATS else for_integers
-    if taken in INTEGERS and node.operation == "bitwise_invert":
+    template = for_floats if taken.is_float else for_integers
+    if taken.is_integer and node.operation is Op.BITWISE_INVERT:
         return f"{taken}(~{operands[0]})"
-    if node.operation == "bitwise_invert":
+    if node.operation is Op.BITWISE_INVERT:
         template = "not {0}"
-    if node.operation == "exp" and is_nonpositive(base(node.inputs[0])):
+    if node.operation is Op.EXP and is_nonpositive(base(node.inputs[0])):
         template = "exp_nonpositive_{t}({0})"
-    if node.operation in ("maximum", "minimum") and taken not in FLOATS:
+    if node.operation in (Op.MAXIMUM, Op.MINIMUM) and not taken.is_float:
         template = (
-            "({0} if {0} > {1} else {1})" if node.operation == "maximum" else "({0} if {0} < {1} else {1})"
+            "({0} if {0} > {1} else {1})" if node.operation is Op.MAXIMUM else "({0} if {0} < {1} else {1})"
         )
     text = template.format(*operands, t=taken)
     # Numba widens the results of small integers, and some functions of float32.
-    wide = node.dtype in INTEGERS or (
-        node.dtype == "float32" and ("math." in text or "**" in text or "//" in text or "%" in text)
+    wide = node.dtype.is_integer or (
+        node.dtype == FLOAT32 and ("math." in text or "**" in text or "//" in text or "%" in text)
     )
-    return f"{node.dtype}({text})" if wide and node.operation not in ("copy", "broadcast") else text
+    return f"{node.dtype}({text})" if wide and node.operation not in (Op.COPY, Op.BROADCAST_TO) else text
 
 
-def _cast(operand: str, old: str, new: str) -> str:
+def _cast(operand: str, old: DType, new: DType) -> str:
     if old == new:
         return operand
-    if new == "bool":
+    if new == BOOL:
         return f"{operand} != 0"
     return f"{new}({operand})"
 
 
-def start(operation: str, dtype: str) -> str:
+def start(operation: Op, dtype: DType) -> str:
     """What a reduction of nothing is."""
     for_floats, for_integers, _ = REDUCTIONS[operation]
-    if dtype in FLOATS:
+    if dtype.is_float:
         return f"{dtype}({for_floats})"
-    if dtype == "bool":
+    if dtype == BOOL:
         return for_integers
-    bits = int("".join(filter(str.isdigit, dtype)))
-    signed = not dtype.startswith("u")
-    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    number = {"max": lowest, "min": highest}.get(operation)
-    return f"{dtype}({for_integers if number is None else number})"
+    if operation in (Op.MAX, Op.MIN):
+        return f"{dtype}({dtype.lowest if operation is Op.MAX else dtype.highest})"
+    return f"{dtype}({for_integers})"
 
 
-def join(operation: str, dtype: str, total: str, element: str) -> str:
+def join(operation: Op, dtype: DType, total: str, element: str) -> str:
     """`total` with one element more."""
     step = REDUCTIONS[operation][2]
-    if operation in ("sum", "prod") and dtype in FLOATS:
-        step = "plus({0}, {1})" if operation == "sum" else "times({0}, {1})"
-    if operation in ("max", "min") and dtype not in FLOATS:
-        step = "({0} if {0} > {1} else {1})" if operation == "max" else "({0} if {0} < {1} else {1})"
+    if operation in (Op.SUM, Op.PROD) and dtype.is_float:
+        step = "plus({0}, {1})" if operation is Op.SUM else "times({0}, {1})"
+    if operation in (Op.MAX, Op.MIN) and not dtype.is_float:
+        step = "({0} if {0} > {1} else {1})" if operation is Op.MAX else "({0} if {0} < {1} else {1})"
     text = step.format(total, element)
-    return f"{dtype}({text})" if dtype in INTEGERS and dtype not in ("int64", "uint64") else text
+    return f"{dtype}({text})" if dtype.is_integer and dtype.bits < 64 else text
 
 
-def declare(name: str, dtype: str, value: str) -> str:
+def declare(name: str, dtype: DType, value: str) -> str:
     """The statement that gives a value a name."""
     return f"{name} = {value}"
 
 
-def read(place: str, dtype: str) -> str:
+def read(place: str, dtype: DType) -> str:
     """A bool is a byte in memory, and has to be made one again."""
-    return f"({place} != 0)" if dtype == "bool" else place
+    return f"({place} != 0)" if dtype == BOOL else place
 
 
-def written(value: str, dtype: str) -> str:
+def written(value: str, dtype: DType) -> str:
     """A value as it is put into memory."""
-    return f"uint8({value})" if dtype == "bool" else value
+    return f"uint8({value})" if dtype == BOOL else value
 
 
-def wide(dtype: str) -> str:
+def wide(dtype: DType) -> DType:
     """What a single number is computed and kept in: integers have all their bits."""
-    return "float64" if dtype in FLOATS else "uint64" if dtype.startswith("u") else "int64"
+    return FLOAT64 if dtype.is_float else UINT64 if dtype.kind is Kind.UNSIGNED else INT64
 
 
-def kept_number(dtype: str, slot: str) -> str:
+def kept_number(dtype: DType, slot: str) -> str:
     """The place of a single number: `numbers`, or the same memory as integers."""
-    return f"numbers[{slot}]" if dtype in FLOATS else f"whole[{slot}]"
+    return f"numbers[{slot}]" if dtype.is_float else f"whole[{slot}]"
 
 
-def number_from(dtype: str, slot: str) -> str:
+def number_from(dtype: DType, slot: str) -> str:
     """A single number, out of its place."""
     place = kept_number(dtype, slot)
-    return place if dtype == "float64" else f"({place} != 0)" if dtype == "bool" else f"{dtype}({place})"
+    return place if dtype == FLOAT64 else f"({place} != 0)" if dtype == BOOL else f"{dtype}({place})"
 
 
-def number_to(dtype: str, value: str) -> str:
+def number_to(dtype: DType, value: str) -> str:
     """A single number as it is put into its place."""
-    return f"float64({value})" if dtype in FLOATS else f"int64({value})"
+    return f"float64({value})" if dtype.is_float else f"int64({value})"
 
 
 def index(text: str) -> str:
@@ -196,9 +218,9 @@ def flag(slot: int) -> str:
     return f"outside{slot}"
 
 
-def inside(name: str, value: str, length: str, dtype: str, flag: str) -> list[str]:
+def inside(name: str, value: str, length: str, dtype: DType, flag: str) -> list[str]:
     """Statements that make of an index one inside: from the end where negative, then clamped."""
-    if dtype == "uint64":
+    if dtype == UINT64:
         value = f"min({value}, uint64({length}))"  # as int64 it might be negative
     return [
         f"{name} = int64({value})",

@@ -15,8 +15,9 @@ from ..codegen.lower import lower
 from ..common.bounds import use_compiled
 from ..common.out_arrays import OutArrays
 from ..common.trees import leaves
-from ..ir.operations import FLOATS
+from ..ir.dtypes import numpy_dtype
 from ..trace import indices
+from .dialect import numba_name
 from .render import Printer
 from .results import allocation, number_of_memory
 from .runtime import blas, memory, program_cache, threads
@@ -92,7 +93,9 @@ class Program:
         self.given = {m: array.shape or (1,) for m, array in zip(self._arguments, given, strict=True)}
         self.given |= {m: results.shape_of(m, self.plan, self.shapes) for m in fresh}
         self._fresh = [allocation(m, self.given[m]) for m in fresh]
-        self._fill = fill_function(tuple((m.dtype, len(self.given[m])) for m in self._arguments + fresh))
+        self._fill = fill_function(
+            tuple((numba_name(m.dtype), len(self.given[m])) for m in self._arguments + fresh)
+        )
         self._first = len(self.printer.sizes) + 2
         self._leaves = [m.number for m in self._arguments]
         # What is never as the program wants it, in all calls of this form.
@@ -101,11 +104,11 @@ class Program:
             [i for i, m in enumerate(self._arguments) if m.number in self.plan.donated], dtype=numpy.int64
         )
         self._bytes = numpy.array(
-            [self.sizes.elements(m.axes) * numpy.dtype(m.dtype).itemsize for m in self._arguments + fresh],
+            [self.sizes.elements(m.axes) * m.dtype.itemsize for m in self._arguments + fresh],
             numpy.int64,
         )
         slots = list(enumerate(self.plan.scalar_dtypes.items()))
-        held = [(slot, leaf, dtype not in FLOATS) for slot, (leaf, dtype) in slots]
+        held = [(slot, leaf, not dtype.is_float) for slot, (leaf, dtype) in slots]
         self._scalars = [scalar for scalar in held if scalar[1] not in self._constants]
         self._fixed = [
             (slot, self._constants[leaf], whole) for slot, leaf, whole in held if leaf in self._constants
@@ -138,7 +141,7 @@ class Program:
         offsets, end = [], 0
         for m in scratch:
             offsets.append(end)
-            length = sizes.length(m, team.shares) * numpy.dtype(m.dtype).itemsize
+            length = sizes.length(m, team.shares) * m.dtype.itemsize
             end += -(-length // _ALIGNMENT) * _ALIGNMENT
         block = memory.Workspace().borrow(end + _ALIGNMENT)
         start = block.ctypes.data
@@ -251,5 +254,6 @@ class Program:
     def _plain(self, array: Any, position: int) -> Any:
         """An array as the program wants it: C order, aligned, native, writable; a copy or not."""
         wanted = self._arguments[position]
-        array = numpy.require(numpy.asarray(array), wanted.dtype, ["C", "A"]).reshape(self.given[wanted])
+        array = numpy.require(numpy.asarray(array), numpy_dtype(wanted.dtype), ["C", "A"])
+        array = array.reshape(self.given[wanted])
         return array if array.flags.carray else array.copy()

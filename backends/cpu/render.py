@@ -12,7 +12,10 @@ from ..codegen.plan import Memory
 from ..codegen.scopes import Scope
 from ..codegen.stages import kind
 from ..codegen.totals import is_kept_wide, total_of
+from ..ir.attributes import MatMul
+from ..ir.dtypes import BOOL, FLOAT32, UINT8, DType
 from ..ir.graph import Node, base
+from ..ir.operations import Op
 from . import dialect, totals
 from .dialect import kept_number, number_from, number_to, read, wide, written
 from .render_rows import RowPrinter
@@ -94,14 +97,14 @@ class Printer(RowPrinter):
                 slot = self.sum_slot[node]
                 scope.add("if share == 0:")
                 scope.add("    for other in range(1, shares):")
-                dtype = "bool" if node.dtype == "bool" else wide(node.dtype)
+                dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
                 own, others = number_from(dtype, str(slot)), number_from(dtype, f"{slot} + other")
                 part = number_to(dtype, dialect.join(node.operation, dtype, own, others))
                 scope.add(f"        {kept_number(dtype, str(slot))} = {part}")
                 continue
             whole, parts = self.plan.place[node].name, self.plan.partial[node].name
             size = self.size_of(node)
-            operation = "sum" if node.operation == "matmul" else node.operation
+            operation = Op.SUM if node.operation is Op.MATMUL else node.operation
             scope.add(f"size = {size}")
             scope.add("for other in range(shares - 1):")
             scope.add("    for element in range(size * share // shares, size * (share + 1) // shares):")
@@ -170,11 +173,11 @@ class Printer(RowPrinter):
         scope.add(f"s{node.number} = {whole}")
         scope.add("if share > 0:")
         scope.add(f"    s{node.number} = offset({parts}, (share - 1) * {size})")
-        operation = "sum" if node.operation == "matmul" else node.operation
+        operation = Op.SUM if node.operation is Op.MATMUL else node.operation
         if is_kept_wide(node):
             self.plan.add(total_of(node, self.number))
             totals.start(node, size, scope)
-        if node.operation == "matmul":
+        if node.operation is Op.MATMUL:
             # Its first block overwrites what is there.
             scope.add("if first == last:")
             scope = Scope(scope.indent + 1, scope.lines)
@@ -183,8 +186,8 @@ class Printer(RowPrinter):
         scope.add(f"    s{node.number}[element] = {nothing}")
 
     def start_of_number(self, node: Node) -> str:
-        if node.dtype == "bool":
-            return dialect.start(node.operation, "bool")
+        if node.dtype == BOOL:
+            return dialect.start(node.operation, BOOL)
         return dialect.start(node.operation, wide(node.dtype))
 
     def whole_product(self, node: Node, scope: Scope) -> None:
@@ -211,7 +214,7 @@ class Printer(RowPrinter):
             self.gemm(node, scope, self.address(a, "row0"), self.address(b), self.address(node, "row0"), "0")
 
     def gemm(self, node: Node, scope: Scope, a: str, b: str, c: str, beta: str) -> None:
-        transpose_a, transpose_b = node.attribute
+        turned = node.attribute_as(MatMul)
         left, right = node.inputs
         a_rows, a_columns = self.length(left.shape[0]), self.length(left.shape[1])
         b_rows, b_columns = self.length(right.shape[0]), self.length(right.shape[1])
@@ -220,15 +223,16 @@ class Printer(RowPrinter):
                 a_rows = b_rows = "rows"
             else:
                 a_rows = "rows"
-        rows, inner = (a_columns, a_rows) if transpose_a else (a_rows, a_columns)
-        columns = b_rows if transpose_b else b_columns
-        routine = "sgemm" if node.dtype == "float32" else "dgemm"
+        rows, inner = (a_columns, a_rows) if turned.transpose_a else (a_rows, a_columns)
+        columns = b_rows if turned.transpose_b else b_columns
+        routine = "sgemm" if node.dtype == FLOAT32 else "dgemm"
         scope.add(
-            f"gemm({routine}, {int(transpose_a)}, {int(transpose_b)}, {rows}, {columns}, {inner}, "
-            f"{a}, {a_columns}, {b}, {b_columns}, {node.dtype}({beta}), {c}, {columns})"
+            f"gemm({routine}, {int(turned.transpose_a)}, {int(turned.transpose_b)}, "
+            f"{rows}, {columns}, {inner}, {a}, {a_columns}, {b}, {b_columns}, "
+            f"{node.dtype}({beta}), {c}, {columns})"
         )
 
 
-def _stored(memory: Memory) -> str:
+def _stored(memory: Memory) -> DType:
     """The dtype of its elements in memory, where a bool is a byte."""
-    return "uint8" if memory.dtype == "bool" else memory.dtype
+    return UINT8 if memory.dtype == BOOL else memory.dtype

@@ -9,7 +9,9 @@ from ..codegen.scopes import LaneScope, Scope
 from ..codegen.stages import kind
 from ..codegen.totals import is_kept_wide
 from ..codegen.values import reduces
+from ..ir.dtypes import BOOL, FLOAT32
 from ..ir.graph import Axis, Node, base, sources
+from ..ir.operations import Op
 from . import dialect, totals
 from .dialect import read, wide, written
 from .render_tiles import LanePrinter
@@ -96,8 +98,8 @@ class RowPrinter(LanePrinter):
     def add_to_sum(self, node: Node, scope: Scope) -> None:
         value = self.value(node.inputs[0], scope)
         if node in self.sum_slot:
-            dtype = "bool" if node.dtype == "bool" else wide(node.dtype)
-            value = value if dtype == "bool" else f"{dtype}({value})"
+            dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
+            value = value if dtype == BOOL else f"{dtype}({value})"
             scope.add(f"s{node.number} = {dialect.join(node.operation, dtype, f's{node.number}', value)}")
         else:
             (axis,) = node.axes
@@ -178,7 +180,7 @@ class RowPrinter(LanePrinter):
                 if source.axes in [(self.body.phase.axis.find(), axis) for axis in axes]:
                     turns.setdefault(source, set()).add(level)
         for node, levels in turns.items():
-            if len(levels) == 1 or node in loop.levels or node.dtype == "bool":
+            if len(levels) == 1 or node in loop.levels or node.dtype == BOOL:
                 continue
             axis = node.axes[1]
             column = Scope(row.indent + 2, [], row, {**row.index, axis: "column"})
@@ -240,7 +242,7 @@ class RowPrinter(LanePrinter):
 
     def one_loop(self, axis: Axis, nodes: list[Node], row: Scope, assumed: dict[Node, bool]) -> None:
         reductions = [node for node in nodes if reduces(node) and kind(node) == "row"]
-        tiled = [node for node in reductions if node.operation == "sum" and node.dtype == "float32"]
+        tiled = [node for node in reductions if node.operation is Op.SUM and node.dtype == FLOAT32]
         n = self.length(axis)
         column = Scope(
             row.indent + (2 if tiled else 1),

@@ -8,8 +8,10 @@ from ..codegen.plan import Memory, Plan
 from ..codegen.scopes import LaneScope, Scope
 from ..codegen.stages import is_taken_whole
 from ..codegen.values import ValuePrinter, reduces
+from ..ir.dtypes import INT64, DType
 from ..ir.facts import is_argument, is_inside
 from ..ir.graph import Axis, Node, base, sources
+from ..ir.operations import Op
 from . import dialect
 
 
@@ -27,7 +29,7 @@ class LanePrinter(ValuePrinter):
         """Where a row's number is kept, for each of the rows that are computed side by side."""
         return self.lane_place(self.name(node), node.dtype)
 
-    def lane_place(self, name: str, dtype: str) -> str:
+    def lane_place(self, name: str, dtype: DType) -> str:
         memory = self.plan.add(Memory(f"{name}_lane", "lane", dtype, (), phase=self.number))
         return f"{memory.name}[lane]"
 
@@ -53,7 +55,7 @@ class LanePrinter(ValuePrinter):
 
     def name_of_index(self, index: Node, scope: Scope) -> str:
         name = super().name_of_index(index, scope)
-        return self.lane_place(name, "int64") if isinstance(scope, LaneScope) else name
+        return self.lane_place(name, INT64) if isinstance(scope, LaneScope) else name
 
     def flag(self, node: Node) -> str:
         # An argument was looked at before the call.
@@ -78,7 +80,7 @@ class LanePrinter(ValuePrinter):
             if current in seen or current not in self.loop.levels or (current in self.done):
                 continue
             seen.add(current)
-            if current.operation == "equal" and self.label_of(current, axis) is not None:
+            if current.operation is Op.EQUAL and self.label_of(current, axis) is not None:
                 found.add(current)
             elif not reduces(current):
                 stack += [s for p, s in enumerate(sources(current)) if not is_taken_whole(current, p)]
@@ -88,7 +90,7 @@ class LanePrinter(ValuePrinter):
         """What the column's number is compared with, if the test is of that kind."""
         assert self.body is not None
         for own, other in (sources(test), sources(test)[::-1]):
-            iota = own.operation == "iota" and own.axes == (axis,)
+            iota = own.operation is Op.IOTA and own.axes == (axis,)
             if iota and column_axis(other, self.body.phase) is None and axis not in other.axes:
                 return other
         return None

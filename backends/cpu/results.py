@@ -10,6 +10,7 @@ import numpy
 
 from ..codegen.plan import Memory
 from ..codegen.results import NumberText
+from ..ir.dtypes import PYTHON_TYPES, numpy_dtype
 from ..ir.graph import Node, base
 from .dialect import kept_number
 from .runtime import memory
@@ -19,7 +20,7 @@ def allocation(
     result: Memory, shape: tuple[int, ...]
 ) -> tuple[Callable[..., Any], tuple[int, ...], numpy.dtype[Any]]:
     """How a fresh array for a result is made: function, shape, dtype."""
-    dtype = numpy.dtype(result.dtype)
+    dtype = numpy_dtype(result.dtype)
     is_small = math.prod(shape) * dtype.itemsize < memory.LARGE
     return numpy.empty if is_small else memory.empty, shape, dtype
 
@@ -33,10 +34,10 @@ def number_of_memory(slots: Mapping[Node, int]) -> NumberText:
     def text(node: Node, shape: tuple[int, ...], constant: Callable[[Any], str]) -> str:
         number = kept_number(node.dtype, str(slots[base(node)]))
         if node.weak:
-            return f"{ {'float64': 'float', 'int64': 'int', 'bool': 'bool'}[node.dtype] }({number})"
+            return f"{PYTHON_TYPES[node.dtype].__name__}({number})"
         if shape:
-            return f"{constant(_of_number)}({shape}, {constant(numpy.dtype(node.dtype))}, {number})"
-        return f"{constant(numpy.dtype(node.dtype).type)}({number})"
+            return f"{constant(_of_number)}({shape}, {constant(numpy_dtype(node.dtype))}, {number})"
+        return f"{constant(numpy_dtype(node.dtype).type)}({number})"
 
     return text
 

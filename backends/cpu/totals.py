@@ -16,11 +16,12 @@ from __future__ import annotations
 from ..codegen.scopes import Scope
 from ..codegen.totals import BLOCKS_OF_PART, ROWS_OF_PART, is_kept_wide
 from ..ir.graph import Node
+from ..ir.operations import Op
 
 
 def start(node: Node, size: str, scope: Scope) -> None:
     """The total before the first block of a share."""
-    if node.operation == "matmul":
+    if node.operation is Op.MATMUL:
         scope.add(f"if last - first > {BLOCKS_OF_PART}:")
         scope = Scope(scope.indent + 1, scope.lines)
     scope.add(f"for element in range({size}):")
@@ -52,7 +53,7 @@ def _move(node: Node, size: str, scope: Scope) -> None:
 
 def end(node: Node, size: str, scope: Scope) -> None:
     """The share's sum, rounded once."""
-    if node.operation == "matmul":
+    if node.operation is Op.MATMUL:
         scope.add(f"if last - first > {BLOCKS_OF_PART}:")
         scope = Scope(scope.indent + 1, scope.lines)
     part, total = f"s{node.number}[element]", f"d{node.number}[element]"

@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
-
 from ..codegen import results
 from ..codegen.host_numbers import HostNumbers
 from ..codegen.lower import Lowered
@@ -45,15 +43,15 @@ class Layout:
         traced, plan, shapes = lowered.traced, lowered.plan, lowered.shapes
         self._device = device
         self._arguments, self._results = plan.of_kind("argument"), plan.of_kind("result")
-        self._reads = [(memory.number, memory.held) for memory in self._arguments]
+        self._reads = [(memory.number, memory.held.name) for memory in self._arguments]
         given = {memory: tuple(everything[memory.number].shape) for memory in self._arguments}
         given |= {memory: results.shape_of(memory, plan, shapes) for memory in self._results}
-        self._fresh = [(given[memory], memory.held) for memory in self._results]
-        self._outputs = [((), plan.held_number(node)) for node in plan.number_outputs]
+        self._fresh = [(given[memory], memory.held.name) for memory in self._results]
+        self._outputs = [((), plan.held_number(node).name) for node in plan.number_outputs]
         self._donated = [i for i, m in enumerate(self._arguments) if m.number in plan.donated]
         memories = [*self._arguments, *self._results]
-        wanted = [*((given[memory], memory.held) for memory in memories), *self._outputs]
-        self._bytes = [math.prod(shape) * numpy.dtype(dtype).itemsize for shape, dtype in wanted]
+        self._bytes = [math.prod(given[memory]) * memory.itemsize for memory in memories]
+        self._bytes += [plan.held_number(node).itemsize for node in plan.number_outputs]
         numbers = results.number_places(traced, plan)
         # For every leaf of the result the position of what it is written to, counted through arguments, fresh
         # arrays and numbers; None where its memory is another leaf's too, or in another order.

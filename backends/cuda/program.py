@@ -13,7 +13,6 @@ from ..common.forks import compile_lock
 from ..common.libraries import device_key, device_of, library_of
 from ..common.out_arrays import OutArrays
 from ..common.trees import leaves
-from ..ir.operations import FLOATS
 from ..trace.indices import checks_are_on, require_no_flag
 from .arrays import Arrays, Layout
 from .device import Device
@@ -56,7 +55,7 @@ class CudaProgram:
         )
         self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
         dtypes = self.plan.scalar_dtypes
-        self._scalars = [(leaf, float if dtype in FLOATS else int) for leaf, dtype in dtypes.items()]
+        self._scalars = [(leaf, float if dtype.is_float else int) for leaf, dtype in dtypes.items()]
         self._first_captured = self.traced.trace.first_captured
         self._variants: dict[bool, Variant] = {}
         self._graphs = Graphs()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ..codegen.scopes import Scope
 from ..codegen.stages import kind
+from ..ir.dtypes import BOOL
 from ..ir.graph import Node, base
-from ..ir.operations import FLOATS
+from ..ir.operations import Op
 from . import dialect
 from .render_loops import LoopPrinter
 from .render_values import CudaKernel, without_unused
@@ -28,7 +29,7 @@ class CudaPrinter(LoopPrinter):
             return None
         declared, lines = ["double* numbers"], []
         for slot, (leaf, dtype) in enumerate(self.plan.scalar_dtypes.items()):
-            declared.append(f"const {'double' if dtype in FLOATS else 'long long'} a{leaf}")
+            declared.append(f"const {'double' if dtype.is_float else 'long long'} a{leaf}")
             lines.append(f"    {dialect.kept_number(dtype, str(slot))} = a{leaf};")
         head = "// The scalars of the call.\n" + 'extern "C" __global__ void __launch_bounds__(1) begin('
         text = f"{head}{', '.join(declared)}) {{\n" + "\n".join(lines) + "\n}\n"
@@ -74,7 +75,7 @@ class CudaPrinter(LoopPrinter):
             for body in self.plan.bodies
             if body.phase.section == section
             for node in body.phase.sums
-            if node.operation != "matmul"
+            if node.operation is not Op.MATMUL
         ]
 
     def print_outputs(self, scope: Scope) -> None:
@@ -90,7 +91,7 @@ class CudaPrinter(LoopPrinter):
         c = dialect.TYPES[total]
         threads, columns = FINISH_THREADS, FINISH_COLUMNS
         own = dialect.read(f"{parts}[piece * {n} + column]", node.dtype)
-        own = own if total == "bool" else f"({c})({own})"
+        own = own if total == BOOL else f"({c})({own})"
         rounded = "total" if total == node.dtype else f"({dialect.TYPES[node.dtype]})(total)"
         result = dialect.written(rounded, self.plan.place[node].held)
         top.add(f"if (block < ({n} + {columns - 1}) / {columns}) {{")

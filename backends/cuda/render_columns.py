@@ -8,7 +8,6 @@ from ..codegen.scopes import Scope
 from ..codegen.stages import kind
 from ..codegen.values import reduces
 from ..ir.graph import Axis, Node
-from ..ir.operations import HALVES
 from . import dialect
 from .render_parts import PartPrinter
 
@@ -113,7 +112,7 @@ class ColumnPrinter(PartPrinter):
         name, held = f"v{node.number}_out", self.held(node)
         # Halves are rounded two at a time where they are stored.
         declared, in_vector = dialect.stored_type(held), dialect.written(value, held)
-        if held in HALVES:
+        if held.is_half:
             declared, in_vector = dialect.TYPES[node.dtype], value
         self.loads.append(f"{declared} {name}[VECTOR];")
         column.add(f"{name}[v] = {in_vector};")

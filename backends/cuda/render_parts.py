@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ..codegen.scopes import Scope
+from ..ir.dtypes import BOOL, FLOAT32, DType
 from ..ir.graph import Node
+from ..ir.operations import Op
 from . import dialect
 from .launch_shapes import WARP
 from .render_values import CudaValuePrinter
@@ -41,7 +43,7 @@ class PartPrinter(CudaValuePrinter):
                 # Another thread may go on with the column.
                 top.add("group.meet();")
 
-    def _total(self, node: Node) -> str:
+    def _total(self, node: Node) -> DType:
         """The dtype in which a sum is added up."""
         return node.dtype if node.axes else dialect.wide(node.dtype)
 
@@ -52,7 +54,7 @@ class PartPrinter(CudaValuePrinter):
         value = self.value(node.inputs[0], scope)
         if not node.axes:
             total = self._total(node)
-            value = value if total == "bool" else f"({dialect.TYPES[total]})({value})"
+            value = value if total == BOOL else f"({dialect.TYPES[total]})({value})"
             step = f"s{node.number} = {dialect.join(node.operation, total, f's{node.number}', value)};"
         elif self._is_in_registers(node):
             place = f"s{node.number}[item][v]"
@@ -69,7 +71,7 @@ class PartPrinter(CudaValuePrinter):
 
         A float32 that has taken up thousands of rows takes in little of each further one.
         """
-        if any(node.operation == "sum" and node.dtype == "float32" for node in self._in_registers()):
+        if any(node.operation is Op.SUM and node.dtype == FLOAT32 for node in self._in_registers()):
             row.add(f"if (++turns == {ROWS_OF_PART}) {{")
             inside = Scope(row.indent + 1, row.lines)
             self._leave_registers(inside, again=True)

@@ -14,9 +14,10 @@ from ..codegen.fusion import Body, RowLoop, column_axis, last_levels
 from ..codegen.plan import Memory, Plan
 from ..codegen.scopes import Scope
 from ..codegen.values import ValuePrinter, reduces
+from ..ir.dtypes import DType
 from ..ir.facts import is_inside
 from ..ir.graph import Axis, Node, base
-from ..ir.operations import FLOATS
+from ..ir.operations import Op
 from . import dialect
 from .launch_shapes import Geometry
 
@@ -68,7 +69,7 @@ class CudaValuePrinter(ValuePrinter):
         # What an index outside means is not a neighbour's element, and stands out where it can.
         if is_inside(base(node.inputs[1]), axis):
             return value
-        nothing = math.nan if node.dtype in FLOATS else 0
+        nothing = math.nan if node.dtype.is_float else 0
         return f"({index}_is ? {value} : {dialect.literal(nothing, node.dtype)})"
 
     def at_main(self, scope: Scope) -> bool:
@@ -81,12 +82,12 @@ class CudaValuePrinter(ValuePrinter):
         return super().value(node, scope)
 
     def elementwise(self, node: Node, operands: list[str]) -> str:
-        return dialect.elementwise(node, operands, for_halves=bool(self.plan.half))
+        return dialect.elementwise(node, operands, for_halves=self.plan.half is not None and self.plan.rounds)
 
     def expression(self, node: Node, scope: Scope) -> str:
-        if node.operation == "equal" and self.at_main(scope) and self.geometry.items:
+        if node.operation is Op.EQUAL and self.at_main(scope) and self.geometry.items:
             for position, other in (node.inputs, node.inputs[::-1]):
-                if base(position).operation == "iota" and self.main not in base(other).axes:
+                if base(position).operation is Op.IOTA and self.main not in base(other).axes:
                     return f"v == {self.place_in_vector(other, scope)}"
         return super().expression(node, scope)
 
@@ -126,7 +127,7 @@ class CudaValuePrinter(ValuePrinter):
             self.loaded[node] = f"{place}[v]"
         return dialect.read(self.loaded[node], self.held(node))
 
-    def held(self, node: Node) -> str:
+    def held(self, node: Node) -> DType:
         """What the memory of a value holds."""
         memory = self.plan.where(node, self.number)
         assert memory is not None, f"{node} is not in memory"
@@ -167,7 +168,7 @@ class CudaValuePrinter(ValuePrinter):
         for node in computed:
             for source in (base(source) for source in node.inputs):
                 is_loaded = source not in loop.levels and self.plan.where(source, self.number) is not None
-                if is_loaded and self.main in source.axes and node.operation != "pick":
+                if is_loaded and self.main in source.axes and node.operation is not Op.TAKE_ALONG_AXIS:
                     # What is computed again where it is needed loads again what it needs.
                     own = range(loop.levels[node], (loop.levels[node] if node in keep else last[node]) + 1)
                     turns.setdefault(source, set()).update(own)

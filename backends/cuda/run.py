@@ -10,6 +10,8 @@ from typing import Any
 from ..codegen.fusion import Product
 from ..codegen.plan import Memory, Plan
 from ..codegen.stages import kind
+from ..ir.attributes import MatMul
+from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Node, base
 from ..trace.indices import reports
 from .device import Device, Launch
@@ -165,13 +167,13 @@ class Run:
     def _product(
         self, node: Node, number: int, a: Any, b: Any, out: Any, *, accumulate: bool = False
     ) -> None:
-        transpose_a, transpose_b = map(bool, node.attribute)
+        turned = node.attribute_as(MatMul)
         self.device.product(
             a,
             b,
             out,
-            transpose_a=transpose_a,
-            transpose_b=transpose_b,
+            transpose_a=turned.transpose_a,
+            transpose_b=turned.transpose_b,
             accumulate=accumulate,
             workspace=self.words["products"],
         )
@@ -186,11 +188,11 @@ class Run:
         if array is None:
             offset, shape = self.variant.offsets[memory.name], self.variant.stages.shape(memory)
             own = self.workspace[offset : offset + math.prod(shape) * memory.itemsize]
-            array = self.arrays[memory] = own.view(memory.dtype).reshape(shape)
+            array = self.arrays[memory] = own.view(numpy_dtype(memory.dtype)).reshape(shape)
         if not memory.half:
             return array
         if memory not in self.wide:
-            self.wide[memory] = array.astype(memory.dtype)
+            self.wide[memory] = array.astype(numpy_dtype(memory.dtype))
         return self.wide[memory]
 
     def _matrix(self, operand: Operand) -> Any:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy
-
 from ..codegen.fusion import Body, Product, RowLoop
 from ..codegen.plan import Memory, Plan
 from ..ir.graph import Axis, Node, base
@@ -112,7 +110,7 @@ class Stages:
         for node, pieces in self.pieces.items():
             if node.axes:
                 memory = self.plan.partial[node]
-                found[memory.name] = pieces * self.size(node.axes) * numpy.dtype(node.dtype).itemsize
+                found[memory.name] = pieces * self.size(node.axes) * node.dtype.itemsize
             else:
                 found[f"q{node.number}"] = pieces * 8
         return found
@@ -180,7 +178,7 @@ class Stages:
         rows = min(block, body.phase.axis.find().size)
         grid = geometry.blocks(rows, shape, self.processors, self.clusters, sums=bool(loop.sums))
         part_bytes = max(
-            (self.size(node.axes) * numpy.dtype(node.dtype).itemsize for node in loop.sums if node.axes),
+            (self.size(node.axes) * node.dtype.itemsize for node in loop.sums if node.axes),
             default=0,
         )
         if part_bytes:
@@ -208,7 +206,7 @@ class Stages:
         if node not in loop.levels and memory is not None and memory.half:
             return 0.5  # as it was loaded
         # A number of 8 bytes takes two registers, and what it is computed with takes as many again.
-        return 3 if numpy.dtype(node.dtype).itemsize == 8 else 1
+        return 3 if node.dtype.itemsize == 8 else 1
 
     def _vector(self, loop: RowLoop, main: Axis, number: int) -> int:
         """Elements of 16 bytes, of the widest floats; fewer where they do not divide the columns."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..codegen.lower import lower
+from ..ir.attributes import MatMul
 from ..ir.graph import Node, base
 from .launch_shapes import FLAT_THREADS
 from .prelude import PRELUDE
@@ -67,7 +68,7 @@ def _phase(phase: PhaseStages) -> Iterator[str]:
 
 def _product(node: Node) -> str:
     a, b = (
-        f"v{base(source).number}{'.T' * bool(turned)}"
-        for source, turned in zip(node.inputs, node.attribute, strict=True)
+        f"v{base(source).number}{'.T' * turned}"
+        for source, turned in zip(node.inputs, node.attribute_as(MatMul).transposed, strict=True)
     )
     return f"cuBLAS: v{node.number} = {a} @ {b}"

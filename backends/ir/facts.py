@@ -1,26 +1,35 @@
-"""Facts about values that follow from how they are computed: signs, and indices inside an axis."""
+"""Facts about values that follow from how they are computed: signs, and indices inside an axis.
+
+Takes: a node. Gives: whether something is known of all its elements, whatever the arguments of a call are.
+
+    v2 = subtract(v0, v1), where v1 is the maximum of v0    is_nonpositive(v2) is True
+    v3 = remainder(v2, size of an axis)                     is_inside(v3, that axis) is True
+"""
 
 from __future__ import annotations
 
+from .attributes import Constant, Size
+from .dtypes import INT64
 from .graph import Axis, Node, base
+from .operations import Op
 
 
 def is_nonpositive(node: Node) -> bool:
     """Whether no element can be above 0, by the way it is computed; NaN is no such element."""
-    if node.operation == "subtract":
+    if node.operation is Op.SUBTRACT:
         # By now a dimension is known by its axis, so the maximum stands against the rows that it is of.
         value, largest = map(base, node.inputs)
-        while largest.operation == "max":
+        while largest.operation is Op.MAX:
             largest = base(largest.inputs[0])
             if largest is value:
                 return True
         return False
-    return node.operation == "negative" and node.inputs[0].operation == "abs"
+    return node.operation is Op.NEGATIVE and node.inputs[0].operation is Op.ABS
 
 
 def is_argument(index: Node) -> bool:
     """Whether an index is looked at before a call: an argument of the kernel, or a number among them."""
-    return base(index).operation in ("input", "scalar")
+    return base(index).operation in (Op.INPUT, Op.SCALAR)
 
 
 def is_inside(index: Node, axis: Axis | None) -> bool:
@@ -29,37 +38,37 @@ def is_inside(index: Node, axis: Axis | None) -> bool:
     axis: None for one of a single element
     """
     # In a narrower dtype the length may be another number.
-    if len(index.inputs) != 2 or index.dtype != "int64":
+    if len(index.inputs) != 2 or index.dtype != INT64:
         return False
     first, second = map(_uncast, index.inputs)
-    if index.operation == "remainder":
+    if index.operation is Op.REMAINDER:
         return _is_length(second, axis)
-    if index.operation != "minimum" or first.operation != "maximum":
+    if index.operation is not Op.MINIMUM or first.operation is not Op.MAXIMUM:
         return False
     return _is_last(second, axis) and any(_is_constant(_uncast(node), 0) for node in first.inputs)
 
 
 def _uncast(node: Node) -> Node:
-    while node.operation == "astype" and node.dtype == "int64":
+    while node.operation is Op.ASTYPE and node.dtype == INT64:
         node = node.inputs[0]
     return node
 
 
 def _is_constant(node: Node, number: int) -> bool:
-    return node.operation == "constant" and bool(node.attribute == number)
+    return node.operation is Op.CONSTANT and bool(node.attribute_as(Constant).value == number)
 
 
 def _is_length(node: Node, axis: Axis | None) -> bool:
     if axis is None:
         return _is_constant(node, 1)
     # Sizes are those of one form of call: another axis of the same length does as well, as of class weights.
-    return node.operation == "size" and bool(node.attribute.find().size == axis.find().size)
+    return node.operation is Op.SIZE and node.attribute_as(Size).axis.find().size == axis.find().size
 
 
 def _is_last(node: Node, axis: Axis | None) -> bool:
     if axis is None:
         return _is_constant(node, 0)
-    if node.operation != "subtract":
+    if node.operation is not Op.SUBTRACT:
         return False
     length, one = map(_uncast, node.inputs)
     return _is_length(length, axis) and _is_constant(one, 1)

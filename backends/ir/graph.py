@@ -1,10 +1,28 @@
-"""The graph of a traced kernel: nodes of a closed set of operations, each made once."""
+"""The graph of a traced kernel: nodes of a closed set of operations, each made once.
+
+Takes: operations of nodes, with their shapes and dtypes. Gives: the nodes, in the order of their making.
+
+    graph = Graph()
+    axis = Axis(3)
+    x = graph.node(Op.INPUT, (), Leaf(0), shape=(axis,), dtype=FLOAT32)
+    y = graph.node(Op.ADD, (x, x), shape=(axis,), dtype=FLOAT32)
+    graph.node(Op.ADD, (x, x), shape=(axis,), dtype=FLOAT32) is y
+
+print(x) and print(y) show
+
+    v0: float32(3) = input() [0]
+    v1: float32(3) = add(v0, v0)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
+
+from .attributes import Attribute
+from .dtypes import DType
+from .operations import Op
 
 
 class Axis:
@@ -39,24 +57,25 @@ class Axis:
 _LAST = (1 << 30, 0)
 
 Shape = tuple[Axis | None, ...]
+AnAttribute = TypeVar("AnAttribute", bound=Attribute)
 
 
 @dataclass(eq=False)
 class Node:
     """One value: an operation of other values.
 
-    dtype: a name of the standard; "float", "int" and "bool" of no shape stand for Python scalars where
-           `weak`, which take the dtype of the arrays they meet
     attribute: what the operation needs to know beside its inputs
+    weak:  whether it stands for a Python number, of no shape, which takes the dtype of the arrays it meets;
+           the dtype is float64, int64 or bool then
     line:  where in the user's file it was asked for
     """
 
     number: int
-    operation: str
+    operation: Op
     inputs: tuple[Node, ...]
-    attribute: Any
+    attribute: Attribute | None
     shape: Shape
-    dtype: str
+    dtype: DType
     weak: bool = False
     line: str = ""
 
@@ -73,19 +92,16 @@ class Node:
         """The shape of the traced call."""
         return tuple(1 if axis is None else axis.size for axis in self.shape)
 
+    def attribute_as(self, kind: type[AnAttribute]) -> AnAttribute:
+        """The attribute, which is of this class."""
+        assert isinstance(self.attribute, kind), f"{self} has no {kind.__name__}"
+        return self.attribute
+
     def __str__(self) -> str:
         shape = ", ".join(map(str, self.sizes()))
         inputs = ", ".join(f"v{node.number}" for node in self.inputs)
-        attribute = "" if self.attribute is None else f" [{_text(self.attribute)}]"
+        attribute = "" if self.attribute is None else f" [{self.attribute}]"
         return f"v{self.number}: {self.dtype}({shape}) = {self.operation}({inputs}){attribute}"
-
-
-def _text(attribute: Any) -> str:
-    if isinstance(attribute, Axis):
-        return f"size {attribute.size}"
-    if isinstance(attribute, tuple):
-        return ", ".join(map(_text, attribute))
-    return str(attribute)
 
 
 @dataclass
@@ -97,12 +113,12 @@ class Graph:
 
     def node(
         self,
-        operation: str,
+        operation: Op,
         inputs: Iterable[Node] = (),
-        attribute: Any = None,
+        attribute: Attribute | None = None,
         *,
         shape: Shape = (),
-        dtype: str,
+        dtype: DType,
         weak: bool = False,
         line: str = "",
     ) -> Node:
@@ -110,7 +126,7 @@ class Graph:
         inputs = tuple(inputs)
         another = len(self.nodes) if operation in ALWAYS_NEW else 0
         numbers = tuple(node.number for node in inputs)
-        key = operation, numbers, _key(attribute), dtype, weak, len(shape), another
+        key = operation, numbers, attribute, dtype, weak, len(shape), another
         known = self._known.get(key)
         if known is None:
             known = Node(len(self.nodes), operation, inputs, attribute, shape, dtype, weak, line)
@@ -120,16 +136,7 @@ class Graph:
 
 
 # `copy` cuts axes apart; two copies of one array may be needed with different ones.
-ALWAYS_NEW = frozenset({"copy"})
-
-
-def _key(attribute: Any) -> Hashable:
-    """Equal for equal attributes; -0.0 and 0.0, 1 and 1.0 and True differ."""
-    if isinstance(attribute, tuple):
-        return tuple(map(_key, attribute))
-    if isinstance(attribute, Axis):
-        return id(attribute)
-    return type(attribute), repr(attribute)
+ALWAYS_NEW = frozenset({Op.COPY})
 
 
 def walk(outputs: Iterable[Node]) -> Iterator[Node]:
@@ -148,7 +155,7 @@ def walk(outputs: Iterable[Node]) -> Iterator[Node]:
 
 def base(node: Node) -> Node:
     """The value that a view shows."""
-    return node.inputs[0] if node.operation == "view" else node
+    return node.inputs[0] if node.operation is Op.VIEW else node
 
 
 def sources(node: Node) -> list[Node]:

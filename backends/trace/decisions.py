@@ -12,27 +12,29 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from ..ir.attributes import Constant, Leaf, Size
+from ..ir.dtypes import PYTHON_TYPES, numpy_dtype
 from ..ir.graph import Node, walk
+from ..ir.operations import Op
 
 PYTHON = {
-    "add": "{} + {}",
-    "subtract": "{} - {}",
-    "multiply": "{} * {}",
-    "divide": "{} / {}",
-    "floor_divide": "{} // {}",
-    "remainder": "{} % {}",
-    "pow": "{} ** {}",
-    "negative": "-{}",
-    "less": "{} < {}",
-    "less_equal": "{} <= {}",
-    "greater": "{} > {}",
-    "greater_equal": "{} >= {}",
-    "equal": "{} == {}",
-    "not_equal": "{} != {}",
-    "abs": "abs({})",
+    Op.ADD: "{} + {}",
+    Op.SUBTRACT: "{} - {}",
+    Op.MULTIPLY: "{} * {}",
+    Op.DIVIDE: "{} / {}",
+    Op.FLOOR_DIVIDE: "{} // {}",
+    Op.REMAINDER: "{} % {}",
+    Op.POW: "{} ** {}",
+    Op.NEGATIVE: "-{}",
+    Op.LESS: "{} < {}",
+    Op.LESS_EQUAL: "{} <= {}",
+    Op.GREATER: "{} > {}",
+    Op.GREATER_EQUAL: "{} >= {}",
+    Op.EQUAL: "{} == {}",
+    Op.NOT_EQUAL: "{} != {}",
+    Op.ABS: "abs({})",
 }
-_WEAK = {"float64": float, "int64": int, "bool": bool}
-_LEAVES = ("scalar", "input", "constant", "size")
+_LEAVES = (Op.SCALAR, Op.INPUT, Op.CONSTANT, Op.SIZE)
 
 # How an answer is compared: floats by all their bits, so that -0.0 and NaN are themselves.
 ASKED = {
@@ -62,7 +64,7 @@ class Decision(NamedTuple):
 
 def can_be_computed(node: Node) -> bool:
     """Whether Python can compute the number from those that a call is given."""
-    return all(n.operation in PYTHON or n.operation in (*_LEAVES, "astype") for n in walk([node]))
+    return all(n.operation in PYTHON or n.operation in (*_LEAVES, Op.ASTYPE) for n in walk([node]))
 
 
 def statements(nodes: Iterable[Node], constant: Callable[[Any], str], known: dict[Node, str]) -> list[str]:
@@ -80,15 +82,15 @@ def statements(nodes: Iterable[Node], constant: Callable[[Any], str], known: dic
 
 
 def _expression(node: Node, constant: Callable[[Any], str], known: dict[Node, str]) -> str:
-    if node.operation in ("scalar", "input"):
-        return f"values[{node.attribute}]"
-    if node.operation == "size":
-        return str(node.attribute.find().size)
-    number = _WEAK[node.dtype] if node.weak else numpy.dtype(node.dtype).type
-    if node.operation == "constant":
-        return constant(number(node.attribute))
+    if node.operation in (Op.SCALAR, Op.INPUT):
+        return f"values[{node.attribute_as(Leaf).number}]"
+    if node.operation is Op.SIZE:
+        return str(node.attribute_as(Size).axis.find().size)
+    number = PYTHON_TYPES[node.dtype] if node.weak else numpy_dtype(node.dtype).type
+    if node.operation is Op.CONSTANT:
+        return constant(number(node.attribute_as(Constant).value))
     operands = [known[source] for source in node.inputs]
-    if node.operation == "astype":
+    if node.operation is Op.ASTYPE:
         return f"{constant(number)}({operands[0]})"
     return PYTHON[node.operation].format(*operands)
 
@@ -111,13 +113,13 @@ def compute(node: Node, values: Sequence[Any]) -> Any:
 
 def decided_by_form(node: Node) -> bool:
     """Whether the truth of a number, or of a comparison with 0 or 1, is the same in all calls of a form."""
-    if node.operation == "scalar":
+    if node.operation is Op.SCALAR:
         return node.weak
     if node.operation not in _COMPARISONS:
         return False
     kinds = {source.operation for source in node.inputs}
-    fixed = [source.attribute for source in node.inputs if source.operation == "constant"]
-    return kinds == {"scalar", "constant"} and node.weak and fixed[0] in (0, 1)
+    fixed = [source.attribute for source in node.inputs if isinstance(source.attribute, Constant)]
+    return kinds == {Op.SCALAR, Op.CONSTANT} and node.weak and fixed[0].value in (0, 1)
 
 
-_COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+_COMPARISONS = (Op.LESS, Op.LESS_EQUAL, Op.GREATER, Op.GREATER_EQUAL, Op.EQUAL, Op.NOT_EQUAL)

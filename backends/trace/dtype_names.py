@@ -1,10 +1,21 @@
-"""The dtypes of symbolic arrays, by name, and the dtypes that users give, as names."""
+"""The dtypes of symbolic arrays, as users see them, and the dtypes that users give, as the compiler's.
+
+Takes: what stands in a user's code. Gives: the compiler's records, and names that compare as NumPy's dtypes.
+
+    dtype_given(trace, "astype", numpy.float32)    gives    FLOAT32
+    DtypeName("float32") == numpy.float32          gives    True
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy
+
+from ..ir.dtypes import DTYPES, DType, dtype_of
+
+if TYPE_CHECKING:
+    from .tracer import Trace
 
 
 class DtypeName(str):
@@ -29,6 +40,15 @@ class DtypeName(str):
         return getattr(numpy.dtype(self), name)
 
 
-def dtype_name(dtype: Any) -> Any:
-    """The name of a dtype that was given as a name, as NumPy's dtype, or as a type; None for None."""
-    return dtype if dtype is None or isinstance(dtype, str) else numpy.dtype(dtype).name
+def dtype_given(trace: Trace, operation: str, dtype: Any) -> DType:
+    """The dtype that a user gave as a name, as NumPy's dtype, or as a type.
+
+    operation: that it was given to, for the message
+    raises:    TypeError for one that the compiler does not compute in
+    """
+    name = dtype if isinstance(dtype, str) else numpy.dtype(dtype).name
+    found = dtype_of(name)
+    if found not in DTYPES:
+        known = ", ".join(map(str, DTYPES))
+        raise trace.error(TypeError, f"{operation} got the dtype {name!r}; expected one of {known}")
+    return found

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from ..ir.dtypes import BOOL, FLOAT64, INT64, DType
 from ..ir.graph import Axis, Node, Shape
-from ..ir.operations import ELEMENTWISE, accepts
+from ..ir.operations import ELEMENTWISE, Op, Takes, accepts
 from .decisions import can_be_computed
 from .in_place import assign, write_at
 from .promotion import cast, common_dtype, float_dtype, is_comparable, require_fits
@@ -20,52 +21,56 @@ if TYPE_CHECKING:
     from .tracer import Trace
 
 
-def apply(operation: str, *values: Any) -> Any:
+def apply(operation: Op, *values: Any) -> Any:
     """An elementwise operation of arrays and numbers, with the standard's promotion and broadcasting."""
     rule = ELEMENTWISE[operation]
     trace = trace_of(values)
-    if operation in ("equal", "not_equal") and any(value is None for value in values):
-        return operation == "not_equal"
+    if operation in (Op.EQUAL, Op.NOT_EQUAL) and any(value is None for value in values):
+        return operation is Op.NOT_EQUAL
     arrays = [as_symbolic(trace, value) for value in values]
-    if operation == "where" and arrays[0].dtype != "bool":
-        arrays[0] = apply("not_equal", arrays[0], 0)
-    typed = arrays[1:] if operation == "where" else arrays
+    if operation is Op.WHERE and arrays[0].node.dtype != BOOL:
+        arrays[0] = apply(Op.NOT_EQUAL, arrays[0], 0)
+    typed = arrays[1:] if operation is Op.WHERE else arrays
     dtype, weak = _dtype(trace, operation, typed)
     inputs = [cast(trace, array, dtype, weak).node for array in typed]
-    if operation == "where":
+    if operation is Op.WHERE:
         inputs = [arrays[0].node, *inputs]
         weak = weak and arrays[0].node.weak
     shape = broadcast_shape(trace, operation, inputs)
-    result = "bool" if rule.gives == "bool" else dtype
     # A condition of Python numbers is Python's; `where` and functions of xp give NumPy's.
     node = trace.graph.node(
-        operation, inputs, None, shape=shape, dtype=result, weak=weak and not shape, line=where()
+        operation,
+        inputs,
+        shape=shape,
+        dtype=rule.gives or dtype,
+        weak=weak and not shape,
+        line=where(),
     )
     result_array = SymbolicArray(trace, node, _known(operation, arrays), _depends(arrays))
     return as_python_has_it(operation, arrays, result_array) if weak else result_array
 
 
-def _dtype(trace: Trace, operation: str, arrays: list[SymbolicArray]) -> tuple[str, bool]:
+def _dtype(trace: Trace, operation: Op, arrays: list[SymbolicArray]) -> tuple[DType, bool]:
     """The dtype in which an operation is computed, and whether only Python numbers take part."""
     rule = ELEMENTWISE[operation]
     dtype, weak = common_dtype(trace, operation, arrays)
-    if weak and dtype == "int64" and (operation == "divide" or _may_be_a_fraction(operation, arrays)):
-        dtype = "float64"
+    if weak and dtype == INT64 and (operation is Op.DIVIDE or _may_be_a_fraction(operation, arrays)):
+        dtype = FLOAT64
     if not weak:
-        if rule.gives == "bool" and rule.arity == 2 and not all(is_comparable(a, dtype) for a in arrays):
-            dtype = "int64"
+        if rule.gives == BOOL and rule.arity == 2 and not all(is_comparable(a, dtype) for a in arrays):
+            dtype = INT64
         for array in arrays:
             require_fits(trace, array, dtype)
     if not accepts(rule.takes, dtype):
-        if rule.takes != "float":
+        if rule.takes is not Takes.FLOAT:
             raise trace.error(TypeError, f"{operation} of dtype {dtype}; expected {rule.takes}")
-        dtype = "float64" if weak else float_dtype(trace, operation, dtype, is_division=operation == "divide")
+        dtype = FLOAT64 if weak else float_dtype(trace, operation, dtype, is_division=operation is Op.DIVIDE)
     return dtype, weak
 
 
-def _may_be_a_fraction(operation: str, arrays: list[SymbolicArray]) -> bool:
+def _may_be_a_fraction(operation: Op, arrays: list[SymbolicArray]) -> bool:
     """Whether a power of Python integers may have a negative exponent, which makes it a float."""
-    if operation != "pow":
+    if operation is not Op.POW:
         return False
     exponent = arrays[1]
     if exponent.known is None and exponent.depends and can_be_computed(exponent.node):
@@ -73,7 +78,7 @@ def _may_be_a_fraction(operation: str, arrays: list[SymbolicArray]) -> bool:
     return exponent.known is None or exponent.known < 0
 
 
-def broadcast_shape(trace: Trace, operation: str, nodes: list[Node]) -> Shape:
+def broadcast_shape(trace: Trace, operation: Op | str, nodes: list[Node]) -> Shape:
     """The shape of the result; sizes must be equal or 1."""
     ndim = max(node.ndim for node in nodes)
     shape: list[Axis | None] = []
@@ -87,26 +92,26 @@ def broadcast_shape(trace: Trace, operation: str, nodes: list[Node]) -> Shape:
     return tuple(shape)
 
 
-_PYTHON: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b,
-    "floor_divide": lambda a, b: a // b,
-    "remainder": lambda a, b: a % b,
-    "pow": lambda a, b: a**b,
-    "negative": lambda a: -a,
-    "less": lambda a, b: a < b,
-    "less_equal": lambda a, b: a <= b,
-    "greater": lambda a, b: a > b,
-    "greater_equal": lambda a, b: a >= b,
-    "equal": lambda a, b: a == b,
-    "not_equal": lambda a, b: a != b,
-    "abs": abs,
+_PYTHON: dict[Op, Callable[..., Any]] = {
+    Op.ADD: lambda a, b: a + b,
+    Op.SUBTRACT: lambda a, b: a - b,
+    Op.MULTIPLY: lambda a, b: a * b,
+    Op.DIVIDE: lambda a, b: a / b,
+    Op.FLOOR_DIVIDE: lambda a, b: a // b,
+    Op.REMAINDER: lambda a, b: a % b,
+    Op.POW: lambda a, b: a**b,
+    Op.NEGATIVE: lambda a: -a,
+    Op.LESS: lambda a, b: a < b,
+    Op.LESS_EQUAL: lambda a, b: a <= b,
+    Op.GREATER: lambda a, b: a > b,
+    Op.GREATER_EQUAL: lambda a, b: a >= b,
+    Op.EQUAL: lambda a, b: a == b,
+    Op.NOT_EQUAL: lambda a, b: a != b,
+    Op.ABS: abs,
 }
 
 
-def _known(operation: str, arrays: list[SymbolicArray]) -> Any:
+def _known(operation: Op, arrays: list[SymbolicArray]) -> Any:
     if operation not in _PYTHON or any(array.known is None for array in arrays):
         return None
     try:
@@ -123,11 +128,11 @@ def _depends(arrays: list[SymbolicArray]) -> frozenset[int]:
     return frozenset()
 
 
-def _operator(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
+def _operator(operation: Op, *, reflected: bool = False) -> Callable[..., Any]:
     def operator(self: SymbolicArray, *other: Any) -> Any:
         if other and self.node.weak and isinstance(other[0], list | tuple | str):
             return NotImplemented  # [0] * n
-        if operation in ("equal", "not_equal") and self.node.weak and self.trace.is_over:
+        if operation in (Op.EQUAL, Op.NOT_EQUAL) and self.node.weak and self.trace.is_over:
             return NotImplemented  # the key of a cache of somebody's
         if not reflected:
             return apply(operation, self, *other)
@@ -136,7 +141,7 @@ def _operator(operation: str, *, reflected: bool = False) -> Callable[..., Any]:
     return operator
 
 
-def _in_place_operator(operation: str) -> Callable[..., Any]:
+def _in_place_operator(operation: Op) -> Callable[..., Any]:
     def operator(self: SymbolicArray, other: Any) -> Any:
         return assign(self, apply(operation, self, other))
 
@@ -151,27 +156,27 @@ def _of_number(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 OPERATORS = {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "floordiv": "floor_divide",
-    "mod": "remainder",
-    "pow": "pow",
-    "and": "bitwise_and",
-    "or": "bitwise_or",
-    "xor": "bitwise_xor",
+    "add": Op.ADD,
+    "sub": Op.SUBTRACT,
+    "mul": Op.MULTIPLY,
+    "truediv": Op.DIVIDE,
+    "floordiv": Op.FLOOR_DIVIDE,
+    "mod": Op.REMAINDER,
+    "pow": Op.POW,
+    "and": Op.BITWISE_AND,
+    "or": Op.BITWISE_OR,
+    "xor": Op.BITWISE_XOR,
 }
 COMPARISONS_AND_SIGNS = {
-    "lt": "less",
-    "le": "less_equal",
-    "gt": "greater",
-    "ge": "greater_equal",
-    "eq": "equal",
-    "ne": "not_equal",
-    "neg": "negative",
-    "abs": "abs",
-    "invert": "bitwise_invert",
+    "lt": Op.LESS,
+    "le": Op.LESS_EQUAL,
+    "gt": Op.GREATER,
+    "ge": Op.GREATER_EQUAL,
+    "eq": Op.EQUAL,
+    "ne": Op.NOT_EQUAL,
+    "neg": Op.NEGATIVE,
+    "abs": Op.ABS,
+    "invert": Op.BITWISE_INVERT,
 }
 # Written once for all, because Python wants each of them as a method.
 for _name, _operation in OPERATORS.items():

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy
 
+from ..ir.attributes import BroadcastTo
+from ..ir.dtypes import BOOL
+from ..ir.operations import Op
 from .promotion import cast
 from .symbolic import SymbolicArray, WritesArgumentError, as_symbolic, view, where
 
@@ -34,7 +37,7 @@ def assign(target: SymbolicArray, value: SymbolicArray) -> SymbolicArray:
         raise trace.error(
             TypeError, f"an array of dtype {target.dtype} cannot take a result of dtype {value.dtype}"
         )
-    target.node = cast(trace, value, target.dtype).node
+    target.node = cast(trace, value, target.node.dtype).node
     target.known, target.depends = None, frozenset()
     return target
 
@@ -58,13 +61,13 @@ def write_at(target: SymbolicArray, key: Any, value: Any) -> None:
         root = root.base
     _require_not_an_argument(root)
     new = as_symbolic(trace, value)
-    if isinstance(key, SymbolicArray) and key.dtype == "bool":
+    if isinstance(key, SymbolicArray) and key.node.dtype == BOOL:
         if new.ndim:
             raise trace.error(
                 TypeError, "assignment of an array to the elements of a mask is not supported; use xp.where"
             )
         mask = view(key, (*range(key.ndim), *[None] * (target.ndim - key.ndim)))
-        assign(target, cast(trace, apply("where", mask, new, target), target.dtype))
+        assign(target, cast(trace, apply(Op.WHERE, mask, new, target), target.node.dtype))
         return
     keys = key if isinstance(key, tuple) else (key,)
     if any(isinstance(part, SymbolicArray) for part in keys):
@@ -75,11 +78,11 @@ def write_at(target: SymbolicArray, key: Any, value: Any) -> None:
     part = target[key]
     shape = broadcast_shape(trace, "assignment", [part.node, new.node])
     node = trace.graph.node(
-        "broadcast",
-        (cast(trace, new, part.dtype).node,),
-        part.node.shape,
+        Op.BROADCAST_TO,
+        (cast(trace, new, part.node.dtype).node,),
+        BroadcastTo(part.node.shape),
         shape=part.node.shape,
-        dtype=part.dtype,
+        dtype=part.node.dtype,
         line=where(),
     )
     if len(shape) != part.ndim:

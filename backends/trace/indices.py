@@ -19,8 +19,10 @@ import numpy
 
 from ..common.bounds import bounds
 from ..common.libraries import can_be_read
+from ..ir.attributes import Leaf
 from ..ir.facts import is_argument
 from ..ir.graph import Node, base
+from ..ir.operations import Op
 from .symbolic import SymbolicArray
 from .symbolic import where as _line
 from .tracer import Trace
@@ -33,7 +35,7 @@ def checks_are_on() -> bool:
     return os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")
 
 
-def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: int) -> None:
+def require_indices(trace: Trace, operation: Op, index: SymbolicArray, size: int) -> None:
     """Raise an IndexError for an index that is outside; now if it is known, else at every call.
 
     operation: that the index is for
@@ -54,14 +56,14 @@ def require_indices(trace: Trace, operation: str, index: SymbolicArray, size: in
             if said := _outside(operation, _on_host(actual), size):
                 raise IndexError(f"{kernel}: {said} ({line}).")
 
-        trace.every_call.append((base(index.node).attribute, look))
+        trace.every_call.append((base(index.node).attribute_as(Leaf).number, look))
 
 
 def _on_host(array: Any) -> numpy.ndarray[Any, Any]:
     return array.get() if hasattr(array, "get") else numpy.asarray(array)
 
 
-def _outside(operation: str, index: numpy.ndarray[Any, Any], size: int) -> str:
+def _outside(operation: Op, index: numpy.ndarray[Any, Any], size: int) -> str:
     """What is wrong with the first index that is outside; empty where all are inside."""
     if index.size == 0:
         return ""
@@ -79,16 +81,15 @@ def _range(size: int) -> str:
 
 def length_of(gather: Node) -> int:
     """The size of the axis that a gather's index is for."""
-    axis = gather.inputs[0].shape[1 if gather.operation == "pick" else 0]
+    axis = gather.inputs[0].shape[1 if gather.operation is Op.TAKE_ALONG_AXIS else 0]
     return 1 if axis is None else axis.size
 
 
 def reports(kernel: str, gathers: Iterable[Node]) -> list[str]:
     """What is wrong where a program has set the flag of each of these gathers."""
-    names = {"pick": "take_along_axis", "gather": "take"}
     found = []
     for node in gathers:
-        who = f"{kernel}: {names[node.operation]} got a computed index that is outside"
+        who = f"{kernel}: {node.operation} got a computed index that is outside"
         what = f"expected {_range(length_of(node))} ({node.line}). Clip it to the axis first."
         found.append(f"{who}; {what}")
     return found

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from ..ir.operations import DTYPES, ELEMENTWISE, FLOATS, INTEGERS, SIGNED, UNSIGNED
-from .dtype_names import dtype_name
+from ..ir.attributes import Iota
+from ..ir.dtypes import FLOATS, INT64, INTEGERS, SIGNED, UNSIGNED
+from ..ir.operations import Op, elementwise_of
+from .dtype_names import DtypeName, dtype_given
 from .elementwise import apply
 from .products import matmul, take, take_along_axis, vecdot
 from .promotion import cast, common_dtype, copied_as
@@ -31,18 +33,18 @@ if TYPE_CHECKING:
     from .tracer import Trace
 
 float32, float64, bool = "float32", "float64", "bool"
-int8, int16, int32, int64 = SIGNED
-uint8, uint16, uint32, uint64 = UNSIGNED
+int8, int16, int32, int64 = map(str, SIGNED)
+uint8, uint16, uint32, uint64 = map(str, UNSIGNED)
 e, inf, nan, newaxis, pi = math.e, math.inf, math.nan, None, math.pi
 
 _KINDS = {
     "bool": ("bool",),
-    "signed integer": SIGNED,
-    "unsigned integer": UNSIGNED,
-    "integral": INTEGERS,
-    "real floating": FLOATS,
+    "signed integer": tuple(map(str, SIGNED)),
+    "unsigned integer": tuple(map(str, UNSIGNED)),
+    "integral": tuple(map(str, INTEGERS)),
+    "real floating": tuple(map(str, FLOATS)),
     "complex floating": (),
-    "numeric": FLOATS + INTEGERS,
+    "numeric": tuple(map(str, FLOATS + INTEGERS)),
 }
 
 
@@ -65,10 +67,11 @@ def iinfo(dtype: Any) -> Any:
 
 def __getattr__(name: str) -> Any:
     """The elementwise operations, by the table; an error that names anything else."""
-    if name in ELEMENTWISE:
+    found = elementwise_of(name)
+    if found is not None:
 
         def operation(*arrays: Any) -> Any:
-            return apply(name, *arrays)
+            return apply(found, *arrays)
 
         operation.__name__ = name
         return operation
@@ -106,32 +109,31 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
     """x between two bounds, either of which may be absent; NaN stays."""
     result = positive(x)
     if min is not None:
-        result = apply("maximum", result, min)
+        result = apply(Op.MAXIMUM, result, min)
     if max is not None:
-        result = apply("minimum", result, max)
+        result = apply(Op.MINIMUM, result, max)
     return result
 
 
 def logaddexp(x1: Any, x2: Any) -> Any:
     """log(exp(x1) + exp(x2)); where both are the same infinity, it is the result."""
-    high = apply("maximum", x1, x2)
-    difference = apply("abs", x1 - x2)
-    return apply("where", x1 == x2, x1 + math.log(2.0), high + apply("log1p", apply("exp", -difference)))
+    high = apply(Op.MAXIMUM, x1, x2)
+    difference = apply(Op.ABS, x1 - x2)
+    return apply(Op.WHERE, x1 == x2, x1 + math.log(2.0), high + apply(Op.LOG1P, apply(Op.EXP, -difference)))
 
 
-def astype(x: Any, dtype: str, /, *, copy: Any = True, device: Any = None) -> Any:
+def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
     """The array in another dtype; a copy of it where it has that dtype already, unless `copy` is False."""
     trace = trace_of((x,))
-    array, dtype = as_symbolic(trace, x), dtype_name(dtype)
-    if dtype not in DTYPES:
-        raise trace.error(TypeError, f"astype to {dtype!r}; expected one of {', '.join(DTYPES)}")
-    return copied_as(trace, array, dtype) if copy else cast(trace, array, dtype)
+    array, wanted = as_symbolic(trace, x), dtype_given(trace, "astype", dtype)
+    return copied_as(trace, array, wanted) if copy else cast(trace, array, wanted)
 
 
 def result_type(*values: Any) -> str:
     """The dtype that the arrays and numbers are promoted to."""
     trace = trace_of(values)
-    return common_dtype(trace, "result_type", [as_symbolic(trace, value) for value in values])[0]
+    dtype, _ = common_dtype(trace, "result_type", [as_symbolic(trace, value) for value in values])
+    return DtypeName(dtype.name)
 
 
 # Making arrays
@@ -147,8 +149,9 @@ def _trace() -> Trace:
 def asarray(value: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
     """A traced array as it is, an array from elsewhere as an argument, a number as an array of shape ()."""
     trace = _trace()
-    array, dtype = as_symbolic(trace, value), dtype_name(dtype)
-    made = array if dtype is None and not array.node.weak else cast(trace, array, dtype or array.dtype)
+    array = as_symbolic(trace, value)
+    wanted = array.node.dtype if dtype is None else dtype_given(trace, "asarray", dtype)
+    made = array if dtype is None and not array.node.weak else cast(trace, array, wanted)
     made = same_value(made) if copy or (made is array and array.node.weak) else made
     made.is_box = made.is_box or not made.ndim
     return made
@@ -162,44 +165,45 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
     if not (type(step) is int and step == 1 and type(start) is int and start == 0):
         raise trace.error(TypeError, "arange with a start or a step is no operation of the compiler")
     axis = axis_of_length(trace, stop)
-    node = trace.graph.node("iota", (), axis, shape=(axis,), dtype="int64", line=_line())
+    node = trace.graph.node(Op.IOTA, (), Iota(axis), shape=(axis,), dtype=INT64, line=_line())
     array = SymbolicArray(trace, node)
-    return array if dtype is None else cast(trace, array, dtype_name(dtype))
+    return array if dtype is None else cast(trace, array, dtype_given(trace, "arange", dtype))
 
 
-def _full(shape: Any, value: Any, dtype: str) -> Any:
+def _full(function: str, shape: Any, value: Any, dtype: Any) -> Any:
     trace = _trace()
-    made = broadcast_to(cast(trace, as_symbolic(trace, value), dtype_name(dtype)), shape)
+    wanted = dtype_given(trace, function, dtype)
+    made = broadcast_to(cast(trace, as_symbolic(trace, value), wanted), shape)
     made.is_box = True
     return made
 
 
 def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """An array of zeros."""
-    return _full(shape, 0.0, dtype or "float64")
+    return _full("zeros", shape, 0.0, dtype or "float64")
 
 
 def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """An array of ones."""
-    return _full(shape, 1.0, dtype or "float64")
+    return _full("ones", shape, 1.0, dtype or "float64")
 
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """An array of one number."""
     value = as_symbolic(_trace(), fill_value)
-    return _full(shape, fill_value, dtype or value.dtype)
+    return _full("full", shape, fill_value, dtype or value.dtype)
 
 
 def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
     """Zeros in the shape of x."""
-    return _full(x.shape, 0.0, dtype or x.dtype)
+    return _full("zeros_like", x.shape, 0.0, dtype or x.dtype)
 
 
 def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
     """Ones in the shape of x."""
-    return _full(x.shape, 1.0, dtype or x.dtype)
+    return _full("ones_like", x.shape, 1.0, dtype or x.dtype)
 
 
 def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """One number in the shape of x."""
-    return _full(x.shape, fill_value, dtype or x.dtype)
+    return _full("full_like", x.shape, fill_value, dtype or x.dtype)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ir.operations import FLOATS, INTEGERS
+from ..ir.attributes import MatMul
+from ..ir.dtypes import FLOATS
+from ..ir.operations import Op
 from .indices import require_indices
 from .promotion import cast, common_dtype
 from .reductions import sum
@@ -33,14 +35,13 @@ def matmul(x1: Any, x2: Any, /) -> Any:
             f"matmul of shapes {a.node.sizes()} and {b.node.sizes()}: {a.node.sizes()[1]} columns, "
             f"{b.node.sizes()[0]} rows",
         )
-    dtype, _ = common_dtype(trace, "matmul", [a, b])
+    dtype, _ = common_dtype(trace, Op.MATMUL, [a, b])
     if dtype not in FLOATS:
         raise trace.error(TypeError, f"matmul of dtype {dtype}; expected float32 or float64")
     nodes = cast(trace, a, dtype).node, cast(trace, b, dtype).node
     shape = (nodes[0].shape[0], nodes[1].shape[1])
-    return SymbolicArray(
-        trace, trace.graph.node("matmul", nodes, None, shape=shape, dtype=dtype, line=_line())
-    )
+    node = trace.graph.node(Op.MATMUL, nodes, MatMul(), shape=shape, dtype=dtype, line=_line())
+    return SymbolicArray(trace, node)
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
@@ -56,11 +57,15 @@ def take(x: Any, indices: Any, /, *, axis: Any = None) -> Any:
         raise trace.error(
             TypeError, f"take from shape {vector.node.sizes()}; the compiler takes from vectors"
         )
-    if index.dtype not in INTEGERS:
+    if not index.node.dtype.is_integer:
         raise trace.error(TypeError, f"take with indices of dtype {index.dtype}; expected integers")
-    require_indices(trace, "take", index, vector.node.sizes()[0])
+    require_indices(trace, Op.TAKE, index, vector.node.sizes()[0])
     node = trace.graph.node(
-        "gather", (vector.node, index.node), None, shape=index.node.shape, dtype=vector.dtype, line=_line()
+        Op.TAKE,
+        (vector.node, index.node),
+        shape=index.node.shape,
+        dtype=vector.node.dtype,
+        line=_line(),
     )
     return SymbolicArray(trace, node)
 
@@ -76,12 +81,16 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
             f"take_along_axis of shape {scores.node.sizes()} at {index.node.sizes()}, axis {axis}; the "
             "compiler knows (N, K) at (N, 1) along the last axis",
         )
-    if index.dtype not in INTEGERS:
+    if not index.node.dtype.is_integer:
         raise trace.error(
             TypeError, f"take_along_axis with indices of dtype {index.dtype}; expected integers"
         )
-    require_indices(trace, "take_along_axis", index, scores.node.sizes()[1])
+    require_indices(trace, Op.TAKE_ALONG_AXIS, index, scores.node.sizes()[1])
     node = trace.graph.node(
-        "pick", (scores.node, index.node), None, shape=index.node.shape, dtype=scores.dtype, line=_line()
+        Op.TAKE_ALONG_AXIS,
+        (scores.node, index.node),
+        shape=index.node.shape,
+        dtype=scores.node.dtype,
+        line=_line(),
     )
     return SymbolicArray(trace, node)

@@ -7,35 +7,48 @@ from typing import TYPE_CHECKING
 
 import numpy
 
-from ..ir.operations import DTYPES, FLOATS, INTEGERS, promote
+from ..ir.attributes import Constant
+from ..ir.dtypes import (
+    BOOL,
+    DTYPES,
+    FLOAT32,
+    FLOAT64,
+    INT64,
+    DType,
+    dtype_of,
+    numpy_dtype,
+    promote,
+)
+from ..ir.operations import Op
 from .symbolic import SymbolicArray, same_value, where
 
 if TYPE_CHECKING:
     from .tracer import Trace
 
-_ORDER = ("bool", "int64", "float64")  # of the dtypes of Python numbers
+_ORDER = (BOOL, INT64, FLOAT64)  # of the dtypes of Python numbers
 
 
-def common_dtype(trace: Trace, operation: str, arrays: Sequence[SymbolicArray]) -> tuple[str, bool]:
+def common_dtype(trace: Trace, operation: Op | str, arrays: Sequence[SymbolicArray]) -> tuple[DType, bool]:
     """The dtype of the operation, and whether only Python numbers take part."""
-    strong = [array.dtype for array in arrays if not array.node.weak]
-    weak = max((array.dtype for array in arrays if array.node.weak), key=_ORDER.index, default="bool")
+    nodes = [array.node for array in arrays]
+    strong = [node.dtype for node in nodes if not node.weak]
+    weak = max((node.dtype for node in nodes if node.weak), key=_ORDER.index, default=BOOL)
     if not strong:
         return weak, True
     dtype = strong[0]
     for other in strong[1:]:
         dtype = _promoted(trace, operation, dtype, other)
-    if weak == "float64" and dtype not in FLOATS:
-        dtype = "float64"
-    if weak == "int64" and dtype == "bool":
-        dtype = "int64"
+    if weak == FLOAT64 and not dtype.is_float:
+        dtype = FLOAT64
+    if weak == INT64 and dtype == BOOL:
+        dtype = INT64
     return dtype, False
 
 
-def _promoted(trace: Trace, operation: str, one: str, other: str) -> str:
+def _promoted(trace: Trace, operation: Op | str, one: DType, other: DType) -> DType:
     both = promote(one, other)
     if both is None and not trace.halves:  # float32 may stand for a half, which NumPy promotes otherwise
-        both = numpy.promote_types(one, other).name
+        both = dtype_of(numpy.promote_types(numpy_dtype(one), numpy_dtype(other)).name)
     if both is None or both not in DTYPES:
         raise trace.error(
             TypeError,
@@ -45,53 +58,52 @@ def _promoted(trace: Trace, operation: str, one: str, other: str) -> str:
     return both
 
 
-def float_dtype(trace: Trace, operation: str, dtype: str, *, is_division: bool) -> str:
+def float_dtype(trace: Trace, operation: Op, dtype: DType, *, is_division: bool) -> DType:
     """The floating dtype in which NumPy computes a function of integers or bools."""
-    if is_division or dtype in ("int32", "int64", "uint32", "uint64"):
-        return "float64"
-    if dtype in ("int16", "uint16"):
-        return "float32"
+    if is_division or dtype.bits >= 32:
+        return FLOAT64
+    if dtype.bits == 16:
+        return FLOAT32
     raise trace.error(TypeError, f"{operation} of dtype {dtype}, which is float16; expected a wider dtype")
 
 
-def cast(trace: Trace, array: SymbolicArray, dtype: str, weak: bool = False) -> SymbolicArray:
+def cast(trace: Trace, array: SymbolicArray, dtype: DType, weak: bool = False) -> SymbolicArray:
     """The array in another dtype; itself where it has it already."""
     node = array.node
     if node.dtype == dtype and node.weak == weak:
         return array
-    if node.operation == "constant":
-        number = node.attribute
-        number = bool(number) if dtype == "bool" else float(number) if dtype in FLOATS else int(number)
-        made = trace.graph.node("constant", (), number, dtype=dtype, weak=weak)
+    if node.operation is Op.CONSTANT:
+        number = node.attribute_as(Constant).value
+        number = bool(number) if dtype == BOOL else float(number) if dtype.is_float else int(number)
+        made = trace.graph.node(Op.CONSTANT, (), Constant(number), dtype=dtype, weak=weak)
         return SymbolicArray(trace, made, array.known)
-    made = trace.graph.node("astype", (node,), None, shape=node.shape, dtype=dtype, weak=weak, line=where())
+    made = trace.graph.node(Op.ASTYPE, (node,), shape=node.shape, dtype=dtype, weak=weak, line=where())
     return SymbolicArray(trace, made, array.known, array.depends)
 
 
-def copied_as(trace: Trace, array: SymbolicArray, dtype: str) -> SymbolicArray:
+def copied_as(trace: Trace, array: SymbolicArray, dtype: DType) -> SymbolicArray:
     """The array in a dtype, as an array of its own."""
     made = cast(trace, array, dtype)
     return same_value(made) if made is array else made
 
 
-def require_fits(trace: Trace, array: SymbolicArray, dtype: str) -> None:
+def require_fits(trace: Trace, array: SymbolicArray, dtype: DType) -> None:
     """NumPy's OverflowError where a Python integer is outside the range of the arrays that it meets."""
-    if not array.node.weak or array.dtype != "int64" or dtype not in INTEGERS or dtype == "int64":
+    if not array.node.weak or array.node.dtype != INT64 or not dtype.is_integer or dtype == INT64:
         return
-    limits = numpy.iinfo(dtype)
     if array.known is not None:
-        fits = limits.min <= array.known <= limits.max
+        fits = dtype.lowest <= array.known <= dtype.highest
     elif array.depends:
-        fits = trace.decide(array, "range", f"{limits.min} <= {{}} <= {limits.max}")
+        fits = trace.decide(array, "range", f"{dtype.lowest} <= {{}} <= {dtype.highest}")
     else:
         return
     if not fits:
         raise trace.error(OverflowError, f"a Python integer is out of bounds for {dtype}")
 
 
-def is_comparable(array: SymbolicArray, dtype: str) -> bool:
+def is_comparable(array: SymbolicArray, dtype: DType) -> bool:
     """Whether a Python integer, if it is one, can be compared in this integer dtype without being changed."""
-    if not array.node.weak or array.dtype != "int64" or dtype not in INTEGERS or array.known is None:
-        return not (array.node.weak and array.depends and dtype in INTEGERS)
-    limits = numpy.iinfo(dtype)
-    return bool(limits.min <= array.known <= limits.max)
+    node = array.node
+    if not node.weak or node.dtype != INT64 or not dtype.is_integer or array.known is None:
+        return not (node.weak and array.depends and dtype.is_integer)
+    return bool(dtype.lowest <= array.known <= dtype.highest)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from ..ir.dtypes import INT64
+from ..ir.operations import Op
 from .decisions import can_be_computed
 from .symbolic import SymbolicArray
 
 _IN_INT64 = f"-{1 << 63} <= {{}} < {1 << 63}"
 
 
-def as_python_has_it(operation: str, arrays: list[SymbolicArray], result: SymbolicArray) -> SymbolicArray:
+def as_python_has_it(operation: Op, arrays: list[SymbolicArray], result: SymbolicArray) -> SymbolicArray:
     """The result of an operation of Python numbers alone.
 
     raises: ZeroDivisionError where Python does
     """
-    if operation in ("divide", "floor_divide", "remainder") and _is_zero(arrays[1]):
+    if operation in (Op.DIVIDE, Op.FLOOR_DIVIDE, Op.REMAINDER) and _is_zero(arrays[1]):
         raise result.trace.error(ZeroDivisionError, "division by zero")
-    grows = operation in ("multiply", "pow") and result.dtype == "int64"
+    grows = operation in (Op.MULTIPLY, Op.POW) and result.node.dtype == INT64
     if not grows or not result.depends or not can_be_computed(result.node):
         return result
     if result.trace.decide(result, "range", _IN_INT64):

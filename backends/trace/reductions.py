@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ir.operations import FLOATS, UNSIGNED
-from .dtype_names import dtype_name
+from ..ir.attributes import Iota, Reduction
+from ..ir.dtypes import BOOL, INT64, UINT64, DType, Kind
+from ..ir.operations import Op
+from .dtype_names import dtype_given
 from .elementwise import apply
 from .promotion import cast
 from .symbolic import SymbolicArray, as_symbolic, trace_of, view
@@ -24,33 +26,38 @@ def _positions(x: Any, axis: Any) -> tuple[int, ...]:
     return tuple(sorted(set(found)))
 
 
-def _reduce(operation: str, x: Any, axis: Any, keepdims: Any, dtype: str) -> Any:
+def _reduce(operation: Op, x: Any, axis: Any, keepdims: Any, dtype: DType) -> Any:
     trace = trace_of((x,))
     x = as_symbolic(trace, x)
     positions = _positions(x, axis)
     sizes = [x.node.shape[position] for position in positions]
-    if operation in ("max", "min", "argmax", "argmin") and 0 in [
-        axis.size for axis in sizes if axis is not None
-    ]:
+    if operation in (Op.MAX, Op.MIN) and 0 in [axis.size for axis in sizes if axis is not None]:
         raise trace.error(ValueError, f"{operation} of no elements, of shape {x.node.sizes()}")
     kept = tuple(position for position in range(x.ndim) if position not in positions)
     shape = tuple(x.node.shape[position] for position in kept)
-    node = trace.graph.node(operation, (x.node,), positions, shape=shape, dtype=dtype, line=_line())
+    node = trace.graph.node(
+        operation, (x.node,), Reduction(positions), shape=shape, dtype=dtype, line=_line()
+    )
     result = SymbolicArray(trace, node)
     if keepdims:
         result = view(result, tuple(kept.index(p) if p in kept else None for p in range(x.ndim)))
     return result
 
 
-def _wide(dtype: str) -> str:
+def _wide(dtype: DType) -> DType:
     """The dtype of a sum: integers and bools are counted in 64 bits."""
-    return dtype if dtype in FLOATS else "uint64" if dtype in UNSIGNED else "int64"
+    return dtype if dtype.is_float else UINT64 if dtype.kind is Kind.UNSIGNED else INT64
+
+
+def _summand(function: str, x: Any, dtype: Any) -> Any:
+    """The array in the dtype of its sum."""
+    return cast(x.trace, x, _wide(x.node.dtype) if dtype is None else dtype_given(x.trace, function, dtype))
 
 
 def _indices_along(x: Any, position: int) -> Any:
     """0, 1, 2, ... along one dimension, ready to broadcast with x."""
     axis = x.node.shape[position]
-    node = x.trace.graph.node("iota", (), axis, shape=(axis,), dtype="int64", line=_line())
+    node = x.trace.graph.node(Op.IOTA, (), Iota(axis), shape=(axis,), dtype=INT64, line=_line())
     return view(SymbolicArray(x.trace, node), tuple(0 if d == position else None for d in range(x.ndim)))
 
 
@@ -63,56 +70,56 @@ def _count(x: Any, axis: Any) -> Any:
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
     """The sum along the axes; of integers in int64."""
-    x = cast(x.trace, x, dtype_name(dtype) or _wide(x.dtype))
-    return _reduce("sum", x, axis, keepdims, x.dtype)
+    x = _summand("sum", x, dtype)
+    return _reduce(Op.SUM, x, axis, keepdims, x.node.dtype)
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
     """The product along the axes; of integers in int64."""
-    x = cast(x.trace, x, dtype_name(dtype) or _wide(x.dtype))
-    return _reduce("prod", x, axis, keepdims, x.dtype)
+    x = _summand("prod", x, dtype)
+    return _reduce(Op.PROD, x, axis, keepdims, x.node.dtype)
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The mean along the axes."""
-    return _reduce("sum", x, axis, keepdims, x.dtype) / _count(x, axis)
+    return _reduce(Op.SUM, x, axis, keepdims, x.node.dtype) / _count(x, axis)
 
 
 def var(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
     """The variance along the axes, from the deviations from the mean."""
     deviation = x - mean(x, axis=axis, keepdims=True)
-    total = _reduce("sum", deviation * deviation, axis, keepdims, x.dtype)
+    total = _reduce(Op.SUM, deviation * deviation, axis, keepdims, x.node.dtype)
     return total / (_count(x, axis) - correction)
 
 
 def std(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
     """The root of the variance."""
-    return apply("sqrt", var(x, axis=axis, correction=correction, keepdims=keepdims))
+    return apply(Op.SQRT, var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 def max(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The largest element along the axes; NaN where one is NaN."""
-    return _reduce("max", x, axis, keepdims, x.dtype)
+    return _reduce(Op.MAX, x, axis, keepdims, x.node.dtype)
 
 
 def min(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The smallest element along the axes; NaN where one is NaN."""
-    return _reduce("min", x, axis, keepdims, x.dtype)
+    return _reduce(Op.MIN, x, axis, keepdims, x.node.dtype)
 
 
 def any(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """Whether one is true."""
-    return _reduce("any", x if x.dtype == "bool" else x != 0, axis, keepdims, "bool")
+    return _reduce(Op.ANY, x if x.node.dtype == BOOL else x != 0, axis, keepdims, BOOL)
 
 
 def all(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """Whether each is true."""
-    return _reduce("all", x if x.dtype == "bool" else x != 0, axis, keepdims, "bool")
+    return _reduce(Op.ALL, x if x.node.dtype == BOOL else x != 0, axis, keepdims, BOOL)
 
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """How many are not 0."""
-    return sum(cast(x.trace, x if x.dtype == "bool" else x != 0, "int64"), axis=axis, keepdims=keepdims)
+    return sum(cast(x.trace, x if x.node.dtype == BOOL else x != 0, INT64), axis=axis, keepdims=keepdims)
 
 
 def argmax(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
@@ -130,8 +137,8 @@ def _first_of(extreme: Any, operation: str, x: Any, axis: Any, keepdims: Any) ->
         raise x.trace.error(TypeError, f"{operation} over all of shape {x.node.sizes()}; give it an axis")
     (position,) = _positions(x, axis)
     found = x == extreme(x, axis=position, keepdims=True)
-    if x.dtype in FLOATS:
-        found = apply("logical_or", found, apply("isnan", x))
+    if x.node.dtype.is_float:
+        found = apply(Op.LOGICAL_OR, found, apply(Op.ISNAN, x))
     index = _indices_along(x, position)
     # What is not found counts as beyond the end.
-    return min(apply("where", found, index, x.shape[position]), axis=position, keepdims=keepdims)
+    return min(apply(Op.WHERE, found, index, x.shape[position]), axis=position, keepdims=keepdims)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from ..ir.attributes import BroadcastTo, Size
 from ..ir.graph import Axis, Shape
+from ..ir.operations import Op
 from .elementwise import broadcast_shape
 from .symbolic import SymbolicArray, as_symbolic, trace_of, view
 from .symbolic import where as _line
@@ -17,9 +19,8 @@ if TYPE_CHECKING:
 def axis_of_length(trace: Trace, length: Any) -> Axis | None:
     """The axis of a length: that of the array it was asked of, or a constant one."""
     if isinstance(length, SymbolicArray):
-        if length.node.operation == "size":
-            axis: Axis = length.node.attribute
-            return axis
+        if length.node.operation is Op.SIZE:
+            return length.node.attribute_as(Size).axis
         length = int(length)
     if not isinstance(length, int):
         raise trace.error(TypeError, f"a size must be an integer; got {length!r}")
@@ -39,7 +40,14 @@ def broadcast_to(x: Any, /, shape: Any) -> Any:
         for own, new in zip(padded, target, strict=True)
     ):
         raise trace.error(ValueError, f"broadcast_to of shape {array.node.sizes()} to {sizes}")
-    node = trace.graph.node("broadcast", (array.node,), target, shape=target, dtype=array.dtype, line=_line())
+    node = trace.graph.node(
+        Op.BROADCAST_TO,
+        (array.node,),
+        BroadcastTo(target),
+        shape=target,
+        dtype=array.node.dtype,
+        line=_line(),
+    )
     return SymbolicArray(trace, node)
 
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import array_api_compat
 import numpy
 
+from ..ir.attributes import Leaf, View
+from ..ir.dtypes import PYTHON_TYPES, numpy_dtype, python_dtype
 from ..ir.graph import Node
+from ..ir.operations import Op
 from .decisions import can_be_computed
 from .dtype_names import DtypeName
 
@@ -85,11 +88,11 @@ class SymbolicArray:
         """What `isinstance` is told: the type that is here when the kernel runs operation by operation."""
         node = self.node
         if node.weak:
-            return {"float64": float, "int64": int, "bool": bool}[node.dtype]
+            return PYTHON_TYPES[node.dtype]
         if self.trace.takes_halves:
             # The operators of CuPy's arrays give way to a traced one only if it is none of theirs.
             return SymbolicArray
-        return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy.dtype(node.dtype).type
+        return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy_dtype(node.dtype).type
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         from . import namespace
@@ -98,7 +101,7 @@ class SymbolicArray:
 
     @property
     def dtype(self) -> str:
-        return DtypeName(self.node.dtype)
+        return DtypeName(self.node.dtype.name)
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -159,8 +162,8 @@ class SymbolicArray:
 
     def as_python_number(self) -> SymbolicArray:
         """The array, of shape (), as a number that takes the dtype of the arrays that it meets."""
-        dtype = "float64" if self.dtype.startswith("float") else "bool" if self.dtype == "bool" else "int64"
-        node = self.trace.graph.node("astype", (self.node,), None, dtype=dtype, weak=True, line=where())
+        dtype = python_dtype(self.node.dtype)
+        node = self.trace.graph.node(Op.ASTYPE, (self.node,), dtype=dtype, weak=True, line=where())
         return SymbolicArray(self.trace, node, self.known, self.depends)
 
     # Python asks for the number
@@ -238,7 +241,7 @@ def view_node(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> Node:
         return node
     shape = tuple(None if d is None else node.shape[d] for d in dimensions)
     return array.trace.graph.node(
-        "view", (node,), dimensions, shape=shape, dtype=node.dtype, weak=node.weak, line=where()
+        Op.VIEW, (node,), View(dimensions), shape=shape, dtype=node.dtype, weak=node.weak, line=where()
     )
 
 
@@ -274,8 +277,8 @@ def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | No
 
 def look_at_every_call(array: SymbolicArray, look: Any) -> None:
     """Have `look` called with the array or number at every call, if it is an argument of the kernel."""
-    if array.node.operation in ("input", "scalar"):
-        array.trace.every_call.append((array.node.attribute, look))
+    if isinstance(array.node.attribute, Leaf):
+        array.trace.every_call.append((array.node.attribute.number, look))
 
 
 def is_array(value: Any) -> bool:

@@ -13,8 +13,10 @@ import numpy
 from ..common.libraries import library_of
 from ..common.static_values import OPTIONS, is_numpy_number, is_runtime_scalar
 from ..common.trees import leaves, map_leaves, named_leaves
+from ..ir.attributes import Leaf
+from ..ir.dtypes import DType
 from ..ir.graph import Node
-from ..ir.operations import FLOATS
+from ..ir.operations import Op
 from . import elementwise  # noqa: F401 - gives symbolic arrays their operators
 from .captures import captures_of
 from .dtype_names import DtypeName
@@ -38,16 +40,12 @@ class Traced:
     guards: Guards
 
     @property
-    def half(self) -> str | None:
-        """The half precision of all floating arguments; "" if they have several dtypes, or none is a half.
-
-        None where a float32 number in the kernel's text makes float32 of every result.
-        """
-        if self.trace.any_single:
-            return None
-        inputs = [node for node in self.trace.graph.nodes if node.operation == "input"]
-        floats = {self.trace.halves.get(node.attribute, "") for node in inputs if node.dtype in FLOATS}
-        return floats.pop() if len(floats) == 1 else ""
+    def half(self) -> DType | None:
+        """The half precision of all floating arguments; None if none is a half or they have several."""
+        halves = self.trace.halves
+        inputs = [node for node in self.trace.graph.nodes if node.operation is Op.INPUT]
+        floats = {halves.get(node.attribute_as(Leaf).number) for node in inputs if node.dtype.is_float}
+        return floats.pop() if len(floats) == 1 else None
 
     @property
     def outputs(self) -> list[Node]:

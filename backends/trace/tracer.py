@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy
 
+from ..ir.attributes import Constant, Leaf, Size
+from ..ir.dtypes import BOOL, DTYPES, FLOAT32, FLOAT64, INT64, UINT64, DType, dtype_of
 from ..ir.graph import Axis, Graph
-from ..ir.operations import DTYPES, FLOATS, HALVES
+from ..ir.operations import Op
 from .decisions import ASKED, Decision, compute, decided_by_form
 from .symbolic import SymbolicArray, where
 
@@ -35,7 +37,7 @@ class Trace:
         self.graph = Graph()
         self.captured: list[Any] = []  # arrays that the kernel has from elsewhere, in the order of their use
         self.first_captured = len(values)  # the number of the first of them among the leaves
-        self.halves: dict[int, str] = {}  # arguments whose memory holds less than they are computed with
+        self.halves: dict[int, DType] = {}  # arguments whose memory holds less than they are computed with
         self.any_single = False  # whether a number in the kernel's text is of float32, and so no half
         self.every_call: list[tuple[int, Any]] = []  # leaves, and the functions that look at their numbers
         self.decisions: list[Decision] = []  # numbers that the kernel asked for
@@ -60,50 +62,50 @@ class Trace:
 
     def input(self, leaf: int, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         shape = tuple(None if n == 1 else Axis(n, (leaf, i)) for i, n in enumerate(array.shape))
-        name = array.dtype.name
-        if name in HALVES and self.takes_halves:
-            self.halves[leaf] = name
-            name = "float32"
-        if name not in DTYPES:
+        dtype = dtype_of(array.dtype.name)
+        if dtype is not None and dtype.is_half and self.takes_halves:
+            self.halves[leaf] = dtype
+            dtype = FLOAT32
+        if dtype not in DTYPES:
+            known = ", ".join(map(str, DTYPES))
             raise self.error(
-                TypeError, f"an array of dtype {name} cannot be compiled; expected one of {', '.join(DTYPES)}"
+                TypeError, f"an array of dtype {array.dtype.name} cannot be compiled; expected one of {known}"
             )
-        return SymbolicArray(self, self.graph.node("input", (), leaf, shape=shape, dtype=name))
+        return SymbolicArray(self, self.graph.node(Op.INPUT, (), Leaf(leaf), shape=shape, dtype=dtype))
 
     def scalar(self, leaf: int, number: float) -> SymbolicArray:
-        dtype = "bool" if isinstance(number, bool) else "int64" if isinstance(number, int) else "float64"
-        node = self.graph.node("scalar", (), leaf, dtype=dtype, weak=True)
+        node = self.graph.node(Op.SCALAR, (), Leaf(leaf), dtype=_dtype_of_python(number), weak=True)
         return SymbolicArray(self, node, depends=frozenset({leaf}))
 
     def numpy_scalar(self, leaf: int, number: Any) -> SymbolicArray:
         """A NumPy scalar of the call: an array of shape (), which unlike a Python number has a dtype."""
-        dtype = number.dtype.name
-        if dtype not in DTYPES or dtype == "uint64":  # of which int64 holds half
+        dtype = dtype_of(number.dtype.name)
+        if dtype not in DTYPES or dtype == UINT64:  # of which int64 holds half
             return self.input(leaf, numpy.asarray(number))
-        held = "float64" if dtype in FLOATS else "int64"
-        node = self.graph.node("scalar", (), leaf, dtype=held)
+        held = FLOAT64 if dtype.is_float else INT64
+        node = self.graph.node(Op.SCALAR, (), Leaf(leaf), dtype=held)
         if dtype != held:
-            node = self.graph.node("astype", (node,), None, dtype=dtype)
+            node = self.graph.node(Op.ASTYPE, (node,), dtype=dtype)
         return SymbolicArray(self, node, depends=frozenset({leaf}))
 
     def constant(self, number: Any) -> SymbolicArray:
         """A Python number in the kernel's own text."""
-        dtype = "bool" if isinstance(number, bool) else "int64" if isinstance(number, int) else "float64"
-        node = self.graph.node("constant", (), number, dtype=dtype, weak=True)
+        node = self.graph.node(Op.CONSTANT, (), Constant(number), dtype=_dtype_of_python(number), weak=True)
         return SymbolicArray(self, node, known=number)
 
     def strong_constant(self, number: Any) -> SymbolicArray:
         """A NumPy scalar in the kernel's own text: unlike a Python number it has a dtype."""
-        if number.dtype.name not in DTYPES:
+        dtype = dtype_of(number.dtype.name)
+        if dtype not in DTYPES:
             raise self.error(TypeError, f"a number of dtype {number.dtype.name} cannot be compiled")
-        self.any_single = self.any_single or number.dtype == "float32"
-        node = self.graph.node("constant", (), number.item(), dtype=number.dtype.name)
+        self.any_single = self.any_single or dtype == FLOAT32
+        node = self.graph.node(Op.CONSTANT, (), Constant(number.item()), dtype=dtype)
         return SymbolicArray(self, node, known=number)
 
     def size(self, axis: Axis | None) -> Any:
         if axis is None:
             return 1
-        node = self.graph.node("size", (), axis.find(), dtype="int64", weak=True)
+        node = self.graph.node(Op.SIZE, (), Size(axis.find()), dtype=INT64, weak=True)
         return SymbolicArray(self, node, known=axis.size)
 
     def decide(self, array: SymbolicArray, asked: str, test: str = "") -> Any:
@@ -127,3 +129,8 @@ class Trace:
         made = kind(f"{self.kernel}: {message} ({line or where()}).")
         made.of_trace = True  # type: ignore[attr-defined]
         return made
+
+
+def _dtype_of_python(number: float) -> DType:
+    """The dtype that stands for a Python number."""
+    return BOOL if isinstance(number, bool) else INT64 if isinstance(number, int) else FLOAT64

@@ -42,12 +42,12 @@ def _overlap_function() -> Any:
 
 @functools.cache
 def fill_function(signature: tuple[tuple[str, int], ...]) -> Any:
-    """A compiled function that stores addresses of arrays in a table.
+    """A compiled function that stores the addresses of arrays in a table.
 
-    signature: (dtype, number of dimensions) of each array
+    signature: for each array Numba's name of its dtype, and its number of dimensions
     """
     names = [f"a{i}" for i in range(len(signature))]
-    types = [f"{'bool_' if t == 'bool' else t}[{', '.join([':'] * (n - 1) + ['::1'])}]" for t, n in signature]
+    types = [f"{name}[{', '.join([':'] * (n - 1) + ['::1'])}]" for name, n in signature]
     lines = [
         "from numba import bool_, float32, float64, int8, int16, int32, int64, njit, uint8, uint16, uint32",
         "from numba import uint64, void",

@@ -1,0 +1,118 @@
+"""What an operation knows beside its inputs: one class for each structural operation that knows anything.
+
+Takes: leaves of a call, numbers, axes, dimensions. Gives: records that are equal where they mean the same, so
+that a graph makes equal nodes once.
+
+    v1: float32(3, 1) = view(v0) [0, None]        has    View((0, None))
+    v2: float32() = constant() [-0.0]             has    Constant(-0.0), which is not Constant(0.0)
+    v3: float32(3, 4) = matmul(v0, v1) [True, False]    has    MatMul(transpose_a=True, transpose_b=False)
+
+Elementwise operations, `copy`, `take` and `take_along_axis` have none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .graph import Axis, Shape
+
+
+class Attribute:
+    """The attribute of a node; `str` is what a printed graph shows of it."""
+
+
+@dataclass(frozen=True)
+class Leaf(Attribute):
+    """Of `input` and `scalar`: which leaf of the call, or which slot behind the leaves."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Attribute):
+    """A Python number; 1, 1.0 and True are unequal here, and so are 0.0 and -0.0."""
+
+    value: bool | int | float
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[type, str]:
+        return type(self.value), repr(self.value)
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True)
+class Size(Attribute):
+    """The length of an axis."""
+
+    axis: Axis
+
+    def __str__(self) -> str:
+        return f"size {self.axis.size}"
+
+
+@dataclass(frozen=True)
+class Iota(Attribute):
+    """0, 1, 2, ... along an axis; None for the 0 of a dimension of 1."""
+
+    axis: Axis | None
+
+    def __str__(self) -> str:
+        return f"size {1 if self.axis is None else self.axis.size}"
+
+
+@dataclass(frozen=True)
+class View(Attribute):
+    """For each dimension the input's dimension that it is; None for a new one of 1."""
+
+    dimensions: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.dimensions))
+
+
+@dataclass(frozen=True)
+class BroadcastTo(Attribute):
+    """The shape of the result; missing dimensions of the input are new ones in front."""
+
+    shape: Shape
+
+    def __str__(self) -> str:
+        return ", ".join("None" if axis is None else f"size {axis.size}" for axis in self.shape)
+
+
+@dataclass(frozen=True)
+class MatMul(Attribute):
+    """Whether each factor is transposed first."""
+
+    transpose_a: bool = False
+    transpose_b: bool = False
+
+    @property
+    def transposed(self) -> tuple[bool, bool]:
+        """The same of both, in the order of the inputs."""
+        return self.transpose_a, self.transpose_b
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.transposed))
+
+
+@dataclass(frozen=True)
+class Reduction(Attribute):
+    """The dimensions of the input that are combined."""
+
+    dimensions: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.dimensions))
