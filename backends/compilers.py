@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # By library of the arrays: the choices of `use_backend` under which calls are compiled.
 COMPILING_CHOICES = {"numpy": ("auto", "numba"), "cupy": ("auto", "cupy")}
 
-# By library of the arrays: names of the dtypes that a compiled call may have, and of those that it needs one of.
+# By library of the arrays: names of the dtypes that a compiled call may have, and of those it needs one of.
 COMPILED_DTYPES = {"numpy": frozenset(map(str, DTYPES)), "cupy": frozenset(map(str, (*DTYPES, *HALVES)))}
 COMPILED_FLOATS = {"numpy": frozenset(map(str, FLOATS)), "cupy": frozenset(map(str, (*FLOATS, *HALVES)))}
 
