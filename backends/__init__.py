@@ -42,7 +42,7 @@ from .registry import Backend, NotUsableError, backends, not_usable, numba_why_n
 from .signatures import signature_of, signature_of_call
 from .specializations import CannotCompileError, Specializations
 from .trace.indices import checks_are_on
-from .trace.symbolic import SymbolicArray, WritesArgumentError, current, look_at_every_call
+from .trace.symbolic import SymbolicArray, WritesArgumentError, check_in_every_call, current_trace
 from .trace.trace import by_parameter, leaf_names, tracing
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ def _signature_of_items(items: Iterable[Any], leaves: list[Any]) -> tuple[Hashab
         elif kind is float or kind is int:
             leaves.append(value)
             # A new learning rate needs no new signature. But a check may reject a negative number, or one
-            # that is not below 1, and a factor of 0.0 leaves out a term: see `decided_by_form`.
+            # that is not below 1, and a factor of 0.0 leaves out a term: see `decided_by_signature`.
             if is_runtime_scalar(value):
                 signature.append((kind, value > 0, value < 0, value < 1, value == 1))
             else:

@@ -22,7 +22,7 @@ from .backends import (
     NotUsableError,
     TooManyDimensionsError,
     chosen_backend,
-    current,
+    current_trace,
     device_context,
     device_to_enter,
     is_current_device,
@@ -87,7 +87,7 @@ class KernelFunction:
         out = None
         if kwargs and "out" in kwargs and self._takes_out:
             out = pop_out(self.__name__, kwargs)
-        if current.get() is not None and has_traced((args, kwargs)):
+        if current_trace.get() is not None and has_traced((args, kwargs)):
             return self.inside(args, kwargs)
         values: list[Any] = []
         key = signature_of_call(args, kwargs, values)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .backends import SymbolicArray, can_be_read, checks_are_on, look_at_every_call
+from .backends import SymbolicArray, can_be_read, check_in_every_call, checks_are_on
 
 # Takes the name of a kernel, the name of an option, and its value; raises a ValueError.
 RangeCheck = Callable[[str, str, Any], None]
@@ -24,7 +24,7 @@ def _range(low: float, high: float, words: str) -> RangeCheck:
             if not low <= value <= high:
                 raise ValueError(f"{name}: {option} is {value}; expected {words}.")
         elif isinstance(value, SymbolicArray):
-            look_at_every_call(value, lambda actual: check(name, option, actual))
+            check_in_every_call(value, lambda actual: check(name, option, actual))
         elif (number := _number(value)) is not None:
             check(name, option, number)
 

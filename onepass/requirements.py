@@ -13,11 +13,11 @@ from .backends import (
     SymbolicArray,
     bounds,
     can_be_read,
+    check_in_every_call,
     checks_are_on,
     is_real_array,
     kind_of,
     library_of,
-    look_at_every_call,
 )
 
 
@@ -136,7 +136,7 @@ def require_labels_in_range(
         def look(actual: Any) -> None:
             require_labels_in_range(name, actual, argument, sizes, ignore_index)
 
-        look_at_every_call(labels, look)
+        check_in_every_call(labels, look)
         return
     if library_of(labels) == "numpy":
         if labels.size == 0:

@@ -61,11 +61,11 @@ class Program:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         donated_leaves: Sequence[int] = (),
-        numbers: frozenset[int] = frozenset(),
+        static_leaves: frozenset[int] = frozenset(),
         *,
         compiled: bool = True,
     ) -> None:
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, reads_rows_first=True)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, reads_rows_first=True)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self._constants = lowered.numbers
         self.printer = Printer(self.plan)
@@ -84,7 +84,7 @@ class Program:
         self.address: int = program_cache.load(self.source, kernel).program.address
         self._arguments = self.plan.of_kind("argument")
         self._captured = self.traced.trace.captured
-        self._looks = self.traced.trace.every_call
+        self._looks = self.traced.trace.call_checks
         fresh = self.plan.of_kind("result")
         everything = self._all_leaves(leaves((args, kwargs)))
         self._all = len(everything)

@@ -36,17 +36,17 @@ class CudaProgram:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         donated_leaves: Sequence[int] = (),
-        numbers: frozenset[int] = frozenset(),
+        static_leaves: frozenset[int] = frozenset(),
         *,
         device: Device,
         stages: Callable[..., Stages] = Stages,
     ) -> None:
         _one_place(kernel, leaves((args, kwargs)), 0)
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, takes_halves=True)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, takes_halves=True)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._stages = device, stages
         self._captured, self._constants = self.traced.trace.captured, lowered.numbers
-        self._looks = self.traced.trace.every_call
+        self._looks = self.traced.trace.call_checks
         everything = [*leaves((args, kwargs)), *self._captured]
         first = _one_place(kernel, everything, len(self._captured))
         self._layout = Layout(lowered, everything, device)

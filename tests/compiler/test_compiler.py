@@ -128,12 +128,12 @@ def reads(x: Any) -> Any:
     [
         (
             sorts,
-            r"sorts: xp\.sort is no operation of the compiler; run the kernel with use_backend\('numpy'\)",
+            r"sorts: xp\.sort is not supported by the compiler; run the kernel with use_backend\('numpy'\)",
         ),
-        (branches, r"branches: indexing shape \(3,\) with 0 is no operation of the compiler"),
+        (branches, r"branches: indexing shape \(3,\) with 0 is not supported by the compiler"),
         (
             reads,
-            r"reads: float\(array\) of a traced float64 array; its numbers are not known while it is traced",
+            r"reads: float\(array\) of a symbolic float64 array; its values are not known in the trace",
         ),
     ],
 )
