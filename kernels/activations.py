@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from .arrays import Array, namespace
 
+__all__ = [
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "tanh",
+    "tanh_backward",
+    "softmax",
+    "softmax_backward",
+    "log_softmax",
+    "log_softmax_backward",
+]
+
 
 def relu(x: Array) -> Array:
     """Rectified linear unit: max(x, 0).

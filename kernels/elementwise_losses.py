@@ -14,6 +14,21 @@ from .activations import sigmoid
 from .arrays import Array, Scalar, namespace, weighted
 from .reductions import Reduction, reduce
 
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_with_grad",
+    "binary_cross_entropy_with_logits_backward",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_grad",
+    "binary_cross_entropy_backward",
+    "mean_squared_error",
+    "mean_squared_error_with_grad",
+    "mean_squared_error_backward",
+    "half_squared_error",
+    "half_squared_error_with_grad",
+    "half_squared_error_backward",
+]
+
 
 def binary_cross_entropy_with_logits(
     logits: Array,

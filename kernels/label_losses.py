@@ -13,6 +13,18 @@ from .arrays import Array, Scalar, namespace, weighted
 from .reductions import Reduction, reduce, rows_first, share
 from .targets import LabelTarget, class_target, label_target
 
+__all__ = [
+    "nll_loss",
+    "nll_loss_with_grad",
+    "nll_loss_backward",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_with_grad",
+    "softmax_cross_entropy_backward",
+    "multiclass_hinge",
+    "multiclass_hinge_with_grad",
+    "multiclass_hinge_backward",
+]
+
 
 def nll_loss(
     log_probs: Array,

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from .arrays import Array, namespace
 
+__all__ = [
+    "linear",
+    "linear_backward",
+]
+
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """Scores of a linear layer.

@@ -21,6 +21,12 @@ from .linear import linear, linear_parameters_backward
 from .penalties import l2_penalty, l2_penalty_backward
 from .trees import rebuild
 
+__all__ = [
+    "softmax_classifier_loss_and_grads",
+    "mlp_forward",
+    "mlp_loss_and_grads",
+]
+
 Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"]
 Loss: TypeAlias = Literal[
     "softmax_cross_entropy",

@@ -12,6 +12,23 @@ from typing import Any
 from .arrays import Array, Scalar, Tree, is_zero, namespace
 from .trees import tree_map
 
+__all__ = [
+    "sgd_step",
+    "momentum_init",
+    "momentum_step",
+    "adam_init",
+    "adam_step",
+    "adamw_step",
+    "rmsprop_init",
+    "rmsprop_step",
+    "adagrad_init",
+    "adagrad_step",
+    "adadelta_init",
+    "adadelta_step",
+    "rprop_init",
+    "rprop_step",
+]
+
 State = dict[str, Any]
 
 

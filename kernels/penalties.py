@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from .arrays import Array, Scalar, namespace
 
+__all__ = [
+    "l2_penalty",
+    "l2_penalty_backward",
+    "l1_penalty",
+    "l1_penalty_backward",
+]
+
 
 def l2_penalty(weight: Array, strength: Scalar) -> Array:
     """Squared L2 norm of `weight`, times strength / 2.

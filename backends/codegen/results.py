@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy
 
 from ..common.libraries import library_of
-from ..common.out_arrays import Wanted
+from ..common.out_arrays import ArraySpec
 from ..common.trees import fields_of, is_record, leaves, map_leaves, with_fields
 from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Axis, Node, base
@@ -31,14 +31,14 @@ def _kept(node: Node) -> tuple[Axis, ...]:
     return tuple(axis.find() for axis in node.shape if axis is not None)
 
 
-def wanted(traced: Traced, plan: Plan, library: str = "numpy", device: Any = None) -> Any:
-    """The tree of the result, with what a destination must be in place of every array that is computed."""
+def out_specs(traced: Traced, plan: Plan, library: str = "numpy", device: Any = None) -> Any:
+    """The tree of the result, with what an out array must be in place of every array that is computed."""
 
     def leaf(value: Any) -> Any:
         if not isinstance(value, SymbolicArray):
             return value
         sizes, dtype = value.node.sizes(), numpy_dtype(plan.rounding.held(value.node))
-        return Wanted(sizes, dtype, library, device, is_number=not sizes)
+        return ArraySpec(sizes, dtype, library, device, is_scalar=not sizes)
 
     return map_leaves(leaf, traced.result)
 

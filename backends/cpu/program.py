@@ -13,7 +13,7 @@ from ..codegen.cost import Sizes
 from ..codegen.explain import Explanation, explain
 from ..codegen.lower import lower
 from ..common.bounds import use_compiled
-from ..common.out_arrays import Destinations
+from ..common.out_arrays import OutArrays
 from ..common.trees import leaves
 from ..ir.dtypes import numpy_dtype
 from ..ir.nest import BufferKind
@@ -63,11 +63,11 @@ class Program:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         donated_leaves: Sequence[int] = (),
-        numbers: frozenset[int] = frozenset(),
+        static_leaves: frozenset[int] = frozenset(),
         *,
         compiled: bool = True,
     ) -> None:
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, target=CPU)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CPU)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self._constants = lowered.numbers
         self.source = Renderer(self.plan).source()
@@ -77,14 +77,14 @@ class Program:
 
     def explanation(self) -> Explanation:
         """What the program does, in words."""
-        return explain(self.plan, self.sizes, threads.share_count(), self.source)
+        return explain(self.plan, self.sizes, threads.worker_count(), self.source)
 
     def _prepare(self, kernel: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Compile, and find out once what every call needs."""
         self.address: int = program_cache.load(self.source, kernel).program.address
         self._arguments = self.plan.of_kind(BufferKind.ARGUMENT)
         self._captured = self.traced.trace.captured
-        self._looks = self.traced.trace.every_call
+        self._looks = self.traced.trace.call_checks
         fresh = self.plan.of_kind(BufferKind.RESULT)
         everything = self._all_leaves(leaves((args, kwargs)))
         self._all = len(everything)
@@ -117,8 +117,8 @@ class Program:
         self._places = [
             None if place is None else positions[place] for place in results.places(self.traced, self.plan)
         ]
-        self.wanted = results.wanted(self.traced, self.plan)
-        self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
+        self.out_specs = results.out_specs(self.traced, self.plan)
+        self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
         self._donates = len(self._donated) > 0
         number = number_of_memory(self.plan.slots.outputs)
         self._build = results.builder(self.traced, self.plan, number, self._arguments, self.given)
@@ -126,7 +126,7 @@ class Program:
         # Asking for the threads takes longer than a small kernel.
         self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(CPU.workers))
         self._teams: dict[int, Team] = {}
-        self._team = self._team_of(threads.share_count())
+        self._team = self._team_of(threads.worker_count())
 
     def _team_of(self, count: int) -> Team:
         # Threads of Python's may have told Numba different numbers: none may run in another one's memory.
@@ -154,13 +154,13 @@ class Program:
             (frame.whole if is_whole else frame.numbers)[slot] = number
         return frame
 
-    def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
+    def __call__(self, values: Sequence[Any], out: OutArrays | None = None) -> Any:
         """The kernel's result for the leaves of a call of this form, with captured arrays behind them or not.
 
-        destinations: arrays that take results; each has its result's shape and dtype
+        out: arrays that take results; each has its result's shape and dtype
         """
         team = self._team
-        if self._is_large and (count := threads.share_count()) != team.threads:
+        if self._is_large and (count := threads.worker_count()) != team.threads:
             team = self._team = self._team_of(count)
         if len(values) < self._all:
             values = self._all_leaves(values)
@@ -176,14 +176,14 @@ class Program:
             array = arguments[position]
             if odd or type(array) is not numpy.ndarray or not array.flags.carray:
                 arguments[position] = self._plain(array, position)
-        if destinations is None:
+        if out is None:
             fresh = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
             self._fill(table, self._first, *arguments, *fresh)
             if self._donates and overlap(table, self._first, self._bytes, self._donated):
                 self._keep_donated(arguments)
                 self._fill(table, self._first, *arguments, *fresh)
         else:
-            fresh, there, is_done = self._place(table, arguments, destinations)
+            fresh, there, is_done = self._place(table, arguments, out)
         for slot, leaf, is_whole in self._scalars:
             (frame.whole if is_whole else numbers)[slot] = values[leaf]
         threads.run(self.address, team.sections, table, numbers)
@@ -192,22 +192,22 @@ class Program:
             indices.require_no_flag(self._reports, frame.whole[self.plan.slots.count : -1].tolist())
         result = self._build(arguments, fresh, numbers, frame.whole)
         team.frames.append(frame)
-        return result if destinations is None or is_done else destinations.filled(result, there)
+        return result if out is None or is_done else out.copy_from(result, there)
 
     def _place(
-        self, table: Any, arguments: list[Any], destinations: Destinations
+        self, table: Any, arguments: list[Any], out: OutArrays
     ) -> tuple[list[Any], Collection[int], bool]:
-        """Put the arguments, fresh arrays and destinations into the table.
+        """Put the arguments, fresh arrays and out arrays into the table.
 
-        A destination whose memory is another array's as well is left to be copied into.
-        returns: the fresh arrays, destinations among them; which destinations will have their result then;
+        An out array that shares memory with another array is left to be copied into.
+        returns: the fresh arrays, out arrays among them; which out arrays will have their result then;
                  and whether they all will, and are what the program returns
         """
         fresh: list[Any] = [None] * len(self._fresh)
         direct: dict[int, int] = {}  # positions in the table -> leaves of the result
         copied: list[int] = []
         are_plain = True
-        for leaf, (array, position) in enumerate(zip(destinations.arrays, self._places, strict=True)):
+        for leaf, (array, position) in enumerate(zip(out.arrays, self._places, strict=True)):
             if array is None:
                 continue
             if position is not None and position < len(arguments) and arguments[position] is array:
@@ -229,9 +229,9 @@ class Program:
             return overlap(table, self._first, self._bytes, numpy.array(positions, numpy.int64))
 
         if not shared(*direct, *self._donated):
-            destinations.require_apart(copied)
+            out.require_disjoint(copied)
             return fresh, direct.values(), are_plain and not copied
-        destinations.require_apart()
+        out.require_disjoint()
         keep = any(map(shared, self._donated))
         for position in [p for p in direct if shared(p)]:
             del direct[position]

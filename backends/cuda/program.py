@@ -9,9 +9,9 @@ import numpy
 
 from ..codegen import results
 from ..codegen.lower import lower
-from ..common.forks import compiling
+from ..common.forks import compile_lock
 from ..common.libraries import device_key, device_of, library_of
-from ..common.out_arrays import Destinations
+from ..common.out_arrays import OutArrays
 from ..common.trees import leaves
 from ..trace.indices import checks_are_on, require_no_flag
 from .arrays import Arrays, Layout
@@ -37,22 +37,24 @@ class CudaProgram:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         donated_leaves: Sequence[int] = (),
-        numbers: frozenset[int] = frozenset(),
+        static_leaves: frozenset[int] = frozenset(),
         *,
         device: Device,
         launches: Callable[..., Launches] = Launches,
     ) -> None:
         _one_place(kernel, leaves((args, kwargs)), 0)
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, target=CUDA)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CUDA)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._make_launches = device, launches
         self._captured, self._constants = self.traced.trace.captured, lowered.numbers
-        self._looks = self.traced.trace.every_call
+        self._looks = self.traced.trace.call_checks
         everything = [*leaves((args, kwargs)), *self._captured]
         first = _one_place(kernel, everything, len(self._captured))
         self._layout = Layout(lowered, everything, device)
-        self.wanted = results.wanted(self.traced, self.plan, library_of(first) or "numpy", device_of(first))
-        self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
+        self.out_specs = results.out_specs(
+            self.traced, self.plan, library_of(first) or "numpy", device_of(first)
+        )
+        self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
         dtypes = self.plan.slots.arguments
         self._scalars = [(leaf, float if dtype.is_float else int) for leaf, dtype in dtypes.items()]
         self._first_captured = self.traced.trace.first_captured
@@ -64,7 +66,7 @@ class CudaProgram:
 
     def variant(self, *, aligned: bool) -> Variant:
         """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
-        with compiling:
+        with compile_lock:
             if aligned not in self._variants:
                 device = self.device
                 properties = DeviceProperties(
@@ -77,18 +79,18 @@ class CudaProgram:
                 self._variants[aligned] = Variant(launches, device)
             return self._variants[aligned]
 
-    def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
+    def __call__(self, values: Sequence[Any], out: OutArrays | None = None) -> Any:
         """The kernel's result for the leaves of a call of this form.
 
-        destinations: arrays that take results; each has its result's shape and dtype
+        out: arrays that take results; each has its result's shape and dtype
         """
         # A caller may have put captured arrays behind the leaves.
         everything = [*values, *self._captured] if len(values) == self._first_captured else values
         for leaf, look in self._looks:
             look(everything[leaf])
-        arrays = self._layout.arrays(everything, destinations)
+        arrays = self._layout.arrays(everything, out)
         self._launch(values, arrays)
-        return self._layout.result(arrays, values, destinations)
+        return self._layout.result(arrays, values, out)
 
     def _launch(self, values: Sequence[Any], arrays: Arrays) -> None:
         device, addresses = self.device, arrays.addresses

@@ -29,7 +29,7 @@ def copied(tree: Any) -> Any:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_the_plan_is_the_one_that_is_written_down(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "share_count", lambda: 2)
+    monkeypatch.setattr(threads, "worker_count", lambda: 2)
     function, args = CALLS[name]
     explanation = op.explain(function, *args)
     require_golden(explanation.text + "\n", name, "txt")
@@ -128,12 +128,12 @@ def reads(x: Any) -> Any:
     [
         (
             sorts,
-            r"sorts: xp\.sort is no operation of the compiler; run the kernel with use_backend\('numpy'\)",
+            r"sorts: xp\.sort is not supported by the compiler; run the kernel with use_backend\('numpy'\)",
         ),
-        (branches, r"branches: indexing shape \(3,\) with 0 is no operation of the compiler"),
+        (branches, r"branches: indexing shape \(3,\) with 0 is not supported by the compiler"),
         (
             reads,
-            r"reads: float\(array\) of a traced float64 array; its numbers are not known while it is traced",
+            r"reads: float\(array\) of a symbolic float64 array; its values are not known in the trace",
         ),
     ],
 )

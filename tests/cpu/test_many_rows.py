@@ -52,7 +52,7 @@ def centred_square(x: Any) -> Any:
 
 def of_shares(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Have every section in so many shares, where it has as many blocks."""
-    monkeypatch.setattr(threads, "share_count", lambda: count)
+    monkeypatch.setattr(threads, "worker_count", lambda: count)
     monkeypatch.setattr(work, "WORTH_A_WORKER_NS", 1)
 
 

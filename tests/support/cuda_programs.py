@@ -24,7 +24,7 @@ from onepass.backends.cuda.target import CUDA
 from onepass.backends.ir.nest import LoopNest
 
 import onepass as op
-from onepass.compilation import donated_leaves
+from onepass.compilation import leaves_of
 
 # Of the largest number of a result. Halves are held to one step of their own, at every number.
 TOLERANCE = {"float32": 3e-5, "float64": 1e-13}
@@ -89,7 +89,7 @@ def program_of(call: Call, device: Any, form: Form | None = None) -> CudaProgram
     """The program of a call, as `op.kernel` and the kernels of the library make it."""
     function = inspect.unwrap(call.function)
     kwargs = dict(call.kwargs)
-    donated = donated_leaves(function, call.args, kwargs, call.donate)
+    donated = leaves_of(function, call.args, kwargs, call.donate)
     return CudaProgram(
         function,
         function.__name__,
@@ -105,7 +105,7 @@ def program_of(call: Call, device: Any, form: Form | None = None) -> CudaProgram
 def emitted(call: Call, capability: int, form: Form | None = None, *, aligned: bool = True) -> Launches:
     """The kernels of a call, for arrays that need not have memory."""
     function, kwargs = inspect.unwrap(call.function), dict(call.kwargs)
-    donated = donated_leaves(function, call.args, kwargs, call.donate)
+    donated = leaves_of(function, call.args, kwargs, call.donate)
     lowered = lower(function, function.__name__, call.args, kwargs, donated, _numbers(call), target=CUDA)
     device = DeviceProperties(capability=capability, processors=132, clusters=15, aligned=aligned)
     return launches_of(form)(lowered.plan, device)
