@@ -1,4 +1,7 @@
-"""What is computed: every formula once, in plain array API. A family a file, backward beside forward."""
+"""Every formula of the library, written once in plain array API.
+
+Each file has one family of functions. The backward function follows its forward function.
+"""
 
 from .activations import (
     log_softmax,
