@@ -1,7 +1,4 @@
-"""Every formula of the library, written once in plain array API.
-
-Each file has one family of functions. The backward function follows its forward function.
-"""
+"""What is computed: every formula once, in plain array API. A family a file, backward beside forward."""
 
 from .activations import (
     log_softmax,
