@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-PAGE = Path(__file__).parent.parent / "docs" / "compiler.md"
+PAGE = Path(__file__).parents[2] / "docs" / "compiler.md"
 
 
 def blocks(language: str) -> list[str]:

@@ -11,10 +11,10 @@ import pytest
 from array_api_compat import array_namespace
 from cases import CASES, Case
 from cuda_programs import Call, Form, assert_same_numbers, check, expected_of, program_of, run
+from golden_calls import focal_loss_with_grad, gelu_step, huber_regression, linear_head, train_step
 from host_cuda import SCHEDULES, why_not
 from host_device import HostDevice
 from onepass.backends.common.trees import map_leaves
-from test_compiler import focal_loss_with_grad, gelu_step, huber_regression, linear_head, train_step
 
 import onepass as op
 from onepass import kernels
