@@ -248,5 +248,5 @@ def test_the_optimiser_s_state_is_continued_too(ending: str, tmp_path: Path) -> 
 def test_a_run_of_another_model_is_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "run.npz")
     linear_regression.main(["--no-plot", "--epochs", "1", "--save", path, "--backend", "numpy"])
-    with pytest.raises(SystemExit, match="expected .*, those of this model"):
+    with pytest.raises(SystemExit, match="those of this model"):
         fashion.main(["--no-plot", "--resume", path])
