@@ -122,12 +122,12 @@ class Specializations:
         failed = latest.check(values)
         if type(failed) is not int or failed < 0:
             return
-        guard = latest.program.traced.guards.about[failed]
-        count = self._retraces[guard.about] = self._retraces.get(guard.about, 0) + 1
+        guard = latest.program.traced.guards.guards[failed]
+        count = self._retraces[guard.description] = self._retraces.get(guard.description, 0) + 1
         if count == MANY_TRACES - 1 and guard.is_number:
             where = f" ({guard.line})" if guard.line else ""
             warn(
-                f"{latest.program.traced.kernel}: was traced {MANY_TRACES} times because {guard.about} was "
+                f"{latest.program.traced.kernel}: was traced {MANY_TRACES} times because {guard.description} was "
                 "another number each time; expected few different values. Pass it as an argument and compute "
                 "with it in xp: use xp.where instead of `if`, and no float, int, math or captured "
                 f"number{where}."

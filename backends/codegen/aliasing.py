@@ -24,7 +24,6 @@ from ..ir.nest import (
     BufferKind,
     Index,
     Item,
-    Lanes,
     Load,
     Loop,
     LoopIndex,
@@ -32,6 +31,7 @@ from ..ir.nest import (
     MatMul,
     Stage,
     Store,
+    TileLoop,
 )
 
 
@@ -58,7 +58,7 @@ def accesses(nest: LoopNest) -> list[Access]:
         for item in items:
             if isinstance(item, Loop):
                 visit(item.body, item)
-            elif isinstance(item, Lanes | AtLabel):
+            elif isinstance(item, TileLoop | AtLabel):
                 visit(item.body, loop)
             elif isinstance(item, Load | Store):
                 found.append(Access(item.buffer, item.index, len(found), loop, isinstance(item, Store)))

@@ -176,8 +176,8 @@ class Sizes:
         most = max([one.blocks for one in work], default=1)
         return max(1, min(threads, most, worth, self.plan.target.workers))
 
-    def sections(self, threads: int) -> list[tuple[int, int, int]]:
-        """What `threads.run` is told: number of the section, workers, whether they may run at once."""
+    def stages(self, threads: int) -> list[tuple[int, int, int]]:
+        """What `threads.run` is told: number of the stage, workers, whether they may run at once."""
         rows = []
         for number, stage in enumerate(self.plan.stages):
             workers = self.workers(number, threads)

@@ -1,4 +1,4 @@
-"""From a call to its plan: trace, simplify, merge, and put into phases and memory."""
+"""From a call to its plan: trace, simplify, coalesce axes, and plan."""
 
 from __future__ import annotations
 

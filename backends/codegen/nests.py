@@ -26,7 +26,6 @@ from ..ir.nest import (
     Keep,
     LabelColumn,
     LabelTest,
-    Lanes,
     Loop,
     LoopIndex,
     LoopNest,
@@ -34,6 +33,7 @@ from ..ir.nest import (
     Reduce,
     Start,
     Store,
+    TileLoop,
     Value,
     loop_axes,
     walk,
@@ -139,9 +139,9 @@ class Nests(Values):
             axis = node.axes[1]
             column = row.inside(axis)
             value = self.loaded(node, column)
-            self.tiles[node] = self.buffers.tile(f"v{node.number}_lanes", node.dtype, (axis,), self.number)
+            self.tiles[node] = self.buffers.tile(f"v{node.number}_tile", node.dtype, (axis,), self.number)
             column.add(self.store_of(value, node, column))
-            row.items.append(Loop(axis, (Lanes(tuple(column.items)),)))
+            row.items.append(Loop(axis, (TileLoop(tuple(column.items)),)))
 
     def one_pass(self, number: int, row: Body) -> None:
         """One pass: values of the row, loops over the columns, and what these have reduced."""
@@ -285,9 +285,7 @@ class Nests(Values):
         assert self.spec is not None
         for node in nodes:
             if node in self.spec.kept:
-                self.tiles[node] = self.buffers.tile(
-                    f"v{node.number}_lanes", node.dtype, (axis,), self.number
-                )
+                self.tiles[node] = self.buffers.tile(f"v{node.number}_tile", node.dtype, (axis,), self.number)
         column = row.inside(axis)
         results = {
             node: self.new_value(node, row) for node in nodes if reduces(node) and role(node) is Role.ROW
@@ -307,7 +305,7 @@ class Nests(Values):
         row.flush()
         starts = [Start(part) for part in parts.values()]
         ends = [Accumulate(n, part, (LoopIndex(axis),), is_kept_wide(n)) for n, part in parts.items()]
-        row.items.append(Loop(axis, (*starts, Lanes((*column.items, *stores)), *ends)))
+        row.items.append(Loop(axis, (*starts, TileLoop((*column.items, *stores)), *ends)))
         row.known.update(results)
 
     def store_of(self, operand: Operand, node: Node, body: Body) -> Store:

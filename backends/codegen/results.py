@@ -102,7 +102,7 @@ def builder(
     arguments: Sequence[Buffer],
     given: Mapping[Buffer, tuple[int, ...]],
 ) -> Callable[..., Any]:
-    """A function of (arguments, fresh, numbers, whole) that makes the result's tree.
+    """A function of (arguments, fresh, scalars, integers) that makes the result's tree.
 
     given: the shapes of the arrays that the program works with
     """
@@ -152,6 +152,6 @@ def builder(
         return leaf(value)
 
     made: Callable[..., Any] = eval(
-        f"lambda arguments, fresh, numbers, whole=None: {tree(traced.result)}", constants
+        f"lambda arguments, fresh, scalars, integers=None: {tree(traced.result)}", constants
     )
     return made

@@ -13,7 +13,6 @@ from ..ir.nest import (
     BufferKind,
     Index,
     Item,
-    Lanes,
     Load,
     Loop,
     LoopIndex,
@@ -22,6 +21,7 @@ from ..ir.nest import (
     Meet,
     Stage,
     Store,
+    TileLoop,
 )
 
 
@@ -44,7 +44,7 @@ def with_buffers(stage: Stage, taken: Mapping[Buffer, Buffer]) -> Stage:
         return replace(found, body=tuple(item(i, found) for i in found.body), streaming=streaming)
 
     def item(found: Item, around: LoopNest) -> Item:
-        if isinstance(found, Loop | Lanes | AtLabel):
+        if isinstance(found, Loop | TileLoop | AtLabel):
             return replace(found, body=tuple(item(i, around) for i in found.body))  # type: ignore[misc]
         if isinstance(found, Load | Store):
             buffer = of(found.buffer)

@@ -28,7 +28,6 @@ from ..ir.nest import (
     Index,
     Item,
     LabelTest,
-    Lanes,
     Length,
     Literal,
     Load,
@@ -36,6 +35,7 @@ from ..ir.nest import (
     LoopIndex,
     Operand,
     Position,
+    TileLoop,
     Value,
     Zero,
 )
@@ -108,7 +108,7 @@ class TileBody(Body):
 
     def flush(self) -> None:
         if self.waiting:
-            self.items.append(Lanes(tuple(self.waiting)))
+            self.items.append(TileLoop(tuple(self.waiting)))
             # A body for one position may still hold the list.
             self.waiting = []
 

@@ -34,22 +34,22 @@ use_compiled(bounds)
 class Frame:
     """What one running call of a program has for itself."""
 
-    __slots__ = ("numbers", "scratch", "table", "whole")
+    __slots__ = ("integers", "scalars", "scratch", "table")
 
-    def __init__(self, table: Any, numbers: Any, scratch: Any) -> None:
-        self.table, self.numbers, self.scratch = table, numbers, scratch
-        self.whole = numbers.view(numpy.int64)
+    def __init__(self, table: Any, scalars: Any, scratch: Any) -> None:
+        self.table, self.scalars, self.scratch = table, scalars, scratch
+        self.integers = scalars.view(numpy.int64)
 
 
 class Team:
-    """A program made ready for a number of threads: how its sections are shared out, and memory for that."""
+    """A program made ready for a number of threads: the workers of its stages, and memory for them."""
 
-    __slots__ = ("frames", "sections", "shares", "threads")
+    __slots__ = ("frames", "stages", "threads", "workers")
 
     def __init__(self, threads: int, sizes: Sizes) -> None:
         self.threads = threads
-        self.sections = numpy.array(sizes.sections(threads), numpy.int64).reshape(-1, 3)
-        self.shares = int(self.sections[:, 1].max(initial=1))
+        self.stages = numpy.array(sizes.stages(threads), numpy.int64).reshape(-1, 3)
+        self.workers = int(self.stages[:, 1].max(initial=1))
         self.frames: deque[Frame] = deque(maxlen=16)
 
 
@@ -111,7 +111,9 @@ class Program:
         held = [(slot, leaf, not dtype.is_float) for slot, (leaf, dtype) in slots]
         self._scalars = [scalar for scalar in held if scalar[1] not in self._constants]
         self._fixed = [
-            (slot, self._constants[leaf], whole) for slot, leaf, whole in held if leaf in self._constants
+            (slot, self._constants[leaf], is_integer)
+            for slot, leaf, is_integer in held
+            if leaf in self._constants
         ]
         positions = {m: position for position, m in enumerate(self._arguments + fresh)}
         self._places = [
@@ -124,7 +126,7 @@ class Program:
         self._build = results.builder(self.traced, self.plan, number, self._arguments, self.given)
         self._reports = indices.reports(kernel, self.plan.flags)
         # Asking for the threads takes longer than a small kernel.
-        self._is_large = any(shares > 1 for _, shares, _ in self.sizes.sections(CPU.workers))
+        self._is_large = any(workers > 1 for _, workers, _ in self.sizes.stages(CPU.workers))
         self._teams: dict[int, Team] = {}
         self._team = self._team_of(threads.worker_count())
 
@@ -143,15 +145,15 @@ class Program:
         offsets, end = [], 0
         for m in scratch:
             offsets.append(end)
-            length = sizes.length(m, team.shares) * m.dtype.itemsize
+            length = sizes.length(m, team.workers) * m.dtype.itemsize
             end += -(-length // _ALIGNMENT) * _ALIGNMENT
         block = memory.Workspace().borrow(end + _ALIGNMENT)
         start = block.ctypes.data
         table += [0] * (len(self._arguments) + len(self._fresh)) + [start + offset for offset in offsets]
-        numbers = numpy.zeros(self.plan.slots.count + len(self.plan.flags) + 1)  # flags before the last
-        frame = Frame(numpy.array(table, numpy.int64), numbers, block)
-        for slot, number, is_whole in self._fixed:
-            (frame.whole if is_whole else frame.numbers)[slot] = number
+        scalars = numpy.zeros(self.plan.slots.count + len(self.plan.flags) + 1)  # flags before the last
+        frame = Frame(numpy.array(table, numpy.int64), scalars, block)
+        for slot, number, is_integer in self._fixed:
+            (frame.integers if is_integer else frame.scalars)[slot] = number
         return frame
 
     def __call__(self, values: Sequence[Any], out: OutArrays | None = None) -> Any:
@@ -170,7 +172,7 @@ class Program:
             frame = team.frames.pop()
         except IndexError:
             frame = self._new_frame(team)
-        table, numbers = frame.table, frame.numbers
+        table, scalars = frame.table, frame.scalars
         arguments = [values[leaf] for leaf in self._leaves]
         for position, odd in enumerate(self._odd):
             array = arguments[position]
@@ -184,13 +186,13 @@ class Program:
                 self._fill(table, self._first, *arguments, *fresh)
         else:
             fresh, there, is_done = self._place(table, arguments, out)
-        for slot, leaf, is_whole in self._scalars:
-            (frame.whole if is_whole else numbers)[slot] = values[leaf]
-        threads.run(self.address, team.sections, table, numbers)
+        for slot, leaf, is_integer in self._scalars:
+            (frame.integers if is_integer else scalars)[slot] = values[leaf]
+        threads.run(self.address, team.stages, table, scalars)
         if self._reports:
             # A frame with a flag is not used again.
-            indices.require_no_flag(self._reports, frame.whole[self.plan.slots.count : -1].tolist())
-        result = self._build(arguments, fresh, numbers, frame.whole)
+            indices.require_no_flag(self._reports, frame.integers[self.plan.slots.count : -1].tolist())
+        result = self._build(arguments, fresh, scalars, frame.integers)
         team.frames.append(frame)
         return result if out is None or is_done else out.copy_from(result, there)
 

@@ -1,8 +1,9 @@
 """The text of a program in the CPU's dialect: a plan becomes one Python function that Numba compiles.
 
-Takes a Plan; gives the source of a module. The function runs one share of one section:
-`program(section, share, shares, table, numbers)`. `table` holds sizes and addresses, `numbers` the scalars of the
-call, the shares' sums, and the results that are single numbers.
+Takes a Plan; gives the source of a module. The function runs the part of one worker in one stage:
+`program(stage, worker, workers, table, scalars)`. Stage s of the plan is number 2 s, and number 2 s + 1 combines the
+sums of its workers; the results that are single numbers come last. `table` holds sizes and addresses. `scalars` is the
+scalar buffer, and `integers` the same memory as integers.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from onepass.backends.cpu.runtime.vector_math import *
 
 
 @cfunc(PROGRAM, cache=CACHE, error_model="numpy")
-def program(section, share, shares, table, numbers):
+def program(stage, worker, workers, table, scalars):
 """
 
 
@@ -73,7 +74,7 @@ class Renderer:
         for slot in self.flag_slots():
             top.add(f"{dialect.flag(slot)} = int64(0)")
             body.add(f"if {dialect.flag(slot)} != 0:")
-            body.add(f"    whole[{slot}] = int64(1)")
+            body.add(f"    integers[{slot}] = int64(1)")
         return HEADER + "\n".join(top.lines + body.lines) + "\n"
 
     def flag_slots(self) -> range:
@@ -82,7 +83,7 @@ class Renderer:
     def table(self, top: Lines) -> None:
         """What the table holds, under its names."""
         top.add("use_widest_vectors()")
-        top.add("whole = int64_at(address_of(numbers))")
+        top.add("integers = int64_at(address_of(scalars))")
         sizes = [*sizes_in_table(self.plan), "sgemm", "dgemm"]
         literal = {self.plan.axes[axis]: axis.size for axis in self.short_axes()}
         for position, name in enumerate(sizes):
@@ -97,26 +98,26 @@ class Renderer:
         return list(dict.fromkeys(axis for nest in nests if nest.tile for axis in nest.axes()))
 
     def stage(self, number: int, stage: Stage, lines: Lines) -> None:
-        lines.add(f"if section == {2 * number}:")
+        lines.add(f"if stage == {2 * number}:")
         inside = lines.deeper()
         before = len(lines.lines)
         self.statements.items(stage.prologue, inside)
         for loop in stage.loops:
             self.block_loop(loop, inside)
         for product in stage.products:
-            inside.add("if share == 0:")
+            inside.add("if worker == 0:")
             self.whole_product(product, inside.deeper())
         if len(lines.lines) == before:
             inside.add("pass")
         if stage.sums:
-            lines.add(f"if section == {2 * number + 1}:")
+            lines.add(f"if stage == {2 * number + 1}:")
             self.combine(stage.sums, lines.deeper())
 
     def block_loop(self, loop: BlockLoop, lines: Lines) -> None:
         n, rows = self.plan.axes[loop.axis], f"rows{loop.number}"
-        lines.add(f"# phase {loop.number}: the rows of {n}, in blocks of {rows}")
+        lines.add(f"# block loop {loop.number}: the rows of {n}, in blocks of {rows}")
         lines.add(f"blocks = ({n} + {rows} - 1) // {rows}")
-        lines.add("first, last = blocks * share // shares, blocks * (share + 1) // shares")
+        lines.add("first, last = blocks * worker // workers, blocks * (worker + 1) // workers")
         for buffer in self.plan.buffers:
             if buffer.loop == loop.number and buffer.kind in _OF_A_WORKER:
                 self.scratch(buffer, rows, lines)
@@ -135,7 +136,7 @@ class Renderer:
             if is_kept_wide(node):
                 totals.end(node, self.size_of(node), lines)
             if node in self.plan.slots.sums:
-                place = kept_number(node.dtype, f"{self.plan.slots.sums[node]} + share")
+                place = kept_number(node.dtype, f"{self.plan.slots.sums[node]} + worker")
                 lines.add(f"{place} = {number_to(node.dtype, f's{node.number}')}")
 
     def scratch(self, buffer: Buffer, rows: str, lines: Lines) -> None:
@@ -148,7 +149,7 @@ class Renderer:
             axes[0] = rows
         tile = [str(self.plan.target.tile)] if buffer.kind is BufferKind.TILE else []
         length = " * ".join(tile + axes) or "1"
-        lines.add(f"{buffer.name} = offset({buffer.name}, share * {length})")
+        lines.add(f"{buffer.name} = offset({buffer.name}, worker * {length})")
 
     # Sums over rows
 
@@ -160,8 +161,8 @@ class Renderer:
         whole, parts = self.plan.place[node].name, self.plan.partial[node].name
         size = self.size_of(node)
         lines.add(f"s{node.number} = {whole}")
-        lines.add("if share > 0:")
-        lines.add(f"    s{node.number} = offset({parts}, (share - 1) * {size})")
+        lines.add("if worker > 0:")
+        lines.add(f"    s{node.number} = offset({parts}, (worker - 1) * {size})")
         if is_kept_wide(node):
             totals.start(node, size, lines)
         if node.operation is Op.MATMUL:
@@ -173,7 +174,7 @@ class Renderer:
         lines.add(f"    s{node.number}[element] = {nothing}")
 
     def combine(self, sums: Sequence[Node], lines: Lines) -> None:
-        """The shares' parts of every sum, added to the first share's in their order."""
+        """The workers' parts of every sum, added to the first worker's in their order."""
         for node in sums:
             if node in self.plan.slots.sums:
                 self.combine_numbers(node, lines)
@@ -182,8 +183,8 @@ class Renderer:
 
     def combine_numbers(self, node: Node, lines: Lines) -> None:
         slot = self.plan.slots.sums[node]
-        lines.add("if share == 0:")
-        lines.add("    for other in range(1, shares):")
+        lines.add("if worker == 0:")
+        lines.add("    for other in range(1, workers):")
         dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
         own, others = number_from(dtype, str(slot)), number_from(dtype, f"{slot} + other")
         part = number_to(dtype, dialect.join(node.operation, dtype, own, others))
@@ -192,15 +193,15 @@ class Renderer:
     def combine_arrays(self, node: Node, lines: Lines) -> None:
         whole, parts = self.plan.place[node].name, self.plan.partial[node].name
         lines.add(f"size = {self.size_of(node)}")
-        lines.add("for other in range(shares - 1):")
-        lines.add("    for element in range(size * share // shares, size * (share + 1) // shares):")
+        lines.add("for other in range(workers - 1):")
+        lines.add("    for element in range(size * worker // workers, size * (worker + 1) // workers):")
         own, other = f"{whole}[element]", f"{parts}[other * size + element]"
         part = dialect.join(_joined_by(node), node.dtype, read(own, node.dtype), read(other, node.dtype))
         lines.add(f"        {whole}[element] = {written(part, node.dtype)}")
 
     def outputs(self, lines: Lines) -> None:
         """The results that are single numbers, each into its slot."""
-        lines.add(f"if section == {2 * len(self.plan.stages)}:")
+        lines.add(f"if stage == {2 * len(self.plan.stages)}:")
         inside = lines.deeper()
         before = len(lines.lines)
         self.statements.items(self.plan.numbers.body, inside)

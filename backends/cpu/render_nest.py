@@ -39,8 +39,8 @@ class NestRenderer:
         """A loop over the rows of the block."""
         self._nest = nest
         if nest.tile:
-            lines.add(f"for lane0 in range(0, rows, {nest.tile}):")
-            lines.add(f"    lanes = min({nest.tile}, rows - lane0)")
+            lines.add(f"for tile0 in range(0, rows, {nest.tile}):")
+            lines.add(f"    tile_rows = min({nest.tile}, rows - tile0)")
         else:
             lines.add("for i in range(rows):")
             lines.add("    row = row0 + i")
@@ -61,20 +61,20 @@ class NestRenderer:
             self.items(loop.body, lines.deeper())
             return
         parts = [item.value for item in loop.body if isinstance(item, ir.Reduce) and item.value in self.wide]
-        lines.add(f"for tile in range(0, {n}, {loop.chunk}):")
+        lines.add(f"for chunk in range(0, {n}, {loop.chunk}):")
         inner = lines.deeper()
         for value in parts:
             inner.add(f"{self.names[value]} = float32(0.0)")
-        inner.add(f"for column in range(tile, min(tile + {loop.chunk}, {n})):")
+        inner.add(f"for column in range(chunk, min(chunk + {loop.chunk}, {n})):")
         self.items(loop.body, inner.deeper())
         for value in parts:
             inner.add(f"{self.names[value]}_all += float64({self.names[value]})")
         for value in parts:
             lines.add(f"{self.names[value]} = float32({self.names[value]}_all)")
 
-    def lanes(self, lanes: ir.Lanes, lines: Lines) -> None:
-        lines.add("for lane in range(lanes):")
-        self.items(lanes.body, lines.deeper())
+    def tile_loop(self, loop: ir.TileLoop, lines: Lines) -> None:
+        lines.add("for lane in range(tile_rows):")
+        self.items(loop.body, lines.deeper())
 
     def at_label(self, at: ir.AtLabel, lines: Lines) -> None:
         lines.add(f"if {self.names[at.column]} == {self.text.operand(at.label)}:")
@@ -187,9 +187,9 @@ class NestRenderer:
         if isinstance(index, ir.LoopIndex):
             if self._nest is None or index.axis is not self._nest.axis:
                 return "column"
-            return "(row0 + lane0 + lane)" if tile else "row"
+            return "(row0 + tile0 + lane)" if tile else "row"
         if isinstance(index, ir.BlockRow):
-            return "(lane0 + lane)" if tile else "i"
+            return "(tile0 + lane)" if tile else "i"
         return "0" if isinstance(index, ir.Zero) else self.text.operand(index)
 
     def element(self, buffer: Buffer, index: tuple[Index, ...]) -> str:
@@ -204,7 +204,7 @@ class NestRenderer:
 
 _RENDER: Mapping[type, Callable[[NestRenderer, Any, Lines], None]] = {
     ir.Loop: NestRenderer.loop,
-    ir.Lanes: NestRenderer.lanes,
+    ir.TileLoop: NestRenderer.tile_loop,
     ir.AtLabel: NestRenderer.at_label,
     ir.Load: NestRenderer.load,
     ir.LoadScalar: NestRenderer.load_scalar,

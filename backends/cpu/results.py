@@ -26,7 +26,7 @@ def allocation(
 
 
 def number_of_memory(slots: Mapping[Node, int]) -> NumberText:
-    """For programs that leave numbers in `numbers`, or in `whole`, which is the same memory as integers.
+    """For programs that leave numbers in `scalars`, or in `integers`, which is the same memory as integers.
 
     slots: where they are left
     """

@@ -20,7 +20,7 @@ from ..ir.operations import Op
 
 
 def start(node: Node, size: str, lines: Lines) -> None:
-    """The total before the first block of a share."""
+    """The total before the first block of a worker."""
     if node.operation is Op.MATMUL:
         lines.add(f"if last - first > {BLOCKS_OF_PART}:")
         lines = lines.deeper()
@@ -52,7 +52,7 @@ def _move(node: Node, size: str, lines: Lines) -> None:
 
 
 def end(node: Node, size: str, lines: Lines) -> None:
-    """The share's sum, rounded once."""
+    """The worker's sum, rounded once."""
     if node.operation is Op.MATMUL:
         lines.add(f"if last - first > {BLOCKS_OF_PART}:")
         lines = lines.deeper()

@@ -18,7 +18,7 @@ class LaunchShape:
 
     threads: of a block
     group:   threads of a block that share a row: 1, 2, 4, ... 32 lanes of a warp, or all of the block
-    items:   vectors of a row that each thread keeps in registers; 0: the row is read anew in every turn
+    items:   vectors of a row that each thread keeps in registers; 0: the row is read anew in every pass
     vector:  elements that are loaded at once
     cluster: blocks that share a row
     flat:    there are no rows, only numbers: each thread has a vector of them at a time
@@ -62,7 +62,7 @@ def for_rows(columns: int, kept: float, vector: int, capability: int) -> LaunchS
     """For a loop over rows.
 
     columns: of the longest dimension of a row
-    kept:    registers that a column's values take from turn to turn; of 8 bytes three each, of halves a half
+    kept:    registers that a column's values take from pass to pass; of 8 bytes three each, of halves a half
     vector:  elements that may be loaded at once, by their alignment
     """
     # Sixteen numbers a thread hide the latency of memory, or of halves, which come eight at a time, 32.

@@ -56,7 +56,7 @@ def nest_kernel(plan: Plan, loop: BlockLoop, step: int, shape: LaunchShape) -> C
     bounds = str(shape.threads)
     if shape.blocks_at_once > 1:
         bounds += f", {shape.blocks_at_once}"
-    head = Head(f"rows{loop.number}_{step}", f"// Phase {loop.number}: {over}.", bounds, qualifier)
+    head = Head(f"rows{loop.number}_{step}", f"// Block loop {loop.number}: {over}.", bounds, qualifier)
     if not shape.flat:
         uses.names.discard("part")
     return kernel(plan, head, lines, uses)
@@ -96,7 +96,7 @@ def flat_kernel(plan: Plan, stage: int, loops: list[tuple[BlockLoop, LaunchShape
         lines += ["    }", f"    block -= {parts};"]
         uses.names |= (own.names - _GIVEN) | {parts, plan.axes[loop.axis]}
     sizes = ", ".join(plan.axes[loop.axis] for loop, _ in loops)
-    head = Head(f"flat{stage}", f"// Section {stage}: all of {sizes}.", str(loops[0][1].threads))
+    head = Head(f"flat{stage}", f"// Stage {stage}: all of {sizes}.", str(loops[0][1].threads))
     return kernel(plan, head, lines[:-1], uses)
 
 
@@ -125,7 +125,7 @@ def finish(plan: Plan, stage: int, *, outputs: bool) -> CudaKernel:
         top.add("if (threadIdx.x == 0) {  // who has put the numbers where they are read")
         _outputs(plan, uses, top.deeper())
         top.add("}")
-    head = Head(f"finish{stage}", f"// The sums of section {stage}.", str(FINISH_THREADS))
+    head = Head(f"finish{stage}", f"// The sums of stage {stage}.", str(FINISH_THREADS))
     return kernel(plan, head, top.lines, uses)
 
 

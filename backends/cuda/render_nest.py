@@ -113,7 +113,7 @@ class NestRenderer(StatementRenderer):
         return [*lines, *self.row_of_array()]
 
     def loop_over_groups(self, block: str, grid: str) -> list[str]:
-        """All threads of a block make the same turns."""
+        """All threads of a block make the same iterations."""
         use, row = self.uses, self.row_of_array()
         lines = Lines(1)
         lines.add(f"for (long long i0 = (long long){block} * {use('ROWS')}; i0 < {use('rows')};")

@@ -16,7 +16,7 @@ from . import dialect
 from .kernel import UsedNames
 from .launch_shapes import WARP, LaunchShape
 
-# A group joins the rows of so many turns in registers before it joins them to its part.
+# A group joins so many rows in registers before it joins them to its part.
 ROWS_OF_PART = 64
 
 
@@ -38,7 +38,7 @@ class SumRenderer:
     def start(self, top: Lines) -> None:
         """Declare what the sums are added up in."""
         if self.registers:
-            top.add("[[maybe_unused]] int turns = 0;")
+            top.add("[[maybe_unused]] int iterations = 0;")
             top.add(f"bool is_new = {self.uses('first')};  // the group's part")
         for node in self.nest.sums:
             start = dialect.start(node.operation, self.total(node))
@@ -94,10 +94,10 @@ class SumRenderer:
         A float32 that has taken up thousands of rows takes in little of each further one.
         """
         if any(node.operation is Op.SUM and node.dtype == FLOAT32 for node in self.registers):
-            row.add(f"if (++turns == {ROWS_OF_PART}) {{")
+            row.add(f"if (++iterations == {ROWS_OF_PART}) {{")
             inside = row.deeper()
             self.leave_registers(inside, again=True)
-            inside.add("turns = 0;", "is_new = false;")
+            inside.add("iterations = 0;", "is_new = false;")
             row.add("}")
 
     def leave_registers(self, end: Lines, *, again: bool = False) -> None:

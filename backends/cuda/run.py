@@ -175,11 +175,11 @@ class Run:
         if array is None:
             offset, shape = self.variant.offsets[buffer.name], self.variant.launches.shape(buffer)
             own = self.workspace[offset : offset + math.prod(shape) * buffer.itemsize]
-            array = self.arrays[buffer] = own.view(buffer.dtype).reshape(shape)
+            array = self.arrays[buffer] = own.view(buffer.dtype.name).reshape(shape)
         if not buffer.half:
             return array
         if buffer not in self.wide:
-            self.wide[buffer] = array.astype(buffer.dtype)
+            self.wide[buffer] = array.astype(buffer.dtype.name)
         return self.wide[buffer]
 
     def _matrix(self, operand: Operand) -> Any:

@@ -7,7 +7,7 @@ the launch shapes are chosen from it; nobody changes it.
     Stage(prologue, steps, sums)       step = BlockLoop | MatMul
     BlockLoop(axis, steps, sums)       its steps see the rows of one block; step = MatMul | LoopNest
     LoopNest(axis, body)               a loop over the rows of the block
-    body item = Loop(axis, body) | Lanes(body) | AtLabel(stores) | a statement
+    body item = Loop(axis, body) | TileLoop(body) | AtLabel(stores) | a statement
 
 `softmax(x)` of (N, K) is one stage with one block loop with one nest:
 
@@ -299,7 +299,7 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Lanes:
+class TileLoop:
     """A loop over the rows of a tile."""
 
     body: tuple[Item, ...]
@@ -314,7 +314,7 @@ class AtLabel:
     body: tuple[Store, ...]
 
 
-Item: TypeAlias = Statement | Loop | Lanes | AtLabel
+Item: TypeAlias = Statement | Loop | TileLoop | AtLabel
 
 
 @dataclass(frozen=True)
@@ -395,7 +395,7 @@ def walk(items: tuple[Item, ...]) -> Iterator[Item]:
     """All items and those within them, in the order in which they are run."""
     for item in items:
         yield item
-        if isinstance(item, Loop | Lanes | AtLabel):
+        if isinstance(item, Loop | TileLoop | AtLabel):
             yield from walk(item.body)
 
 

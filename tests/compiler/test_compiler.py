@@ -81,10 +81,10 @@ def _of_dtype(tree: Any, dtype: str) -> Any:
 )
 def test_nothing_of_all_rows_exists_but_arguments_and_results(name: str) -> None:
     function, args = CALLS[name]
-    held = op.explain(function, *args).text.split("\nmemory\n")[1]
+    held = op.explain(function, *args).text.split("\nbuffers\n")[1]
     rows = next(line for line in held.splitlines() if "argument" in line and f"({N}" not in line)
     assert rows
-    wide = [line for line in held.splitlines() if re.search(r": whole \w+ \(n0[,)]", line)]
+    wide = [line for line in held.splitlines() if re.search(r": stage \w+ \(n0[,)]", line)]
     assert wide == []
 
 
@@ -153,7 +153,7 @@ def test_a_branch_on_an_array_says_what_to_use() -> None:
     def chooses(x: Any) -> Any:
         return x if array_namespace(x).sum(x) > 0 else -x
 
-    words = r"chooses: bool\(array\) of a traced bool array; use xp\.where"
+    words = r"chooses: bool\(array\) of a symbolic bool array; use xp\.where"
     with op.use_backend("numba"), pytest.raises(TypeError, match=words):
         chooses(np.ones(3))
     with pytest.warns(RuntimeWarning, match=words):

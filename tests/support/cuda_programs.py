@@ -125,7 +125,7 @@ def expected_of(call: Call) -> list[Any]:
         args, kwargs = map_leaves(
             lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, (call.args, dict(call.kwargs))
         )
-        return leaves(eager.run_halves_wide(inspect.unwrap(call.function), args, kwargs))
+        return leaves(eager.run_in_float32(inspect.unwrap(call.function), args, kwargs))
 
 
 class WatchingDevice(HostDevice):

@@ -11,7 +11,7 @@ extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const dou
     numbers[8] = a12;
 }
 
-// Section 0: all of n0.
+// Stage 0: all of n0.
 extern "C" __global__ void __launch_bounds__(256) flat0(
     const long long n0,
     const long long parts0,

@@ -6,7 +6,7 @@ extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const dou
     numbers[3] = a9;
 }
 
-// Phase 0: the rows of n0, each of n4 columns.
+// Block loop 0: the rows of n0, each of n4 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_1(
     const long long rows,
     const long long n4,
@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     }
 }
 
-// Phase 0: the rows of n0, each of n7 columns.
+// Block loop 0: the rows of n0, each of n7 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_3(
     const long long row0,
     const long long rows,
@@ -95,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     double s26 = 0.0;
     float s57[ITEMS][VECTOR];
@@ -145,7 +145,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
         }
         v25 = group.combine(v25, Sum());
         if (active && lane == 0) s26 = s26 + (double)(v25);
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -156,7 +156,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                         s57[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -175,7 +175,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     }
 }
 
-// Phase 0: the rows of n0, each of n4 columns.
+// Block loop 0: the rows of n0, each of n4 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_6(
     const long long rows,
     const long long first,
@@ -196,7 +196,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     float s51[ITEMS][VECTOR];
 #pragma unroll
@@ -257,7 +257,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                 }
             }
         }
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -268,7 +268,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                         s51[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -282,7 +282,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n0,
     const long long n4,
@@ -346,7 +346,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     }
 }
 
-// Phase 1: the rows of n2, each of n3 columns.
+// Block loop 1: the rows of n2, each of n3 columns.
 extern "C" __global__ void __launch_bounds__(128) rows1_0(
     const long long row0,
     const long long rows,
@@ -397,7 +397,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     }
 }
 
-// Phase 3: the rows of n5, each of n6 columns.
+// Block loop 3: the rows of n5, each of n6 columns.
 extern "C" __global__ void __launch_bounds__(128) rows3_0(
     const long long row0,
     const long long rows,
@@ -448,7 +448,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     }
 }
 
-// Section 1: all of n4, n7.
+// Stage 1: all of n4, n7.
 extern "C" __global__ void __launch_bounds__(256) flat1(
     const long long n4,
     const long long n7,

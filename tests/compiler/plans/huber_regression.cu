@@ -3,7 +3,7 @@ extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const dou
     numbers[0] = a3;
 }
 
-// Phase 0: all of n0.
+// Block loop 0: all of n0.
 extern "C" __global__ void __launch_bounds__(256) rows0_1(
     const long long row0,
     const long long rows,
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(256) rows0_1(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n0,
     const long long pieces17,
@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     }
 }
 
-// Section 1: all of n3.
+// Stage 1: all of n3.
 extern "C" __global__ void __launch_bounds__(256) flat1(
     const long long n0,
     const long long n3,

@@ -1,4 +1,4 @@
-// Phase 0: the rows of n0, each of n1 columns.
+// Block loop 0: the rows of n0, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_0(
     const long long row0,
     const long long rows,
@@ -107,7 +107,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n0,
     const long long pieces25,

@@ -5,7 +5,7 @@ extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const dou
     numbers[2] = a8;
 }
 
-// Phase 0: the rows of n0, each of n5 columns.
+// Block loop 0: the rows of n0, each of n5 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_1(
     const long long rows,
     const long long n5,
@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     }
 }
 
-// Phase 0: the rows of n0, each of n1 columns.
+// Block loop 0: the rows of n0, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_3(
     const long long row0,
     const long long rows,
@@ -72,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     double s35 = 0.0;
     float s77[ITEMS][VECTOR];
@@ -169,7 +169,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                 }
             }
         }
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -180,7 +180,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                         s77[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -199,7 +199,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     }
 }
 
-// Phase 0: the rows of n0, each of n5 columns.
+// Block loop 0: the rows of n0, each of n5 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_6(
     const long long rows,
     const long long first,
@@ -216,7 +216,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     float s69[ITEMS][VECTOR];
 #pragma unroll
@@ -254,7 +254,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                 }
             }
         }
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -265,7 +265,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                         s69[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -279,7 +279,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n1,
     const long long n5,
@@ -335,7 +335,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     if (threadIdx.x == 0) numbers[3] = (double)((float)(s35));
 }
 
-// Phase 1: the rows of n3, each of n4 columns.
+// Block loop 1: the rows of n3, each of n4 columns.
 extern "C" __global__ void __launch_bounds__(128) rows1_0(
     const long long row0,
     const long long rows,
@@ -402,7 +402,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     }
 }
 
-// Phase 3: the rows of n6, each of n1 columns.
+// Block loop 3: the rows of n6, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows3_0(
     const long long row0,
     const long long rows,
@@ -469,7 +469,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     }
 }
 
-// Section 1: all of n5, n1.
+// Stage 1: all of n5, n1.
 extern "C" __global__ void __launch_bounds__(256) flat1(
     const long long n1,
     const long long n5,
@@ -538,7 +538,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
     }
 }
 
-// The sums of section 1.
+// The sums of stage 1.
 extern "C" __global__ void __launch_bounds__(256) finish1(
     const long long n0,
     const long long pieces47,
