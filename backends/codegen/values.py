@@ -270,7 +270,7 @@ class Values:
         buffer = self.buffer_of(node)
         assert buffer is not None, f"{node} is not in memory"
         value = self.new_value(node, body)
-        body.add(Load(value, buffer, self.index_in(buffer, node, body)))
+        body.add(Load(value, node, buffer, self.index_in(buffer, node, body)))
         return value
 
     def index_in(self, buffer: Buffer, node: Node, body: Body) -> tuple[Index, ...]:
@@ -331,7 +331,7 @@ class Values:
         buffer = self.buffers.where(vector, self.number)
         assert buffer is not None, f"{vector} is not in memory"
         value = self.new_value(node, body)
-        body.add(Load(value, buffer, (index,), masked))
+        body.add(Load(value, vector, buffer, (index,), masked))
         return value
 
     def copied(self, node: Node, body: Body) -> Operand:
@@ -351,7 +351,7 @@ class Values:
         buffer = self.buffers.where(source, self.number)
         assert buffer is not None, f"{source} is not in memory"
         where = tuple(index[dimension] for dimension, axis in enumerate(source.shape) if axis is not None)
-        body.add(Load(value, buffer, where))
+        body.add(Load(value, source, buffer, where))
         return value
 
     def checked_index(self, node: Node, axis: Axis | None, body: Body) -> tuple[Index, Value | None]:

@@ -127,12 +127,14 @@ Index: TypeAlias = LoopIndex | BlockRow | Zero | Operand
 
 @dataclass(frozen=True)
 class Load:
-    """value = buffer[index].
+    """value = buffer[index], an element of `source`.
 
+    source:  the node that the buffer has there; of `take` and `copy` not the node of the value
     checked: the looked-up index among `index`; a dialect may give a value of its own where that was outside
     """
 
     value: Value
+    source: Node
     buffer: Buffer
     index: tuple[Index, ...]
     checked: Value | None = None
