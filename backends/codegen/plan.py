@@ -1,6 +1,7 @@
 """The plan of a program: stages of loop nests and products, and the buffers that they work on.
 
-Takes a simplified graph and a target; gives a Plan, a tree of frozen records which nobody changes. For `relu(x)`:
+Takes a simplified graph and a target; gives a Plan, a tree of frozen records which nobody changes. For
+`relu(x)`:
 
     stage 0
       block loop over n0:  nest: for row: for column: Load x0, Compute maximum, Store r0

@@ -1,11 +1,12 @@
 """The stages of a program, and the fusion groups of each stage.
 
-Takes the outputs of a simplified graph; gives a schedule. A value is local to the rows of its first axis. A sum over
-the rows is complete when all rows are done, so a value that uses it is computed in a later stage. A stage has one
-fusion group for each axis that is looped over. Groups of one stage do not need each other's results.
+Takes the outputs of a simplified graph; gives a schedule. A value is local to the rows of its first axis. A
+sum over the rows is complete when all rows are done, so a value that uses it is computed in a later stage. A
+stage has one fusion group for each axis that is looped over. Groups of one stage do not need each other's
+results.
 
-`loss, x.T @ grad` of a network becomes one stage with one group over the rows of x: the loss and the product are sums
-that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows first, then a loop that uses it.
+`loss, x.T @ grad` of a network becomes one stage with one group over the rows of x: the loss and the product
+are sums that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows first, then a loop that uses it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where values are computed: each in the outermost body that knows the indices that it needs.
 
-Takes a value of the graph and a body, and adds to that body, or to one around it, the statements that compute the
-value; gives the operand that stands for it. In a loop over the columns of `x - max(x, axis=1)`, the load of x goes
-into the loop, and what belongs to the row goes before it:
+Takes a value of the graph and a body, and adds to that body, or to one around it, the statements that compute
+the value; gives the operand that stands for it. In a loop over the columns of `x - max(x, axis=1)`, the load
+of x goes into the loop, and what belongs to the row goes before it:
 
     v1 = Load m[row]             in the body of the row
     for column:
@@ -355,7 +355,7 @@ class Values:
         return value
 
     def checked_index(self, node: Node, axis: Axis | None, body: Body) -> tuple[Index, Value | None]:
-        """The index that a value is taken at, inside of the axis whatever the data are, and what checked it."""
+        """The index that a value is taken at, inside the axis for any data, and what checked it."""
         index = base(node.inputs[1])
         operand = self.value(index, body)
         if is_inside(index, axis):

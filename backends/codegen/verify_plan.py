@@ -7,8 +7,8 @@ Takes a Plan; raises a PlanError where
     an output is stored nowhere, or twice
     an operand has another dtype than the statement takes
 
-`Load r0[row, column]` of v17 in the third pass is right where the last store of r0 before it is one of v17, and wrong
-where v36 has been stored over it.
+`Load r0[row, column]` of v17 in the third pass is right where the last store of r0 before it is one of v17,
+and wrong where v36 has been stored over it.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def _statements(items: Iterable[Item], known: set[Value], kept: set[Value] | Non
             known |= results | {value for value in inside if value.buffer is not None}
             if isinstance(item, ir.TileLoop):
                 continue
-        value = ir.defined(item)
-        if value is not None:
-            known.add(value)
+        computed = ir.defined(item)
+        if computed is not None:
+            known.add(computed)
         if isinstance(item, ir.Keep):
             kept.add(item.kept)
 

@@ -74,7 +74,8 @@ class Head:
 def kernel(plan: Plan, head: Head, lines: list[str], uses: Uses) -> CudaKernel:
     """The kernel with the parameters that its text uses."""
     parameters = {name: declared for name, declared in _parameters(plan) if uses.has(name)}
-    start = f'{head.comment}\nextern "C" __global__ void __launch_bounds__({head.bounds}){head.qualifier} {head.name}('
+    start = f'{head.comment}\nextern "C" __global__ void __launch_bounds__({head.bounds})'
+    start += f"{head.qualifier} {head.name}("
     declared = ",\n    ".join(parameters.values())
     text = "\n".join([f"{start}\n    {declared}) {{", *lines, "}", ""])
     return CudaKernel(head.name, text, tuple(parameters))

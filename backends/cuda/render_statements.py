@@ -1,7 +1,7 @@
 """The text of single statements in the GPU's dialect, wherever they stand.
 
-Takes statements of a plan; adds their lines to those of the loop around them, and remembers the names of values:
-`Compute v2 = v0 * v1` becomes `const float v2 = v0 * v1;`.
+Takes statements of a plan; adds their lines to those of the loop around them, and remembers the names of
+values: `Compute v2 = v0 * v1` becomes `const float v2 = v0 * v1;`.
 """
 
 from __future__ import annotations

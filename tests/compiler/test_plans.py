@@ -45,7 +45,7 @@ def plan_of(function: Any, args: tuple[Any, ...], target: Target = CPU, donate: 
 
 
 def with_change(plan: Plan, change: Change) -> Plan:
-    """The plan with every statement of its nests replaced by what `change` makes of it; None leaves it out."""
+    """The plan with every statement of its nests changed; None leaves a statement out."""
 
     def items(old: tuple[Item, ...]) -> tuple[Item, ...]:
         changed = (replace(i, body=items(i.body)) if isinstance(i, Loop) else change(i) for i in old)
