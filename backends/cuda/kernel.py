@@ -22,7 +22,7 @@ from . import dialect
 class CudaKernel:
     """One kernel: its text, and what it is called with, in this order.
 
-    parameters: names of sizes and buffers, "row0", "rows", "first", "numbers", "pieces...", "parts...", ...
+    parameters: names of sizes and buffers, "row0", "rows", "first", "scalars", "pieces...", "parts...", ...
     """
 
     name: str
@@ -98,4 +98,4 @@ def _parameters(plan: Plan) -> Iterator[tuple[str, str]]:
     for position, node in enumerate(plan.slots.outputs):
         held = dialect.stored_type(plan.rounding.held(node))
         yield f"o{position}", f"{held}* __restrict__ o{position}"
-    yield "numbers", "double* numbers"
+    yield "scalars", "double* scalars"

@@ -27,17 +27,17 @@ _GIVEN = {"part", "parts", "rows", "row0", "first"}
 
 
 def begin(plan: Plan) -> CudaKernel | None:
-    """Puts the call's scalars among the numbers: they change, and a recorded graph does not."""
+    """Puts the scalars of the call into the scalar buffer: they change, and a recorded graph does not."""
     scalars = plan.slots.arguments
     if not scalars:
         return None
-    declared, lines = ["double* numbers"], []
+    declared, lines = ["double* scalars"], []
     for slot, (leaf, dtype) in enumerate(scalars.items()):
         declared.append(f"const {'double' if dtype.is_float else 'long long'} a{leaf}")
         lines.append(f"    {dialect.kept_number(dtype, str(slot))} = a{leaf};")
     head = "// The scalars of the call.\n" + 'extern "C" __global__ void __launch_bounds__(1) begin('
     text = f"{head}{', '.join(declared)}) {{\n" + "\n".join(lines) + "\n}\n"
-    return CudaKernel("begin", text, ("numbers", *(f"a{leaf}" for leaf in scalars)))
+    return CudaKernel("begin", text, ("scalars", *(f"a{leaf}" for leaf in scalars)))
 
 
 def nest_kernel(plan: Plan, loop: BlockLoop, step: int, shape: LaunchShape) -> CudaKernel:
@@ -185,7 +185,7 @@ def _finish_number(plan: Plan, node: Node, uses: Uses, top: Lines) -> None:
     own = dialect.read(f"{uses(f'q{node.number}')}[piece]", total)
     top.add(f"    {name} = {dialect.join(node.operation, total, name, own)};")
     top.add(f"{name} = group.combine({name}, {dialect.functor(node.operation)}());")
-    uses("numbers")
+    uses("scalars")
     place = dialect.kept_number(node.dtype, str(plan.slots.sums[node]))
     rounded = name if total == node.dtype else f"({dialect.TYPES[node.dtype]})({name})"
     top.add(f"if (threadIdx.x == 0) {place} = {dialect.number_to(node.dtype, rounded)};")

@@ -47,7 +47,7 @@ class Variant:
         self.reports = reports(plan.kernel, plan.flags)
         # Results have arrays of their own, and so no slots, where there are no flags behind them.
         numbers = slots.count + len(plan.flags) if plan.flags else len(slots.arguments) + len(slots.sums)
-        sizes = {"numbers": 8 * numbers, **launches.parts()}
+        sizes = {"scalars": 8 * numbers, **launches.parts()}
         if plan.multiplies:
             sizes["products"] = device.product_bytes
         own = plan.of_kind(BufferKind.STAGE, BufferKind.BLOCK)
@@ -86,14 +86,14 @@ class Variant:
     def flags(self, workspace: Any) -> Any:
         """The int64 words that are set where an index was outside, in the order of their slots."""
         plan = self.launches.plan
-        start = self.offsets["numbers"] + 8 * plan.slots.count
+        start = self.offsets["scalars"] + 8 * plan.slots.count
         return workspace[start : start + 8 * len(plan.flags)].view("int64")
 
     def begin(self, workspace: int, scalars: Sequence[int | float]) -> None:
         """Put the scalars of a call where its kernels find them."""
         if self.launches.begin:
             kernel = self.loaded[self.launches.begin.name]
-            self.device.launch(kernel, Launch(1, 1), [workspace + self.offsets["numbers"], *scalars])
+            self.device.launch(kernel, Launch(1, 1), [workspace + self.offsets["scalars"], *scalars])
 
 
 class Run:
