@@ -234,7 +234,7 @@ def wide(dtype: DType) -> DType:
 
 
 def kept_number(dtype: DType, slot: str) -> str:
-    """The place of a single number: a slot of the scalar buffer, as a double or as the integer of its bits."""
+    """The place of a single number in the scalar buffer, as a double or as the integer of its bits."""
     return f"scalars[{slot}]" if dtype.is_float else f"((long long*)scalars)[{slot}]"
 
 
