@@ -12,7 +12,7 @@ from ..ir.attributes import Transposes
 from ..ir.graph import Axis, Node
 from ..ir.nest import Buffer, BufferKind, MatMul
 from ..trace.indices import reports
-from .device import Device, Launch
+from .device import Device, Gemm, Launch
 from .kernel import CudaKernel
 from .launch_shapes import FLAT_THREADS, flat
 from .launches import BlockLoopLaunches, Launches, NestKernel
@@ -157,15 +157,8 @@ class Run:
 
     def _product(self, product: MatMul, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
         transpose_a, transpose_b = product.node.attribute_as(Transposes).transposed
-        self.device.product(
-            a,
-            b,
-            out,
-            transpose_a=transpose_a,
-            transpose_b=transpose_b,
-            accumulate=accumulate,
-            workspace=self.words["products"],
-        )
+        gemm = Gemm(a, b, out, transpose_a, transpose_b, accumulate)
+        self.device.product(gemm, self.words["products"])
         if product.out in self.wide:
             self.arrays[product.out][...] = self.wide[product.out]
 
