@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.name.startswith(COMPILES_MOST))
 
 
-CUPY_ON_HOST = Path(__file__).with_name("cupy_on_host")
+CUPY_ON_HOST = Path(__file__).parent / "cuda_host" / "cupy_on_host"
 
 
 class CupyOnHost(pytest.Dir):

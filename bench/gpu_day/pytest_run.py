@@ -33,7 +33,7 @@ PLUGINS = {
 
 
 def files(which: str) -> list[str]:
-    found = sorted((ROOT / "tests").glob("test_gpu*.py"))
+    found = sorted((ROOT / "tests" / "gpu").glob("test_*.py"))
     return [str(path.relative_to(ROOT)) for path in found if (path.name in ALONE) == (which == "alone")]
 
 

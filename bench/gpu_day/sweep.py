@@ -21,7 +21,7 @@ from .places import ROOT
 from .times import DTYPES, dtype_of
 
 # Programs of chosen geometries are made as in the tests.
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 cuda_programs = importlib.import_module("cuda_programs")
 
 WARM_UPS, CALLS = 4, 11

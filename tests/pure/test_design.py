@@ -117,7 +117,7 @@ def room_of(names: list[str]) -> str:
 def test_every_room_is_a_package_of_the_wheel() -> None:
     import tomllib
 
-    project = Path(__file__).parent.parent / "pyproject.toml"
+    project = Path(__file__).parents[2] / "pyproject.toml"
     packages = tomllib.loads(project.read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     rooms = {f"onepass.backends.{room.replace('/', '.')}" for room in ROOMS}
     assert set(packages) == {"onepass", "onepass.kernels", "onepass.backends", *rooms}

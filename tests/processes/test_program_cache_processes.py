@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_program_cache import SOURCE
+from cached_program import SOURCE
 
 # A process that loads each source named on its command line and says what that was like.
 CHILD = """

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import numpy as np
-import nvrtc
+import nvrtc_compiler as nvrtc
 import pytest
 from cuda_programs import Call, emitted
 

@@ -19,22 +19,9 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
+from cached_program import SOURCE
 from onepass.backends.common import cache_folder
 from onepass.backends.cpu.runtime import program_cache
-
-SOURCE = '''"""What a compiler might emit."""
-from numba import cfunc, njit
-
-
-@njit("float64(float64)", cache=CACHE)
-def square(x):
-    return x * x
-
-
-@cfunc("float64(float64)", cache=CACHE)
-def entry(x):
-    return square(x) + 1.0
-'''
 
 
 @pytest.fixture(autouse=True)

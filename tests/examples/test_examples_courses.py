@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 for package in ("matplotlib", "sklearn", "tqdm"):
     pytest.importorskip(package, reason="the extra `examples` is not installed")
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 USABLE = [backend.name for backend in op.backends().values() if backend.usable]
 ON_NUMPY = ["--backend", "numpy", "--no-plot"]
 

@@ -12,8 +12,9 @@ from array_api_compat import array_namespace
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from onepass.backends.common.trees import leaves, map_leaves
-from program_text import Argument, RandomProgram, array_of
+from program_text import RandomProgram
 from programs import random_program
+from random_calls import LARGEST, TOLERANCE, given_to, largest
 
 import onepass as op
 
@@ -22,23 +23,6 @@ pytestmark = pytest.mark.slow
 # More of them look further: ONEPASS_EXAMPLES=5000 pytest tests/test_random_programs.py
 EXAMPLES = int(os.environ.get("ONEPASS_EXAMPLES", "24"))
 SIZES = [(1, 2, 3, 4), (2, 5), (1, 3, 40), (4,), (0, 1, 2)]
-# Of the largest intermediate value: an error of the compiler is larger, one of rounding smaller.
-TOLERANCE = {"float64": 1e-11, "float32": 2e-5}
-LARGEST = 1e6
-
-
-def given_to(program: RandomProgram, dtype: str, seed: int, special: bool) -> list[Any]:
-    """The same arguments at every call, in memory of their own."""
-    random = np.random.default_rng(seed)
-    return [
-        array_of(argument, dtype, random, special) if isinstance(argument, Argument) else argument
-        for argument in program.arguments
-    ]
-
-
-def largest(tree: Any) -> float:
-    floats = [array for array in map(np.asarray, leaves(tree)) if array.dtype.kind == "f"]
-    return max([1.0, *(float(np.abs(a[np.isfinite(a)]).max(initial=0)) for a in floats)])
 
 
 def check(program: RandomProgram, dtype: str, seed: int, special: bool) -> None:

@@ -19,7 +19,7 @@ import onepass as op
 for package in ("matplotlib", "sklearn", "tqdm"):
     pytest.importorskip(package, reason="the extra `examples` is not installed")
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 common, datasets, checkpoints, fashion, linear_regression = map(
     importlib.import_module, ("common", "datasets", "checkpoints", "fashion", "linear_regression")
 )

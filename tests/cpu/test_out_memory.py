@@ -12,11 +12,13 @@ from array_api_compat import array_namespace
 from onepass.backends.common.trees import leaves
 from out_arrays import (
     COLUMNS,
+    KERNELS,
     LABELS,
     ROWS,
-    Array,
+    VIEWS,
     X,
     Y,
+    any_view,
     assert_same,
     backend,
     donated,
@@ -30,17 +32,6 @@ import onepass as op
 
 __all__ = ["backend"]  # a fixture
 
-VIEWS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
-    "the argument": lambda a: (a[:ROWS], a[:ROWS]),
-    "the argument again": lambda a: (a[:ROWS], a[:ROWS][...]),
-    "backwards": lambda a: (a[:ROWS], a[:ROWS][::-1]),
-    "columns backwards": lambda a: (a[:ROWS], a[:ROWS, ::-1]),
-    "a row down": lambda a: (a[:ROWS], a[1 : ROWS + 1]),
-    "a row up": lambda a: (a[1 : ROWS + 1], a[:ROWS]),
-    "an element on": lambda a: (a[:ROWS], a.reshape(-1)[1 : ROWS * COLUMNS + 1].reshape(ROWS, COLUMNS)),
-    "the other half": lambda a: (a[::2][:ROWS], a[1::2][:ROWS]),
-    "half of it": lambda a: (a[::2][:ROWS], a[:ROWS]),
-}
 OVERWRITING: dict[str, Callable[..., Any]] = {
     "relu": op.relu,
     "softmax": op.softmax,
@@ -133,34 +124,6 @@ def test_donated_memory_and_given_memory_go_together(function: Any) -> None:
     # A row on: the memory of `x` is part of what takes the second result, and would be the first one's.
     buffer[:ROWS], y = X, Y.copy()
     assert_same(function(buffer[:ROWS], y, out=(None, buffer[1:], None)), expected)
-
-
-@op.kernel
-def apart(a: Any, b: Any) -> Any:
-    xp = array_namespace(a)
-    return a + b, [a * xp.max(b, axis=1, keepdims=True) - xp.sum(a, axis=0)]
-
-
-@op.kernel(donate=("a", "b"))
-def stepped(a: Any, b: Any) -> Any:
-    """Both results can be written over the arguments."""
-    return a - 0.1 * b, [0.9 * b + a]
-
-
-KERNELS = [apart, op.kernel(apart.__wrapped__, donate="a"), stepped, op.kernel(stepped.__wrapped__)]
-
-
-def any_view(memory: Array, generator: np.random.Generator) -> Array:
-    """A view of (ROWS, COLUMNS), of any order and any steps."""
-    kind = generator.integers(4)
-    start = int(generator.integers(60)) if generator.integers(2) else 0
-    if kind == 0:
-        return memory[start : start + ROWS * COLUMNS].reshape(ROWS, COLUMNS)
-    if kind == 1:
-        return memory[start : start + ROWS * COLUMNS].reshape(COLUMNS, ROWS).T
-    if kind == 2:
-        return memory[start : start + ROWS * COLUMNS].reshape(ROWS, COLUMNS)[::-1]
-    return memory[start : start + 2 * ROWS * COLUMNS].reshape(ROWS, 2 * COLUMNS)[:, ::2]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
+from cached_program import SOURCE
 from onepass.backends.cpu.runtime.machine_code import compiled
-from test_program_cache import SOURCE, from_disk, kept, load_anew
+from test_program_cache import from_disk, kept, load_anew
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders of Windows are the user's own")
 __all__ = ["kept"]  # the fixture, which every test here uses

@@ -13,7 +13,7 @@ from host_cuda import SCHEDULES, why_not
 from onepass.backends.codegen.coalesce import TooManyDimensionsError
 from onepass.backends.common.trees import leaves
 from programs import random_program
-from test_random_programs import LARGEST, TOLERANCE, given_to, largest
+from random_calls import LARGEST, TOLERANCE, given_to, largest
 
 import onepass as op
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import nvrtc
+import nvrtc_compiler as nvrtc
 import pytest
 
 REASON = nvrtc.why_not()

@@ -19,7 +19,7 @@ from cases import labels, layers, x
 import onepass as op
 from onepass import functions, report
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 @op.kernel(donate="params")

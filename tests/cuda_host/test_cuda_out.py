@@ -15,12 +15,15 @@ from onepass.backends.cuda.arrays import overlapping
 from onepass.backends.cuda.program import CudaProgram
 from out_arrays import (
     COLUMNS,
+    KERNELS,
     LABELS,
     LAYERS,
     ROWS,
+    VIEWS,
     Array,
     X,
     Y,
+    any_view,
     assert_same,
     assert_taken,
     donated,
@@ -32,7 +35,6 @@ from out_arrays import (
     unwritten,
 )
 from pooled_device import PooledDevice
-from test_out_memory import KERNELS, VIEWS, any_view
 
 import onepass as op
 from onepass import compilation

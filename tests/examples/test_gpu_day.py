@@ -148,7 +148,7 @@ def test_the_steps_import_this_checkout(where: places.Places) -> None:
     environment = places.prepare(where)
     code = (
         "import onepass as op, onepass.kernels as k, bench.gpu_day.places as p\n"
-        "from onepass.backends import graph as g\n"
+        "from onepass.backends import choice as g\n"
         "print(op.__file__, k.__file__, p.__file__, g.__file__)"
     )
     done = subprocess.run(
@@ -190,12 +190,12 @@ def test_all_tests_of_a_gpu_are_run() -> None:
     together, alone = pytest_run.files("together"), pytest_run.files("alone")
     assert [Path(name).name for name in alone] == sorted(pytest_run.ALONE)
     marked = {
-        f"tests/{path.name}"
-        for path in (ROOT / "tests").glob("test_*.py")
-        if "pytestmark = pytest.mark.gpu" in path.read_text()
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "pytestmark = pytest.mark.gpu" in path.read_text().splitlines()
     }
     assert {*together, *alone} >= marked
-    assert marked >= {"tests/test_gpu.py", "tests/test_gpu_edges.py", *alone}
+    assert marked >= {"tests/gpu/test_gpu.py", "tests/gpu/test_gpu_edges.py", *alone}
 
 
 def test_pytest_takes_the_options(where: places.Places) -> None:
@@ -279,15 +279,15 @@ def test_the_summary_counts_what_failed(tmp_path: Path) -> None:
     (tmp_path / "junit.xml").write_text(f"<testsuites>{suite}</testsuites>")
     (tmp_path / "junit-use.xml").write_text("<testsuites><cut")
     (tmp_path / "failed.txt").write_text(
-        "call tests/test_gpu.py::test_a[float32-1] :: AssertionError: \n"
-        "setup tests/test_gpu.py::test_a[float64] :: x\ncall tests/test_gpu.py::test_b :: y\n"
+        "call tests/gpu/test_gpu.py::test_a[float32-1] :: AssertionError: \n"
+        "setup tests/gpu/test_gpu.py::test_a[float64] :: x\ncall tests/gpu/test_gpu.py::test_b :: y\n"
     )
     said = list(summary.lines(tmp_path))
     assert said[0] == "junit.xml: tests 9, failures 2, errors 0, skipped 1, time 3.1"
     assert said[1].startswith("junit-use.xml: ")
     assert said[2:5] == [
         "failed: 3",
-        "      2 tests/test_gpu.py::test_a",
-        "      1 tests/test_gpu.py::test_b",
+        "      2 tests/gpu/test_gpu.py::test_a",
+        "      1 tests/gpu/test_gpu.py::test_b",
     ]
     assert [line.split()[1] for line in said[5:]] == ["failed.txt", "junit-use.xml", "junit.xml"]

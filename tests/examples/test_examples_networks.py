@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 for package in ("matplotlib", "sklearn", "tqdm"):
     pytest.importorskip(package, reason="the extra `examples` is not installed")
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 ON_NUMPY = ["--backend", "numpy", "--no-plot"]
 

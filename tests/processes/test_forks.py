@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 LAYERS = ["omp", "workqueue"] + ["tbb"] * bool(importlib.util.find_spec("tbb"))
-HERE = Path(__file__).parent
+FORK_STRESS = Path(__file__).parents[1] / "support" / "fork_stress.py"
 
 START = """
 import os, signal, threading, time, warnings
@@ -203,7 +203,7 @@ def test_threads_that_call_and_compile_beside_forks(layer: str, start: str, tmp_
         "ONEPASS_CACHE_DIR": str(tmp_path / "kept"),
     }
     done = subprocess.run(
-        [sys.executable, str(HERE / "fork_stress.py"), "12", start],
+        [sys.executable, str(FORK_STRESS), "12", start],
         capture_output=True,
         text=True,
         timeout=300,

@@ -16,7 +16,7 @@ from onepass.backends.distributed.collectives import Communicator
 
 from onepass import distributed
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "data_parallel.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "data_parallel.py"
 
 
 @needs_mpi

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="the extra `examples` is not installed")
 pytest.importorskip("tqdm", reason="the extra `examples` is not installed")
 
-SPIRAL = Path(__file__).parent.parent / "examples" / "spiral.py"
+SPIRAL = Path(__file__).parents[2] / "examples" / "spiral.py"
 
 # What the course prints for its softmax classifier, whose data these are. The loss is convex, so other
 # first weights than its own lead to the same numbers in the end.
