@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..trace.trace import Traced, trace
-from .coalesce import merge
+from .passes import PASSES, after_trace
 from .plan import Plan, make_plan
-from .scalar_slots import into_slots
-from .simplify import simplify
 
 
 @dataclass
@@ -46,17 +44,17 @@ def lower(
     reads_rows_first: see `make_plan`
     """
     traced = trace(function, kernel, args, kwargs, numbers, takes_halves=takes_halves)
-    _, plainer = simplify(traced.trace.graph, traced.outputs)
-    slots = into_slots(plainer, traced.trace.first_captured + len(traced.trace.captured))
-    graph, outputs = merge(kernel, plainer)
+    state = after_trace(traced)
+    for each in PASSES:
+        each.run(state)
     plan = make_plan(
         kernel,
-        graph,
-        outputs,
+        state.graph,
+        state.outputs,
         donated_leaves,
         traced.trace.halves,
         traced.half,
         rounds=not traced.trace.any_single,
         reads_rows_first=reads_rows_first,
     )
-    return Lowered(traced, plan, [node.sizes() for node in traced.outputs], slots)
+    return Lowered(traced, plan, [node.sizes() for node in traced.outputs], state.slots)
