@@ -1,4 +1,4 @@
-"""What can run a kernel here: which backends are installed, which are usable, and why not where not."""
+"""Which backends work here, and why the others do not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OLDEST_NUMPY = (2, 0)
 
 
 class NotUsableError(RuntimeError):
-    """A backend that is installed does not work."""
+    """A backend does not work here."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Backend:
     name: str
     usable: bool
     runs: str  # the arrays it takes, and how it runs a kernel on them
-    version: str | None = None  # of the library that it stands on; None where that is not installed
-    why_not: str = ""  # what is missing and what to do about it; empty where usable
+    version: str | None = None  # of NumPy, Numba or CuPy; None if it is not installed
+    why_not: str = ""  # what is missing and how to install it; empty if usable
 
     def __str__(self) -> str:
         library = f"{self.name} {self.version}" if self.version else self.name
@@ -37,10 +37,11 @@ class Backend:
 
 
 def backends() -> dict[str, Backend]:
-    """What is installed and usable on this machine, by name; `print` an entry to read it.
+    """Which backends work here, and why the others do not.
 
-    returns: {"numpy": Backend, "numba": Backend, "cupy": Backend}; each with `usable`, `version`, what it
-             `runs`, and `why_not` where it is not usable. Looking for CuPy imports it if it is installed.
+    returns: {"numpy": Backend, "numba": Backend, "cupy": Backend}. Each has `usable`, `version`, `runs` (the
+             arrays it takes), and `why_not` (the reason if it is not usable); `print` shows them. The call
+             imports CuPy if it is installed.
     """
     return {backend.name: backend for backend in (_numpy(), _numba(), _cupy())}
 
@@ -56,8 +57,8 @@ def _numpy() -> Backend:
 
 
 def numba_why_not() -> str:
-    """Why the backend "numba" is not usable here; empty where it is. Looks for nothing else."""
-    # Without importing Numba, which takes longer than all the rest; its first use tells whether it does.
+    """Why the backend "numba" does not work here; empty if it works, as far as is known."""
+    # Numba is not imported here: that takes longer than all the rest. Its first use shows whether it works.
     try:
         found = importlib.util.find_spec("numba") is not None
     except (ImportError, ValueError):
@@ -78,33 +79,33 @@ def _numba() -> Backend:
 
 
 def _switched_off() -> str:
-    """That Numba was told to compile nothing; empty where it was not."""
+    """Why Numba compiles nothing, if NUMBA_DISABLE_JIT is set; else empty."""
     numba = sys.modules.get("numba")
     try:
         # Numba reads the environment when it is imported.
         off = numba.config.DISABLE_JIT if numba else int(os.environ.get("NUMBA_DISABLE_JIT") or 0)
-    except (AttributeError, ValueError):  # what is no number counts for Numba as 0
+    except (AttributeError, ValueError):  # Numba takes anything but a number as 0
         off = False
-    return "NUMBA_DISABLE_JIT is set, and Numba compiles nothing; unset it" if off else ""
+    return "NUMBA_DISABLE_JIT is set, so Numba compiles nothing; unset it" if off else ""
 
 
 def is_broken(name: str) -> bool:
-    """Whether a backend was found not to work when it was used."""
+    """Whether a backend failed when it was used."""
     return name in _broken
 
 
 def _version(distribution: str) -> str:
-    from importlib import metadata  # which takes as long to import as the rest of onepass
+    from importlib import metadata  # not at the top: it takes as long as the rest of onepass
 
     return metadata.version(distribution)
 
 
-# Backends that were found to be broken when they were first used, and why.
+# Backends that failed when they were first used, and why.
 _broken: dict[str, str] = {}
 
 
 def set_broken(name: str, why: str) -> None:
-    """Remember that a backend does not work here, and warn."""
+    """Record that a backend does not work here, and warn once."""
     if name in _broken:
         return
     _broken[name] = why
@@ -115,13 +116,13 @@ when_cannot_compile.append(lambda why: set_broken("numba", why))
 
 
 def report_broken(name: str, error: Exception) -> NotUsableError:
-    """Remember that a backend does not work here; the error to raise for it."""
+    """Record that a backend does not work here; returns the error to raise."""
     set_broken(name, f"{name.capitalize()} does not work: {type(error).__name__}: {error}")
     return not_usable(name, _broken[name])
 
 
 def not_usable(name: str, why_not: str) -> NotUsableError:
-    """The error to raise where a backend is asked for that does not work here."""
+    """The error for a backend that was requested by name and does not work here."""
     return NotUsableError(f"the backend {name!r} is not usable here: {why_not}.")
 
 
@@ -129,10 +130,10 @@ def _cupy() -> Backend:
     runs = "CuPy arrays, compiled for the GPU"
     try:
         cupy = importlib.import_module("cupy")
-    except Exception as error:  # a broken CUDA installation raises what it likes
+    except Exception as error:  # a broken CUDA installation raises errors of many classes
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
             return Backend("cupy", False, runs, None, f"CuPy is not installed; {_INSTALL_CUPY}")
-        # CuPy raises a page of advice from what is missing.
+        # CuPy raises a page of advice; its cause names what is missing.
         return Backend("cupy", False, runs, None, f"CuPy does not import: {error.__cause__ or error}")
     why_not = _missing_for(cupy)
     return Backend("cupy", not why_not, runs, cupy.__version__, why_not)
@@ -142,7 +143,7 @@ _INSTALL_CUPY = "pip install 'onepass[cuda12]' or 'onepass[cuda13]'"
 
 
 def _missing_for(cupy: Any) -> str:
-    """What of CUDA an importable CuPy lacks, and what to do about it; empty where it lacks nothing."""
+    """Which part of CUDA is missing for an installed CuPy, and how to install it; empty if none is."""
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:

@@ -1,4 +1,11 @@
-"""A function compiled for calls of one form, on whichever backend makes its programs."""
+"""The compiled programs for calls of one signature, one for each set of guards that held when it was traced.
+
+Takes a call and its leaves; gives the program whose guards hold, and traces a new one where none do:
+
+    step = Specializations(make, retraces)
+    step(args, kwargs, leaves)   # traces and compiles
+    step(args, kwargs, leaves)   # checks the guards and runs
+"""
 
 from __future__ import annotations
 
@@ -8,79 +15,87 @@ from typing import Any, NamedTuple, Protocol
 from .common.caller_warnings import warn
 from .trace.trace import Traced
 
-# Programs of one form that are kept, each for other outcomes and captured values.
-MOST_PROGRAMS = 64
-# So many traces because of one number are no accident.
+# The programs that are kept for one signature.
+MAX_SPECIALIZATIONS = 64
+# A kernel that was traced this often because of one number gets a warning.
 MANY_TRACES = 8
 
 
-class Program(Protocol):
+class CompiledProgram(Protocol):
     """What a compiling backend makes of a call: callable with the leaves of calls like it."""
 
     @property
     def traced(self) -> Traced:
-        """What the kernel did in the call that was traced."""
+        """The trace that the program was made from."""
 
     def __call__(self, values: Sequence[Any], /) -> Any: ...
 
 
-# Of (args, kwargs).
-Make = Callable[[tuple[Any, ...], dict[str, Any]], Program]
+# Takes (args, kwargs).
+Make = Callable[[tuple[Any, ...], dict[str, Any]], CompiledProgram]
 
 
 class CannotCompileError(Exception):
-    """A call cannot be traced or compiled; its cause says why."""
+    """A call cannot be traced or compiled. The cause of this error says why."""
 
 
-class Variant(NamedTuple):
-    """A program, and what has to be as it was when it was traced."""
+class Specialization(NamedTuple):
+    """A program and the check of its guards.
 
-    program: Any
+    check: takes the leaves of a call; returns what to call the program with, or the number of a failed guard
+    """
+
+    program: CompiledProgram
     check: Callable[[Sequence[Any]], Any]
 
 
-class Kernel:
-    """The programs of one form: one for every set of answers that the function got about its numbers."""
+class Specializations:
+    """The programs for calls of one signature.
 
-    def __init__(self, make: Make, retraced: dict[str, int]) -> None:
+    make:     traces and compiles a call
+    retraces: how often the kernel was traced again, by the value that caused it; shared by all signatures
+    """
+
+    def __init__(self, make: Make, retraces: dict[str, int]) -> None:
         self._make = make
-        self._retraced = retraced  # how often, by what it was because of
-        self._only: Any = None  # the program, where nothing is guarded
-        self._variants: list[Variant] = []  # the one that was used last comes first
+        self._retraces = retraces
+        self._only: Any = None  # the program, if it has no guards
+        self._specializations: list[Specialization] = []  # most recently used first
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
-        """The function of (args, kwargs), whose leaves are `values`."""
+        """Run the call (args, kwargs), whose leaves are `values`."""
         if self._only is not None:
             return self._only(values)
-        if variants := self._variants:
-            # As `program` does, for the common case that nothing has changed since the last call.
-            latest, check = variants[0]
+        if specializations := self._specializations:
+            # The common case, inlined from `select`: nothing has changed since the last call.
+            latest, check = specializations[0]
             found = check(values)
             if type(found) is not int:
                 return latest(found)
-        program, everything = self.program(args, kwargs, values)
-        return program(everything)
+        program, inputs = self.select(args, kwargs, values)
+        return program(inputs)
 
-    def program(
+    def select(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], values: Sequence[Any]
     ) -> tuple[Any, Sequence[Any]]:
-        """The program for a call, and what it is called with: the leaves, then captured arrays."""
+        """The program for a call, and its inputs: the leaves of the call, then captured arrays."""
         if self._only is not None:
             return self._only, values
-        variants = self._variants
-        for position, variant in enumerate(variants):
-            found = variant.check(values)
+        specializations = self._specializations
+        for position, specialization in enumerate(specializations):
+            found = specialization.check(values)
             if type(found) is not int:
                 if position:
-                    self._variants = [variant, *(other for other in variants if other is not variant)]
-                return variant.program, found
+                    others = [other for other in specializations if other is not specialization]
+                    self._specializations = [specialization, *others]
+                return specialization.program, found
         return self._trace(args, kwargs, values)
 
     def _trace(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], values: Sequence[Any]
     ) -> tuple[Any, Sequence[Any]]:
-        if self._variants:
-            self._count(self._variants[0], values)
+        if self._specializations:
+            self._count_retrace(self._specializations[0], values)
         try:
             program = self._make(args, kwargs)
         except RuntimeError as error:
@@ -94,25 +109,26 @@ class Kernel:
         if check is None:
             self._only = program
             return program, values
-        self._variants = [Variant(program, check), *self._variants[: MOST_PROGRAMS - 1]]
+        others = self._specializations[: MAX_SPECIALIZATIONS - 1]
+        self._specializations = [Specialization(program, check), *others]
         captured = traced.trace.captured
-        everything = [*values, *captured]
+        inputs = [*values, *captured]
         for position in traced.guards.fetched:
-            captured[position] = None  # it may be bound anew, and is not to be kept alive
-        return program, everything
+            captured[position] = None  # fetched anew in every call; the program must not keep it alive
+        return program, inputs
 
-    def _count(self, variant: Variant, values: Sequence[Any]) -> None:
-        """Warn of a kernel that is traced again and again, once for what it is because of."""
-        failed = variant.check(values)
+    def _count_retrace(self, latest: Specialization, values: Sequence[Any]) -> None:
+        """Warn, once for each value, if a kernel is traced again and again because of it."""
+        failed = latest.check(values)
         if type(failed) is not int or failed < 0:
             return
-        guard = variant.program.traced.guards.about[failed]
-        count = self._retraced[guard.about] = self._retraced.get(guard.about, 0) + 1
+        guard = latest.program.traced.guards.guards[failed]
+        count = self._retraces[guard.description] = self._retraces.get(guard.description, 0) + 1
         if count == MANY_TRACES - 1 and guard.is_number:
             where = f" ({guard.line})" if guard.line else ""
+            kernel, number = latest.program.traced.kernel, guard.description
             warn(
-                f"{variant.program.traced.kernel}: was traced {MANY_TRACES} times because {guard.about} is "
-                f"another number at every call; expected few different ones. Compute with it in xp, for "
-                "example by xp.where instead of `if`, without float, int, math or a captured number: pass it "
-                f"as an argument{where}."
+                f"{kernel}: was traced {MANY_TRACES} times because {number} was another number each time; "
+                "expected few different values. Pass it as an argument and compute with it in xp: use "
+                f"xp.where instead of `if`, and no float, int, math or captured number{where}."
             )

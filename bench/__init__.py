@@ -1,1 +1,1 @@
-"""Benchmarks of onepass against what a user would pick instead; `python -m bench` from the checkout."""
+"""Benchmarks of onepass against other libraries. Run `python -m bench` in the root of a checkout."""

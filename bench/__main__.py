@@ -1,4 +1,4 @@
-"""`python -m bench`: run the table for what is installed; see bench/README.md."""
+"""`python -m bench`: measure all workloads with the libraries that are installed. See bench/README.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .workloads import WORKLOADS
 
 
 def main() -> int:
-    """Exit with 1 where a peer failed or results differ."""
+    """The exit status is 1 if a peer failed or results differ."""
     arguments = _parser().parse_args()
     arguments.output = arguments.output or Path("bench-results", "gpu" if arguments.gpu else "")
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def main() -> int:
         return _write(run, arguments.output, None)
     indices = [i for i, workload in enumerate(WORKLOADS) if arguments.only in workload.name]
     if not indices:
-        raise SystemExit(f"--only {arguments.only}: no workload has this in its name; see --list")
+        raise SystemExit(f"--only: got {arguments.only}; expected a part of a workload's name. See --list.")
     if arguments.list:
         print(*(WORKLOADS[index].name for index in indices), sep="\n")
         return 0
@@ -37,34 +37,40 @@ def main() -> int:
             arguments.peers, arguments.output, Path(scratch), gpu=arguments.gpu
         )
         if arguments.gpu and not set(names) - set(peers.FLOORS):
-            raise SystemExit("--gpu: nothing finds a GPU here; the lines above say why.")
+            raise SystemExit("--gpu: no peer finds a GPU; the lines above give the reasons.")
         if arguments.smoke:
             return _smoke(indices, names, arguments.output, Path(scratch))
         options = Options(arguments.output, Path(scratch), arguments.sweeps, arguments.seconds)
         run = {"machine": machine.describe(), "missing": missing, "gpu": arguments.gpu, "workloads": []}
         if arguments.gpu:
             run["machine"] |= {"GPU": "; ".join(devices), **machine.ON_A_GPU}
-        bar = progress_bar(indices, unit="workload")
+        _measure_all(indices, names, options, run)
+    return _write(run, arguments.output, arguments.json)
 
-        def report(text: str) -> None:
-            # A log file needs no line for every sample.
-            bar.set_postfix_str(text, refresh=sys.stderr.isatty())
 
-        for index in bar:
-            workload = WORKLOADS[index]
-            bar.set_description(workload.name)
-            entries = measure(index, names, options, report)
-            run["workloads"].append(
-                {
-                    "name": workload.name,
-                    **asdict(workload),
-                    "operations": workload.operations,
-                    "least_bytes": workload.least_bytes,
-                    "peers": {name: asdict(entry) for name, entry in entries.items()},
-                }
-            )
-            # A run that is cut off keeps what it has.
-            (arguments.output / "results.json").write_text(json.dumps(run, indent=1))
+def _measure_all(indices: list[int], names: list[str], options: Options, run: Any) -> None:
+    """Add the entries of all workloads, and the versions of the peers, to `run`."""
+    bar = progress_bar(indices, unit="workload")
+
+    def report(text: str) -> None:
+        # A log file does not need a line for every sample.
+        bar.set_postfix_str(text, refresh=sys.stderr.isatty())
+
+    for index in bar:
+        workload = WORKLOADS[index]
+        bar.set_description(workload.name)
+        entries = measure(index, names, options, report)
+        run["workloads"].append(
+            {
+                "name": workload.name,
+                **asdict(workload),
+                "operations": workload.operations,
+                "least_bytes": workload.least_bytes,
+                "peers": {name: asdict(entry) for name, entry in entries.items()},
+            }
+        )
+        # An interrupted run keeps its results so far.
+        (options.output / "results.json").write_text(json.dumps(run, indent=1))
     versions = {
         f"{entry['title']} {entry['version']}"
         for workload in run["workloads"]
@@ -72,24 +78,31 @@ def main() -> int:
         if name not in peers.FLOORS and not name.startswith(("onepass", "numpy"))
     }
     run["machine"]["versions"] = ", ".join([run["machine"]["versions"], *sorted(versions)])
-    return _write(run, arguments.output, arguments.json)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", default="", metavar="TEXT", help="workloads with TEXT in their name")
-    parser.add_argument("--peers", default="", metavar="A,B", help=f"of {', '.join(peers.found())}")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only workloads with TEXT in their name")
     parser.add_argument(
-        "--gpu", action="store_true", help=f"the table of a GPU; peers: {', '.join(peers.found(gpu=True))}"
+        "--peers", default="", metavar="A,B", help=f"only these peers, of {', '.join(peers.found())}"
     )
-    parser.add_argument("--sweeps", type=int, default=11, help="samples of a workload and peer, at most")
-    parser.add_argument("--seconds", type=float, default=4.0, help="for the samples of a workload and peer")
-    parser.add_argument("--smoke", action="store_true", help="small sizes, once, results only")
-    parser.add_argument("--list", action="store_true", help="the names of the workloads")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="results go here, too")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="bench-results, or its folder gpu")
     parser.add_argument(
-        "--redraw", type=Path, metavar="FILE", help="table and plots of an earlier run's JSON"
+        "--gpu", action="store_true", help=f"the GPU table; peers: {', '.join(peers.found(gpu=True))}"
+    )
+    parser.add_argument(
+        "--sweeps", type=int, default=11, help="maximum number of samples for each workload and peer"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="time for the samples of each workload and peer"
+    )
+    parser.add_argument("--smoke", action="store_true", help="small sizes, results only, no timing")
+    parser.add_argument("--list", action="store_true", help="print the names of the workloads")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to FILE")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="default: bench-results, or bench-results/gpu"
+    )
+    parser.add_argument(
+        "--redraw", type=Path, metavar="FILE", help="write table and plots of an earlier run again"
     )
     return parser
 
@@ -97,12 +110,12 @@ def _parser() -> argparse.ArgumentParser:
 def _installed(
     wanted: str, output: Path, scratch: Path, *, gpu: bool
 ) -> tuple[list[str], dict[str, str], list[str]]:
-    """The peers that run here, in the order of the table; why the others do not, by title; their devices."""
+    """Peers that work here, in the order of the table; reasons why others do not, by title; devices."""
     chosen = [name for name in wanted.split(",") if name]
     all_names = peers.found(gpu=gpu)
     unknown = set(chosen) - set(all_names)
     if unknown:
-        raise SystemExit(f"--peers: no peer is called {', '.join(sorted(unknown))}; see --help")
+        raise SystemExit(f"--peers: got {', '.join(sorted(unknown))}; expected names listed by --help")
     workers = []
     for name in all_names:
         is_needed = name in peers.FLOORS and (not peers.is_tf32(name) or any(map(peers.is_tf32, chosen)))
@@ -130,7 +143,7 @@ def _installed(
 
 def _smoke(indices: list[int], names: list[str], output: Path, scratch: Path) -> int:
     compared = [name for name in names if name not in peers.FLOORS]
-    # Many workloads are the same one once they are small.
+    # Several workloads become equal when their sizes are reduced.
     indices = list({WORKLOADS[index].smoke(): index for index in indices}.values())
     bar = progress_bar(total=len(indices) * len(compared), unit="workload")
 
@@ -145,7 +158,7 @@ def _smoke(indices: list[int], names: list[str], output: Path, scratch: Path) ->
 
 
 def _write(run: Any, output: Path, also: Path | None) -> int:
-    """The table, the numbers and the plots; 1 where a peer failed."""
+    """Write the table, the JSON and the plots. Return 1 if a peer failed."""
     text = table.markdown(run)
     (output / "results.md").write_text(text)
     for path in (output / "results.json", also):

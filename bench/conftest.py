@@ -1,4 +1,4 @@
-"""`pytest bench --benchmark-only` works beside the project's --benchmark-skip, which is for `pytest`."""
+"""Let `pytest bench --benchmark-only` override the project's default option --benchmark-skip."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The least possible time: a copy of the same bytes by all threads, and the same products by NumPy's BLAS.
+"""Lower bounds of the time: a copy of the same bytes with all threads, and the same products in NumPy's BLAS.
 
-A floor is run like a peer, in its own process and in the same sweeps, so that both see the same machine.
+A floor is measured like a peer, in its own process and in the same sweeps, under the same conditions.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ import numpy
 
 from .workloads import Data, Workload
 
-# Waking a thread costs tens of microseconds, in which one thread copies this much.
-LEAST_SHARE_BYTES = 1 << 20
+# Waking a thread takes tens of microseconds. In this time one thread copies so many bytes.
+LEAST_CHUNK_BYTES = 1 << 20
 
 
 def processors() -> int:
-    """How many processors this process may use: the number of threads of everybody."""
+    """The number of processors that this process may use. Every peer uses as many threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def copy_of(total_bytes: int) -> Callable[[], None]:
-    """A call that moves `total_bytes` in all: half of them read, half of them written."""
+    """A call that moves `total_bytes`: one half is read, the other half written."""
     size = max(total_bytes // 2, 1)
     source, target = numpy.ones(size, numpy.uint8), numpy.zeros(size, numpy.uint8)
-    shares = max(1, min(processors(), size // LEAST_SHARE_BYTES))
-    if shares == 1:
+    threads = max(1, min(processors(), size // LEAST_CHUNK_BYTES))
+    if threads == 1:
         return lambda: numpy.copyto(target, source)
-    edges = [size * i // shares for i in range(shares + 1)]
-    parts = [(target[a:b], source[a:b]) for a, b in pairwise(edges)]
-    pool = ThreadPoolExecutor(shares - 1)
+    edges = [size * i // threads for i in range(threads + 1)]
+    chunks = [(target[a:b], source[a:b]) for a, b in pairwise(edges)]
+    pool = ThreadPoolExecutor(threads - 1)
 
     def call() -> None:
-        others = [pool.submit(numpy.copyto, *part) for part in parts[1:]]
-        numpy.copyto(*parts[0])
+        others = [pool.submit(numpy.copyto, *chunk) for chunk in chunks[1:]]
+        numpy.copyto(*chunks[0])
         for other in others:
             other.result()
 
@@ -49,15 +49,15 @@ def copy_of(total_bytes: int) -> Callable[[], None]:
 def products_of(
     workload: Workload, data: Data, products: Sequence[tuple[str, int, int]] | None = None
 ) -> Callable[[], None] | None:
-    """A call of the workload's matrix products, written into arrays that are there; None if it has none.
+    """A call that computes the matrix products of the workload into existing arrays; None if it has none.
 
-    products: of those of the workload, the ones to do; all of them by default
+    products: a subset of the products of the workload; all by default
     """
     products = workload.products if products is None else products
     if not products:
         return None
     batches = [x for x, _ in data.batches(workload.rows)]
-    # Of one size each, shared by products of the same shape: a floor should not hold more than a peer.
+    # One array for each shape, so that a floor uses no more memory than a peer.
     arrays: dict[tuple[int, int], Any] = {}
 
     def array(rows: int, columns: int) -> Any:
@@ -66,7 +66,7 @@ def products_of(
         return arrays[rows, columns]
 
     rows = workload.rows
-    # The factors do not depend on results, so no number grows from call to call.
+    # The factors do not depend on results, so no value grows from call to call.
     steps: list[tuple[Any, Any, Any]] = []
     for x in batches:
         for product, d, k in products:

@@ -1,4 +1,4 @@
-"""Timing on a GPU by its own events, and its memory, through CuPy."""
+"""Device time by events, and device memory, through CuPy."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any, Protocol
 
 from .workloads import Workload
 
-# Several times the last-level cache of any GPU, which has 50 MB on an H100 and up to 126 MB on Blackwell:
-# writing it puts everything else out.
+# Several times the last-level cache of any GPU (50 MB on an H100, up to 126 MB on Blackwell). A write of this
+# size evicts everything else.
 FLUSH_BYTES = 512 << 20
 
 
 class Clock(Protocol):
-    """A library's events, on the stream that its calls go to."""
+    """The events of a library, on the stream of its calls."""
 
     def flush(self) -> None:
-        """Write FLUSH_BYTES, without waiting for it."""
+        """Write FLUSH_BYTES asynchronously."""
 
     def event(self) -> Any:
-        """An event, recorded now."""
+        """Record an event."""
 
     def seconds(self, start: Any, end: Any) -> float:
-        """What the device took from one event to the other; waits for the second."""
+        """Device time between two events. Waits for the second."""
 
 
 def time_calls(clock: Clock, call: Callable[[], Any], count: int, *, cold: bool) -> float:
-    """Seconds that `count` calls took on the device; none of them is waited for before all are queued.
+    """Seconds of device time of `count` calls. All calls are queued before the first wait.
 
-    cold: each call by itself, after a flush. The host runs ahead while the device flushes, so that its time
-          shows only where it is longer than that. Otherwise one call after the other, as in a training loop:
-          the host's time counts where the device has to wait for it.
+    cold: whether each call is timed separately, after a flush. The host runs ahead during the flush, so host
+          time counts only if it is longer than that. Otherwise the calls follow each other as in a training
+          loop, and host time counts if the device waits for it.
     """
     if not cold:
         start = clock.event()
@@ -45,12 +45,12 @@ def time_calls(clock: Clock, call: Callable[[], Any], count: int, *, cold: bool)
         start = clock.event()
         call()
         pairs.append((start, clock.event()))
-    # The last first: once it has happened, all have.
+    # Wait for the last event first: then all others have happened.
     return sum(clock.seconds(*pair) for pair in reversed(pairs))
 
 
 def is_cold(workload: Workload) -> bool:
-    """A training step finds its parameters where the step before has left them, everything else does not."""
+    """Whether the caches are flushed before each call: for everything except training steps."""
     return workload.kind != "training step"
 
 
@@ -79,7 +79,7 @@ class CupyClock:
 
 
 class PoolMemory:
-    """CuPy's memory in the words of `memory`: what its pool holds of the device's."""
+    """The interface of `bench.memory` for CuPy: the device memory that its pool holds."""
 
     def resident(self) -> int:
         gc.collect()
@@ -91,7 +91,7 @@ class PoolMemory:
         _cupy().get_default_memory_pool().free_all_blocks()
 
     def peak(self) -> int:
-        """The pool keeps what was freed, so that what it holds is the most that it held."""
+        """The pool keeps freed memory, so its size is the peak."""
         return int(_cupy().get_default_memory_pool().total_bytes())
 
 
@@ -104,13 +104,13 @@ def wait() -> None:
 
 
 def finished(result: Any) -> Any:
-    """`result`, once the device has computed it."""
+    """`result`, after the device has computed it."""
     wait()
     return result
 
 
 def device() -> str:
-    """The name of the current device, and the CUDA that its driver is for."""
+    """The name of the current device, and the CUDA version of its driver."""
     runtime = _cupy().cuda.runtime
     name = runtime.getDeviceProperties(runtime.getDevice())["name"].decode()
     version = runtime.driverGetVersion()

@@ -1,4 +1,4 @@
-"""What the peers on PyTorch share on a GPU: its events, its memory, and work recorded as one CUDA graph."""
+"""Common code of the PyTorch peers on a GPU: events, memory, and recording of one CUDA graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .workloads import Workload
 
 DEVICE = "cuda"
 _cuda: Any = torch.cuda  # partly without annotations
-# As PyTorch's documentation has it: what is recorded has run before, on a stream of its own.
+# PyTorch's documentation asks for warm-up calls on a separate stream before a graph is recorded.
 WARM_UPS = 3
 
 
@@ -38,7 +38,7 @@ class TorchClock:
 
 
 class AllocatorMemory:
-    """PyTorch's memory in the words of `memory`: what tensors take of the device's."""
+    """The interface of `bench.memory` for PyTorch: the device memory of its tensors."""
 
     def resident(self) -> int:
         gc.collect()
@@ -64,7 +64,7 @@ def has_triton() -> bool:
 
 
 def missing_for_compile() -> str:
-    """As `missing`, for what is compiled by Triton."""
+    """As `missing`, for code that Triton compiles."""
     if not missing() and not has_triton():
         return "Triton is not installed, which torch.compile needs on a GPU; pip install triton"
     return missing()
@@ -78,19 +78,19 @@ def device() -> str:
     return f"{torch.cuda.get_device_name()}, PyTorch's CUDA {torch.version.cuda}"
 
 
-# In the words of `torch.set_float32_matmul_precision`: float32, which is PyTorch's own default, or TF32.
+# As in `torch.set_float32_matmul_precision`: "highest" is float32, PyTorch's default; "high" is TF32.
 Precision = Literal["highest", "high"]
 
 
 def multiply_in(precision: Precision) -> None:
-    """How products of float32 are computed, whatever the environment says."""
+    """Set the precision of float32 products. This overrides the environment."""
     torch.set_float32_matmul_precision(precision)
 
 
 def recorded(work: Callable[[], Any], restart: Callable[[], None] = lambda: None) -> Callable[[], Any]:
     """`work` as a CUDA graph, recorded by the first call.
 
-    restart: undoes what calls of `work` have changed, in the same memory
+    restart: undoes the changes made by calls of `work`, in the same memory
     """
     replay: Callable[[], None] | None = None
     result: Any = None
@@ -117,7 +117,7 @@ def _warm_up(work: Callable[[], Any]) -> None:
 
 
 def _record(work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-    """What does the work once more, and the tensors in which its results then are."""
+    """A function that replays the work, and the tensors that hold its results."""
     graph = _cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         result = work()
@@ -125,7 +125,7 @@ def _record(work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
 
 
 def products_of(workload: Workload, precision: Precision = "highest") -> Callable[[], None] | None:
-    """A call of the workload's matrix products, written into tensors that are there; None if it has none."""
+    """A call that computes the matrix products of the workload into existing tensors; None if it has none."""
     if not workload.products:
         return None
     multiply_in(precision)
@@ -133,7 +133,7 @@ def products_of(workload: Workload, precision: Precision = "highest") -> Callabl
     tensors: dict[tuple[int, int], Any] = {}
 
     def tensor(rows: int, columns: int) -> Any:
-        # Of one size each, since a floor should not hold more than a peer.
+        # One tensor for each shape, so that a floor uses no more memory than a peer.
         if (rows, columns) not in tensors:
             tensors[rows, columns] = torch.randn(rows, columns, dtype=dtype, device=DEVICE)
         return tensors[rows, columns]

@@ -1,4 +1,4 @@
-"""Every kernel of the library once: its arguments, and how much arithmetic it is."""
+"""One case for each kernel of the library: its arguments, and its number of operations."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy
 
 import onepass as op
 
-# (N, K) of what a kernel is given, and D, the columns of x in front of it.
+# (N, K) of the arguments, and D, the columns of x for kernels with a weight.
 SIZES = [(300, 3), (1024, 10), (4096, 1000)]
 FEATURES = 64
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Arguments that kernels draw on, made when they are asked for. Optimisers update an (N, K) array."""
+    """Arguments for all kernels, created on first use. Optimisers update an (N, K) array."""
 
     rows: int
     columns: int
@@ -71,15 +71,15 @@ class Inputs:
 
 
 class Case(NamedTuple):
-    """A kernel's arguments, and its floating-point operations beside its products, an element of (N, K).
+    """Arguments of a kernel, and its floating-point operations for each element of (N, K).
 
-    One for each sum, difference, product, quotient, root, maximum, comparison,
-    exponential and logarithm of the formula in its docstring.
+    Each sum, difference, product, quotient, root, maximum, comparison, exponential and logarithm in the
+    formula of the docstring counts as one operation. Matrix products are not included.
     """
 
     args: Callable[[Inputs], tuple[Any, ...]]
     operations: int
-    layers: int = 0  # of products of x with a weight; each has as many again for its gradients
+    layers: int = 0  # number of layers, each with one product, and its gradients if `backward`
     backward: bool = False
 
 
@@ -88,7 +88,7 @@ def _unary(operations: int) -> Case:
 
 
 def _elementwise(argument: str, forward: int, both: int, name: str) -> dict[str, Case]:
-    """A loss of targets, its `_with_grad` and its `_backward`."""
+    """An elementwise loss, its `_with_grad` and its `_backward`."""
     return {
         name: Case(lambda i: (getattr(i, argument), i.targets), forward),
         f"{name}_with_grad": Case(lambda i: (getattr(i, argument), i.targets), both),
@@ -97,7 +97,7 @@ def _elementwise(argument: str, forward: int, both: int, name: str) -> dict[str,
 
 
 def _of_labels(argument: str, forward: int, both: int, name: str) -> dict[str, Case]:
-    """The same of a loss of labels, whose backward computes what `_with_grad` does, and scales it."""
+    """The same for a label loss. Its backward function scales the gradient of `_with_grad`."""
     return {
         name: Case(lambda i: (getattr(i, argument), i.labels), forward),
         f"{name}_with_grad": Case(lambda i: (getattr(i, argument), i.labels), both),

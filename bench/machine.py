@@ -1,4 +1,4 @@
-"""What a table was measured on."""
+"""A description of the machine and the libraries of a run."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from . import memory
 from .floors import processors
 from .pools import thread_pools
 
-# What the lines of a table on a GPU say beside the name of the device.
+# Lines of a GPU table, in addition to the name of the device.
 ON_A_GPU = {
-    "clock": "the device's events; cross-entropy and heads a call at a time, each after a write of 512 MiB; "
-    "training steps one after the other. JAX has no events: the host's clock, without what the writes take",
+    "clock": "device events; cross-entropy and heads one call at a time, each after a write of 512 MiB; "
+    "training steps one after the other. JAX has no events: host time minus the time of the writes",
     "graphs": "training steps of PyTorch, and torch.compile's cross-entropy, are one CUDA graph each; "
-    "onepass and JAX record what they record by themselves",
-    "products": 'of float32 in float32 for everybody (PyTorch and JAX call it "highest"), and in TF32 in the '
-    "columns called TF32, each by its library's own switch",
+    "onepass and JAX decide themselves what they record",
+    "products": 'float32 products in float32 in all libraries (PyTorch and JAX call it "highest"); in TF32 '
+    "in the columns called TF32, selected by the option of each library",
 }
 
 
 def describe() -> dict[str, str]:
-    """Lines for the table, by what they describe."""
+    """Lines of the table, by title."""
     blas = [
         f"{library['internal_api']} {library['version']}, "
         f"{library.get('architecture', 'unknown')} instructions, {library['num_threads']} threads"
@@ -36,7 +36,7 @@ def describe() -> dict[str, str]:
     free = memory.available()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "processor": f"{_processor()}, {processors()} logical processors, every peer with as many threads",
+        "processor": f"{_processor()}, {processors()} logical processors, as many threads for every peer",
         "memory": f"{free / 2**30:.0f} GiB available" if free is not None else "not known",
         "NumPy's BLAS": "; ".join(blas) or "unknown to threadpoolctl",
         "system": f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}",
@@ -46,7 +46,7 @@ def describe() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The model, and the widest vector instructions, which decide most of what is measured."""
+    """The model and its widest vector instructions."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""One workload, all peers: checked against each other, then timed in sweeps that take turns."""
+"""Measure one workload: check the results of all peers, then time them in turns."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from . import memory, peers
 from .process import Worker, WorkerDiedError
 from .workloads import WORKLOADS, Workload
 
-# A sample is a batch of calls that takes at least this long, so that the clock does not show.
+# The minimum duration of a sample, which is a batch of calls. It makes the cost of the clock negligible.
 LEAST_SECONDS = 0.04
-# An idle process's threads spin for a while before they sleep; the next one's clock starts after that.
+# The threads of an idle process spin for a while before they sleep. The next sample starts after that.
 PAUSE_SECONDS = 0.05
-# However long a call takes, so many samples; of a call that takes SLOW_SECONDS, SLOW_SAMPLES.
+# The minimum number of samples; SLOW_SAMPLES if a call takes longer than SLOW_SECONDS.
 LEAST_SAMPLES, SLOW_SAMPLES, SLOW_SECONDS = 3, 2, 4.0
-# Of the memory that is available, the part that a peer may fill: its need is an estimate.
+# The fraction of the available memory that a peer may use. What it needs is an estimate.
 USABLE_MEMORY = 0.9
 
 Report = Callable[[str], None]
@@ -26,7 +26,7 @@ Report = Callable[[str], None]
 
 @dataclass
 class Options:
-    """What the command line says."""
+    """Options of the command line."""
 
     output: Path
     scratch: Path
@@ -41,17 +41,17 @@ class Entry:
     title: str
     version: str = ""
     samples: list[float] = field(default_factory=list)  # seconds a call
-    page_faults: list[float] = field(default_factory=list)  # a call, for every sample
-    first_call: float | None = None  # seconds, with tracing and compiling
+    page_faults: list[float] = field(default_factory=list)  # per call, for every sample
+    first_call: float | None = None  # seconds, with tracing and compilation
     memory: int | None = None  # bytes at the high-water mark, beyond libraries and inputs
-    error: float | None = None  # the largest difference from the baseline, relative
+    error: float | None = None  # the largest relative difference from the baseline
     threads: list[str] = field(default_factory=list)
     left_out: str = ""  # why there are no times
-    wrong: bool = False  # whether that is because it failed
+    wrong: bool = False  # whether the reason is a failure
 
 
 def measure(index: int, names: list[str], options: Options, report: Report) -> dict[str, Entry]:
-    """The entries of the peers `names`, which are installed, in their order."""
+    """The entries of the peers `names`, in this order. All of them are installed."""
     entries: dict[str, Entry] = {}
     results = options.scratch / f"results{index}.npz"
     for group in groups(WORKLOADS[index], names):
@@ -70,10 +70,10 @@ def measure(index: int, names: list[str], options: Options, report: Report) -> d
 
 
 def groups(workload: Workload, names: list[str]) -> list[list[str]]:
-    """Which peers take turns, and have their arrays in memory together.
+    """Groups of peers that take turns. The arrays of a group are in memory at the same time.
 
-    On a GPU every peer has a context, a pool and memory for the flushes. So those in TF32 have turns of their
-    own, and of a head, for which some take many gigabytes, there is one process at a time.
+    On a GPU every peer has a context, a pool and memory for the flushes. Therefore the TF32 peers are a group
+    of their own. For heads, which need many gigabytes in some libraries, every peer is a group of its own.
     """
     if not any(name.endswith("_gpu") for name in names):
         return [names]
@@ -84,10 +84,10 @@ def groups(workload: Workload, names: list[str]) -> list[list[str]]:
 
 
 class _Turns:
-    """The peers of one workload, each in its process, one at work at a time."""
+    """The peers of one workload. Each has its own process; one works at a time."""
 
     def __init__(self, index: int, options: Options, report: Report, results: Path) -> None:
-        """results: the file of the results that the others are compared with, once there are any"""
+        """results: the file with the results of the baseline, once it has run"""
         self.index, self.options, self.report, self.results = index, options, report, results
         self.workload = WORKLOADS[index]
         self.workers: dict[str, Worker] = {}
@@ -97,7 +97,7 @@ class _Turns:
 
     def start(self, names: list[str]) -> None:
         self.report("importing")
-        # Together, because nothing is timed yet.
+        # In parallel, because nothing is timed yet.
         for name in names:
             self.workers[name] = Worker(name, self.options.output, self.options.scratch)
             self.workers[name].send("hello")
@@ -147,7 +147,7 @@ class _Turns:
         counts: dict[str, int] = {}
         samples: dict[str, int] = {}
         for name in list(self.workers):
-            # A call that is long by itself is its own batch, and two of them have warmed it up.
+            # A long call is a batch by itself. The first two calls were its warm-up.
             answer: Any = {"count": 1, "seconds": self.second_call[name]}
             if answer["seconds"] < 5 * LEAST_SECONDS:
                 time.sleep(PAUSE_SECONDS)
@@ -171,7 +171,7 @@ class _Turns:
             self._drop(name)
 
     def _ask(self, name: str, do: str, **arguments: Any) -> Any:
-        """The answer, or None where there was none and the peer is out."""
+        """The answer, or None if there is none; then the peer is left out."""
         self.report(f"{self.entries[name].title}: {do.replace('_', ' ')}")
         try:
             answer = self.workers[name].ask(do, **arguments)

@@ -1,4 +1,4 @@
-"""Memory of this process, as Linux counts it; None on systems that do not say."""
+"""Memory of this process as counted by Linux. None on other systems."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ STATUS = Path("/proc/self/status")
 
 
 def resident() -> int | None:
-    """Bytes in use, after what was freed has been given back to the system."""
+    """Bytes in use, after freed memory has been returned to the system."""
     gc.collect()
     _give_back()
     return _read(STATUS, "VmRSS")
 
 
 def start_peak() -> None:
-    """Forget the high-water mark."""
-    # A container may forbid it; the mark is then that of the whole process.
+    """Reset the high-water mark."""
+    # A container may forbid this. Then the mark covers the whole life of the process.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -31,7 +31,7 @@ def peak() -> int | None:
 
 
 def page_faults() -> int:
-    """How often this process got a fresh page from the system; 0 on systems that do not count."""
+    """The number of minor page faults of this process. 0 on systems that do not count them."""
     if sys.platform == "win32":
         return 0
     import resource
@@ -40,12 +40,12 @@ def page_faults() -> int:
 
 
 def available() -> int | None:
-    """Bytes that a process can still take without swapping."""
+    """Bytes that can be allocated without swapping."""
     return _read(Path("/proc/meminfo"), "MemAvailable")
 
 
 def die_first() -> None:
-    """If memory runs out after all, let it be this process that ends, and not what waits for it."""
+    """If the system runs out of memory, let it end this process and not the driver."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -59,5 +59,5 @@ def _read(path: Path, field: str) -> int | None:
 
 
 def _give_back() -> None:
-    with suppress(AttributeError, OSError, TypeError):  # the C library may not be GNU's
+    with suppress(AttributeError, OSError, TypeError):  # the C library may not be glibc
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,6 @@
-"""Pictures of a run: time against size with the floor, memory against classes, all against the floor.
+"""Plots of a run: time and floor by size, memory by number of classes, and time as a multiple of the floor.
 
-One colour and one mark a peer, the same in every picture; onepass is drawn thick.
+A peer has the same colour and marker in every plot. onepass has a thick line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .peers import is_tf32
 from .table import Run, duration, floor, median, peers_of, quartiles, size
 from .workloads import TIMES
 
-# Okabe and Ito's colours, which people with colour blindness can tell apart.
+# The palette of Okabe and Ito, which is safe for colour blindness.
 COLOURS = {
     "onepass_numba": "#D55E00",
     "onepass_numpy": "#E69F00",
@@ -41,7 +41,7 @@ FLOOR_COLOUR = "#BBBBBB"
 
 
 def draw(run: Run, folder: Path) -> list[Path]:
-    """Write the pictures that the run has data for."""
+    """Write all plots that the run has data for."""
     drawn = [
         _time_against_size(
             run, folder / "cross-entropy.png", "cross-entropy", "Cross-entropy and its gradient", "classes"
@@ -58,7 +58,7 @@ def _chosen(run: Run, title: str) -> list[Any]:
 
 
 def _time_against_size(run: Run, path: Path, title: str, heading: str, across: str) -> Path | None:
-    """Every shape has its own place, in the order of the work in it: some are of one size."""
+    """Shapes are evenly spaced, ordered by number of operations; several have the same size."""
     workloads = sorted(_chosen(run, title), key=lambda w: w["operations"])
     if not workloads:
         return None
@@ -75,7 +75,7 @@ def _time_against_size(run: Run, path: Path, title: str, heading: str, across: s
 
 
 def _head(run: Run, path: Path) -> Path | None:
-    """Time and memory against the number of classes, of heads with the same rows and columns of x."""
+    """Time and memory by number of classes, for heads with the same shape of x."""
     workloads = [w for w in _chosen(run, "linear head") if list(w["shape"])[:2] == [4096, 512]]
     if not workloads:
         return None
@@ -102,7 +102,7 @@ def _head(run: Run, path: Path) -> Path | None:
         axes.set_xlabel("classes")
         axes.grid(axis="y", color="#EEEEEE")
         axes.spines[["top", "right"]].set_visible(False)
-    # The peers are the same in both.
+    # Both plots have the same peers.
     known = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
     known |= dict(zip(*reversed(right.get_legend_handles_labels()), strict=True))
     figure.legend(known.values(), known.keys(), frameon=False, fontsize=9, loc="outside right upper")
@@ -113,7 +113,7 @@ def _head(run: Run, path: Path) -> Path | None:
 
 
 def _overview(run: Run, path: Path) -> Path | None:
-    """A row a workload: how many times the floor each peer takes."""
+    """One row for each workload: the time of each peer as a multiple of the floor."""
     workloads = [w for w in run["workloads"] if floor(w) is not None][::-1]
     if not workloads:
         return None
@@ -150,7 +150,7 @@ def _places(run: Run) -> Iterable[tuple[int, str, str]]:
 
 
 def _colour(name: str) -> str:
-    """Of a peer in TF32 that of the same peer in float32."""
+    """A TF32 peer has the colour of the same peer in float32."""
     usual = name.replace("_tf32_gpu", "" if name.startswith("onepass") else "_gpu")
     return COLOURS.get(usual, OTHER_COLOUR)
 
@@ -176,7 +176,7 @@ def _lines(
     *,
     error_bars: bool,
 ) -> None:
-    """A line a peer; bars are the quartiles."""
+    """One line for each peer. The bars are quartiles."""
     for place, name, title in _places(run):
         found = [(x, w["peers"].get(name)) for x, w in zip(where, workloads, strict=True)]
         points = [(x, value, entry) for x, entry in found if (value := value_of(entry)) is not None]
@@ -190,7 +190,7 @@ def _lines(
 
 
 def _draw_floor(axes: Any, workloads: list[Any], where: list[int]) -> None:
-    """What is below the floor cannot be."""
+    """Shade the area below the floor."""
     points = [(x, least[0]) for x, w in zip(where, workloads, strict=True) if (least := floor(w)) is not None]
     if not points:
         return

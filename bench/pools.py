@@ -1,4 +1,4 @@
-"""The thread pools that this process has loaded; none are known on a machine without threadpoolctl."""
+"""The thread pools that this process has loaded. Empty without threadpoolctl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker as the driver sees it."""
+"""The driver's side of a worker process."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# What makes cuBLAS, and PyTorch, take TF32 or do without it, whatever a program asks for.
+# Environment variables that override the precision that a program selects in cuBLAS and PyTorch.
 PRECISIONS = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class WorkerDiedError(Exception):
-    """The process ended instead of answering; its message says how."""
+    """The process ended without an answer. The message gives the exit status."""
 
 
 class Worker:
-    """The process of one peer. Send commands with `ask`; leave with `stop`."""
+    """The process of one peer. Send commands with `ask`, end it with `stop`."""
 
     def __init__(self, peer: str, output: Path, scratch: Path) -> None:
-        """output: a folder for what the process prints; scratch: one for what it compiles"""
+        """output: folder for the log of the process; scratch: folder for compiled code"""
         self.peer = peer
         self._log = output / f"{peer}.log"
         with self._log.open("a") as log:
@@ -39,11 +39,11 @@ class Worker:
 
     def send(self, do: str, **arguments: Any) -> None:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # `receive` finds out
+        with suppress(BrokenPipeError):  # `receive` reports it
             print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
 
     def receive(self) -> Any:
-        """The answer to the oldest command not answered yet."""
+        """The answer to the oldest unanswered command."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if line:
@@ -53,7 +53,7 @@ class Worker:
         raise WorkerDiedError(f"its process {how}; see {self._log.name}")
 
     def ask(self, do: str, **arguments: Any) -> Any:
-        """One command and its answer; raises WorkerDiedError."""
+        """Send a command and return the answer. Raises WorkerDiedError."""
         self.send(do, **arguments)
         return self.receive()
 
@@ -71,7 +71,7 @@ class Worker:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Every library with as many threads and digits as it takes by itself, and no code of an earlier run."""
+    """Default threads and precision for every library, and no compiled code from an earlier run."""
     kept = {
         name: value
         for name, value in os.environ.items()

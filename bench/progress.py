@@ -1,4 +1,4 @@
-"""The progress bar of the driver: tqdm's, or lines of text on a machine that has no tqdm."""
+"""The progress bar of the driver: tqdm, or lines of text if tqdm is not installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Lines:
-    """What the driver uses of tqdm: every workload is a line on the standard error stream."""
+    """The part of tqdm's interface that the driver uses. Prints one line for each workload to stderr."""
 
     def __init__(self, items: Sequence[Any] = (), total: int | None = None, unit: str = "") -> None:
         self._items = items
@@ -21,7 +21,7 @@ class Lines:
         self.write(text)
 
     def set_postfix_str(self, text: str, refresh: bool = True) -> None:
-        """Too much for lines."""
+        """Not shown: one line for each sample would be too much."""
 
     def update(self) -> None:
         pass

@@ -1,7 +1,7 @@
-"""`python -m bench.scaling`: the time of a data-parallel step against the number of processes.
+"""`python -m bench.scaling`: the time of a data-parallel step by number of processes.
 
-Every number of ranks is a job of its own, `mpiexec -n RANKS python -m bench.scaling --worker FILE`. What the
-numbers mean for networks that are not here is in scaling_model.py.
+Each number of ranks is one job, `mpiexec -n RANKS python -m bench.scaling --worker FILE`. scaling_model.py
+estimates the times on other networks.
 """
 
 from __future__ import annotations
@@ -40,37 +40,33 @@ JOB_SECONDS = 600.0
 
 @op.kernel
 def loss_and_grads(params: Any, x: Any, labels: Any) -> Any:
-    """The gradients of a rank's rows."""
+    """Loss and gradients of the rows of a rank."""
     return op.mlp_loss_and_grads(params, x, labels, l2=WORKLOAD.l2)
 
 
 @op.kernel(donate="params")
 def update(params: Any, grads: Any) -> Any:
-    """The step that all ranks take."""
+    """The update, which is the same on all ranks."""
     return op.sgd_step(params, grads, RATE)
 
 
 @op.kernel(donate="params")
 def whole_step(params: Any, x: Any, labels: Any) -> Any:
-    """The step of a process that is alone."""
+    """The step of a single process."""
     loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=WORKLOAD.l2)
     return loss, op.sgd_step(params, grads, RATE)
 
 
 def main() -> None:
-    """Measure, and write the page."""
+    """Measure, and write SCALING.md."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.scaling", description=(__doc__ or "").splitlines()[0]
     )
     here = ",".join(str(ranks) for ranks in (1, 2, 4, 8, 16, 32, 64) if ranks <= processors())
-    parser.add_argument(
-        "--ranks", default=here, metavar="A,B", help="numbers of processes; 1 is always measured"
-    )
-    parser.add_argument("--seconds", type=float, default=6.0, help="for each number of ranks and of rows")
+    parser.add_argument("--ranks", default=here, metavar="A,B", help="numbers of ranks; 1 is always included")
+    parser.add_argument("--seconds", type=float, default=6.0, help="time for each number of ranks and rows")
     parser.add_argument("--output", type=Path, default=Path("bench-results"), metavar="DIR")
-    parser.add_argument(
-        "--redraw", type=Path, metavar="FILE", help="the page of an earlier run's scaling.json"
-    )
+    parser.add_argument("--redraw", type=Path, metavar="FILE", help="write the page of an earlier run again")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -84,7 +80,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All jobs, one after the other."""
+    """Run all jobs, one after the other."""
     facts = machine.describe()
     params = [(d * k, k) for d, k in WORKLOAD.layers]
     item = make_data(WORKLOAD.smoke()).x.itemsize
@@ -115,11 +111,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_job(ranks: int, seconds: float) -> Any:
-    """What the ranks of one job measured."""
+    """Run one job and return the measurements of its ranks."""
     beside = Path(sys.executable).parent / "mpiexec"
     mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
     if mpiexec is None:
-        raise SystemExit("bench.scaling: no mpiexec; pip install 'onepass[mpi]' mpich")
+        raise SystemExit("bench.scaling: mpiexec was not found. Run pip install 'onepass[mpi]' mpich.")
     with tempfile.TemporaryDirectory(prefix="onepass-scaling-") as folder:
         file = Path(folder, "answer.json")
         command = [mpiexec, "-n", str(ranks), sys.executable, "-m", "bench.scaling"]
@@ -134,7 +130,7 @@ def run_job(ranks: int, seconds: float) -> Any:
 
 
 def work(file: Path, seconds: float) -> None:
-    """What one rank does; rank 0 writes the answer."""
+    """The work of one rank. Rank 0 writes the answer to `file`."""
     from mpi4py import MPI
 
     from onepass.distributed import initialize
@@ -142,14 +138,14 @@ def work(file: Path, seconds: float) -> None:
     results = []
     with initialize() as communicator:
         size = communicator.size
-        # The same rows on every rank, and the same rows in all.
+        # First the same rows for every rank, then the same rows in total.
         for rows in dict.fromkeys((WORKLOAD.rows * size, WORKLOAD.rows)):
             data = make_data(WORKLOAD)
             each = communicator.share(rows)
             count = each.stop - each.start
             x, labels = data.x[:count], data.labels[:count]
             times = _time_steps(communicator, data.params, x, labels, seconds)
-            # The slowest rank's step, because nobody is done before; the others wait in the collective.
+            # The step of the slowest rank, because the others wait for it in the collective.
             everyone = MPI.COMM_WORLD.allgather(times)
             results.append(
                 {
@@ -178,7 +174,7 @@ def _backend() -> str:
 
 
 def _time_steps(communicator: Any, params: Any, x: Any, labels: Any, seconds: float) -> dict[str, float]:
-    """Medians of a step and of its parts, on this rank."""
+    """Medians of a step and its parts on this rank."""
     params = communicator.broadcast(params)
     steps, collectives = [], []
 
@@ -193,8 +189,8 @@ def _time_steps(communicator: Any, params: Any, x: Any, labels: Any, seconds: fl
         steps.append(time.perf_counter() - start)
         collectives.append(after - before)
 
-    # Only a process that is alone has the processor as it is then. It takes turns with the step, because what
-    # memory the C library keeps changes with the minute.
+    # The step of a single process, measured only if this is the only rank. It takes turns with the step,
+    # because the memory that the C library keeps changes over time.
     plain: list[float] = []
     held = communicator.broadcast(params)
 
@@ -224,7 +220,7 @@ def _time_steps(communicator: Any, params: Any, x: Any, labels: Any, seconds: fl
 
 
 def _overlap(communicator: Any, data: Any, seconds: float) -> dict[str, float]:
-    """Medians of the bare message, of compute and message one after the other, and of both at once."""
+    """Medians of the message alone, of compute followed by the message, and of both at the same time."""
     from mpi4py import MPI
 
     world = MPI.COMM_WORLD
@@ -256,7 +252,7 @@ def _overlap(communicator: Any, data: Any, seconds: float) -> dict[str, float]:
 
 
 def _enough(communicator: Any, call: Callable[[], Any], seconds: float) -> int:
-    """How many calls take so many seconds: a number on which the ranks agree."""
+    """The number of calls that take so many seconds, the same on all ranks."""
     for _ in range(WARM_STEPS):
         call()
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What efficiency to expect of data-parallel training on machines that are not here, and the page of it."""
+"""A model of the efficiency of data-parallel training on other machines, and the text of SCALING.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RANKS = (8, 64, 512)
-# Of what a link or a processor can do by its data sheet, the part that programs get.
+# The fraction of the data-sheet rate of a link or a processor that programs reach.
 REACHED = 0.8
 CORES = 40  # of a machine
 GPU_OPERATIONS, GPU_BYTES = 67e12, 3.35e12  # a second: float32 without tensor cores, and memory, of an H100
@@ -15,11 +15,11 @@ GPU_OPERATIONS, GPU_BYTES = 67e12, 3.35e12  # a second: float32 without tensor c
 
 @dataclass(frozen=True)
 class Link:
-    """What connects each rank with the others."""
+    """The network between the ranks."""
 
     name: str
-    bytes_per_second: float  # in one direction, by its data sheet
-    latency: float  # seconds a message
+    bytes_per_second: float  # in one direction, from the data sheet
+    latency: float  # seconds per message
 
 
 TEN = Link("10 Gbit/s, TCP", 1.25e9, 30e-6)
@@ -29,11 +29,11 @@ NVLINK = Link("NVLink, 450 GB/s", 450e9, 3e-6)
 
 @dataclass(frozen=True)
 class Computer:
-    """What one rank computes with."""
+    """The machine of one rank."""
 
     name: str
     step: float  # seconds for the rows of one step
-    copies: float  # seconds to pack the gradients and to divide what comes back
+    copies: float  # seconds to pack the gradients and to divide the sum
     links: tuple[Link, ...]
 
 
@@ -46,20 +46,20 @@ def message_seconds(size: float, link: Link, ranks: int) -> float:
 
 
 def efficiency(computer: Computer, link: Link, size: float, ranks: int, rows_each: float) -> float:
-    """Rows a second and rank, against a single process; `rows_each` times the rows of the measured step."""
+    """Rows per second and rank, relative to a single process, with `rows_each` times the measured rows."""
     step = rows_each * computer.step
     return step / (step + computer.copies + message_seconds(size, link, ranks))
 
 
 def computers(run: Any) -> list[Computer]:
-    """One core as it was measured, and two that are assumed: a machine of such cores, and a GPU."""
+    """One core as measured, and two assumed machines: several such cores, and a GPU."""
     alone = run["results"][0]
     step, copies, size = alone["plain"], alone["alone"], run["gradient_bytes"]
     return [
         Computer("one core, as measured", step, copies, (TEN, HUNDRED)),
-        # Copies are bound by memory, of which a socket has about the bandwidth of eight cores.
+        # Copies are limited by memory bandwidth. A socket has about that of eight cores.
         Computer(f"{CORES} such cores", step / (REACHED * CORES), copies / 8, (TEN, HUNDRED)),
-        # Packing reads and writes the gradients, and so does dividing.
+        # Packing reads and writes the gradients; so does the division.
         Computer(
             "GPU, 67 TFLOP/s float32, 3.35 TB/s",
             run["operations"] / (REACHED * GPU_OPERATIONS),
@@ -83,8 +83,8 @@ def page(run: Any) -> str:
     python -m bench.scaling --redraw bench-results/scaling.json
 
 The training step of {run["workload"]} in {run["dtype"]}, data-parallel: every rank computes the
-gradients of its rows, `all_reduce_mean` averages them, every rank takes the same step. One thread a rank.
-Run it on a machine that does nothing else.
+gradients of its rows, `all_reduce_mean` averages them, and every rank takes the same step. One thread per
+rank. Run it on a machine that is otherwise idle.
 
 {facts}
 
@@ -92,56 +92,56 @@ Run it on a machine that does nothing else.
 
 {_measured(run)}
 
-Medians. The time in `all_reduce_mean` includes waiting for the slowest rank; "by itself" is the same call
-where all ranks make it at once: packing, the message, dividing. Efficiency is rows a second and rank,
-against the process without a communicator, whose step is one kernel. The gradients are {size / 1e6:.2f}
-MB and go in one message. Here it goes through memory, and ranks share caches and memory bandwidth, so the
-table says what the code costs, and nothing about a network.
+Medians. The time in `all_reduce_mean` includes waiting for the slowest rank. "Alone" is the same call, made
+by all ranks at the same time: packing, message, division. Efficiency is rows per second and rank, relative to
+the process without a communicator, whose step is one kernel. The gradients are {size / 1e6:.2f}
+MB and are sent in one message. Here the message goes through memory, and the ranks share caches and memory
+bandwidth. The table therefore shows the cost of the code, not of a network.
 {_crowded(run)}
-## Expected elsewhere
+## Expected on other machines
 
     step(p)    = compute + copies + message(p)
     message(p) = 2 (p - 1) / p * bytes / ({REACHED} * bandwidth) + 2 ceil(log2 p) * latency
     efficiency = compute / step(p), with {rows} rows a rank
 
-The first term of a message is what every all-reduce that uses all links must move, a ring among them. The
-second is for recursive halving and doubling, which MPICH and Open MPI choose for such sizes. A ring sends
-2 (p - 1) messages one after the other: at 512 ranks and 30 µs that is 30 ms more.
+The first term of a message is the amount that every all-reduce over all links must move, rings included. The
+second term is that of recursive halving and doubling, which MPICH and Open MPI choose for such sizes. A ring
+sends 2 (p - 1) messages one after the other: at 512 ranks and 30 µs that is 30 ms more.
 
 {_expected(run)}
 
-That is with {rows} rows on every rank; the last column is how many a rank needs for 90 % at 512 ranks.
-{rows} rows shared out among all ranks, on single cores at 100 Gbit/s, give
-{", ".join(shared)}: a message costs the same however few rows stand behind it.
+These are figures for {rows} rows on every rank. The last column is the number of rows per rank that gives
+90 % at 512 ranks. If {rows} rows are divided among all ranks, on single cores at 100 Gbit/s, the efficiency
+is {", ".join(shared)}: the cost of a message does not depend on the number of rows.
 
 Assumptions:
 
-- {REACHED:.0%} of a link, a memory or a processor by its data sheet is reached. Latency of a message:
+- Links, memories and processors reach {REACHED:.0%} of their data-sheet rates. Latency of a message:
   {", ".join(latencies)}.
-- Each rank has a link of its own, and the network carries all of them at once. Ranks that share a
-  machine's link share its bandwidth, unless the library sums inside the machine first.
-- All ranks are equally fast. In truth the slowest sets the pace.
+- Each rank has its own link, and the network carries all of them at the same time. Ranks that share the link
+  of a machine share its bandwidth, unless the library sums within the machine first.
+- All ranks are equally fast. In reality the slowest rank determines the time.
 - Only the compute and the copies of one core are measured. {CORES} cores are {REACHED:.0%} of {CORES}
-  times one. The GPU is a data sheet and was not run: a step this small does not fill it, so its compute
-  takes longer than here, and the efficiency is higher by that.
-- NVLink connects the 8 GPUs of a machine or the 72 of a rack; 512 in one domain are hypothetical.
+  times one. The GPU figures are from the data sheet; it was not run. A step this small does not fill a GPU,
+  so its compute takes longer than assumed here, and the efficiency is higher.
+- NVLink connects the 8 GPUs of a machine or the 72 of a rack. 512 in one domain are hypothetical.
 
-What was not run: more than one machine, NCCL, any GPU.
+Not run: more than one machine, NCCL, any GPU.
 
 ## Overlap
 
-The all-reduce of a layer's gradient could start while the layers before it are still computing. It is not
-built: a step compiled as one kernel gives all gradients at once. In this network it would hide next to
-nothing, because the first layer's gradient comes last and is {first_layer:.1%} of the bytes. A network of
-L equal layers could hide (L - 1) / L of its message at most, and that if the MPI sends in the background,
-for which it needs a thread and a processor to run it.{_overlapped(run)}
+The all-reduce of a layer's gradient could start while the gradients of earlier layers are computed. This is
+not implemented: a step compiled as one kernel gives all gradients at once. In this network it would hide
+almost nothing, because the gradient of the first layer is computed last and has {first_layer:.1%} of the
+bytes. A network of L equal layers could hide at most (L - 1) / L of its message. This requires that MPI sends
+in the background, for which it needs a thread and a processor.{_overlapped(run)}
 """
 
 
 def _measured(run: Any) -> str:
     plain, rows = run["results"][0]["plain"], run["rows"]
     lines = [
-        "| ranks | rows each | step | in `all_reduce_mean` | share of the step | by itself | efficiency |",
+        "| ranks | rows per rank | step | in `all_reduce_mean` | % of the step | alone | efficiency |",
         "|--:|--:|--:|--:|--:|--:|--:|",
         f"| 1, no communicator | {rows} | {_time(plain)} | | | | |",
     ]
@@ -159,8 +159,8 @@ def _crowded(run: Any) -> str:
     if all(result["ranks"] <= run["processors"] for result in run["results"]):
         return ""
     return f"""
-(a) More ranks than the {run["processors"]} processors: they take turns, and spin where they wait. Such a row
-says that it works, and nothing about scaling.
+(a) More ranks than the {run["processors"]} processors. The ranks take turns, and spin while they wait. Such a
+row shows that the code works, not how it scales.
 """
 
 
@@ -170,14 +170,14 @@ def _overlapped(run: Any) -> str:
     message, in_turn, at_once = (_time(run["overlap"][name]) for name in ("message", "in turn", "at once"))
     return f"""
 
-Tried with two ranks here: the message takes {message}, computing the gradients and then sending as much takes
-{in_turn}, computing while a non-blocking all-reduce of as much is under way {at_once}."""
+Measured here with two ranks: the message takes {message}. Computing the gradients and then sending a message
+of this size takes {in_turn}. Computing during a non-blocking all-reduce of this size takes {at_once}."""
 
 
 def _expected(run: Any) -> str:
     size, rows = run["gradient_bytes"], run["rows"]
     lines = [
-        "| a rank is | link | compute | copies | message at 512 | efficiency at 8 | 64 | 512 | 90 % at 512 |",
+        "| rank | link | compute | copies | message at 512 | efficiency at 8 | 64 | 512 | 90 % at 512 |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for computer in computers(run):

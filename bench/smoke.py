@@ -1,4 +1,4 @@
-"""Every workload once, small, for its results: what a test run can afford, since it times nothing."""
+"""Check the results of every workload at small sizes, without timing. Fast enough for a test run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .workloads import WORKLOADS
 
 
 def smoke(indices: list[int], names: list[str], output: Path, scratch: Path, report: Report) -> list[str]:
-    """Compare the results of the peers `names`, the baseline first; what is wrong, a line each."""
+    """Compare the results of the peers `names`. The first is the baseline. Returns one line per error."""
     wrong: list[str] = []
     for name in names:
         worker = Worker(name, output, scratch)
@@ -43,7 +43,7 @@ def _one_peer(
 
 
 def _run(worker: Worker, index: int, results: str, *, compare: bool) -> Any:
-    """The answer of the check, or of the command before it that could not be done."""
+    """The answer of the check, or of the first command that failed."""
     for do, arguments in (
         ("prepare", {"workload": index, "smoke": True}),
         ("first_call", {}),

@@ -1,4 +1,4 @@
-"""The measured numbers as Markdown."""
+"""The results of a run as Markdown."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Any
 
 from .peers import BASELINE, FLOORS, GPU_BASELINE, is_tf32
 
-# A run as it is written to JSON: {"machine": {...}, "workloads": [{"name": ..., "peers": {peer: entry}}]}.
+# A run as written to JSON: {"machine": {...}, "workloads": [{"name": ..., "peers": {peer: entry}}]}.
 Run = Any
 
 
 def median(entry: Any) -> float | None:
-    """Seconds a call, or None where the peer has no times."""
+    """Seconds per call, or None if the peer has no times."""
     return statistics.median(entry["samples"]) if entry and entry["samples"] else None
 
 
 def quartiles(entry: Any) -> tuple[float, float]:
-    """The spread: half of the samples lie between."""
+    """The lower and the upper quartile."""
     low, _, high = statistics.quantiles(entry["samples"], n=4, method="inclusive")
     return low, high
 
 
 def floor(workload: Any, *, tf32: bool = False) -> tuple[float, str] | None:
-    """The least possible time, and which of the two it is: the work must do both, at best at once.
+    """The lower bound of the time, and its kind, "copy" or "products": the larger of the two.
 
-    tf32: of work whose products are in TF32
+    tf32: whether the products are in TF32
     """
-    names = [name for name in FLOORS if _of_floor(name) == "copy" or is_tf32(name) == tf32]
-    found = [(median(workload["peers"].get(name)), _of_floor(name)) for name in names]
+    names = [name for name in FLOORS if _floor_kind(name) == "copy" or is_tf32(name) == tf32]
+    found = [(median(workload["peers"].get(name)), _floor_kind(name)) for name in names]
     return max(((seconds, name) for seconds, name in found if seconds is not None), default=None)
 
 
-def _of_floor(name: str) -> str:
+def _floor_kind(name: str) -> str:
     return name.removeprefix("floor_").removesuffix("_gpu").removesuffix("_tf32")
 
 
 def copy_rate(workload: Any) -> float | None:
-    """Bytes a second of the copy, which reads one half and writes the other."""
+    """Bytes per second of the copy, which reads one half and writes the other."""
     seconds = median(workload["peers"].get("floor_copy_gpu") or workload["peers"].get("floor_copy"))
     return workload["least_bytes"] / seconds if seconds else None
 
 
 def peers_of(run: Run) -> dict[str, str]:
-    """The columns: title by name, floors left out."""
+    """The columns of the table: titles by name, without floors."""
     return {
         name: entry["title"]
         for workload in run["workloads"]
@@ -60,7 +60,7 @@ def markdown(run: Run) -> str:
         "",
         "## Time",
         "",
-        f"Median time of a call; in brackets the ratio to {_title(run, _baseline(run))}, below 1 if faster.",
+        f"Median time of a call. In brackets the ratio to {_title(run, _baseline(run))}; below 1 is faster.",
         "The floor is the larger of a copy of the same bytes and the same products. **Bold**: the fastest"
         + (", in float32 and in TF32." if run.get("gpu") else "."),
         "",
@@ -72,14 +72,14 @@ def markdown(run: Run) -> str:
         "",
         "## Peak memory",
         "",
-        *(["On the device, of the heads."] if run.get("gpu") else []),
-        "The high-water mark of the second call, beyond libraries and inputs; results are in it.",
+        *(["Device memory, for heads only."] if run.get("gpu") else []),
+        "The high-water mark of the second call, without libraries and inputs. Results are included.",
         "",
         *_memory(run),
         "",
         "## First call",
         "",
-        "With tracing and compiling; importing the library is not in it.",
+        "With tracing and compilation, without the import of the library.",
         "",
         *_first_calls(run),
         "",
@@ -92,7 +92,7 @@ def markdown(run: Run) -> str:
 
 def _times(run: Run) -> Iterable[str]:
     peers = peers_of(run)
-    # On a GPU the rate says how near to the device the floor itself comes.
+    # On a GPU the rate of the copy shows how close the floor is to the limit of the device.
     more = ["TF32 floor", "rate of the copy"] if run.get("gpu") else []
     yield from _header(["workload", *peers.values(), "floor", *more])
     for workload in run["workloads"]:
@@ -148,7 +148,7 @@ def _first_calls(run: Run) -> Iterable[str]:
 
 
 def _by_peer(run: Run, cell: Callable[[Any, str], str]) -> Iterable[str]:
-    """cell: of a workload and the name of a peer"""
+    """cell: the text for a workload and the name of a peer"""
     peers = peers_of(run)
     yield from _header(["workload", *peers.values()])
     for workload in run["workloads"]:
@@ -177,15 +177,15 @@ def _details(run: Run) -> Iterable[str]:
                     f"{duration(low)} to {duration(high)}",
                     str(len(entry["samples"])),
                     f"{statistics.median(entry.get('page_faults') or [0]):.0f}",
-                    f"{operations:.3g}" if name not in FLOORS or _of_floor(name) != "copy" else "",
-                    f"{moved:.3g}" if name not in FLOORS or _of_floor(name) != "products" else "",
+                    f"{operations:.3g}" if name not in FLOORS or _floor_kind(name) != "copy" else "",
+                    f"{moved:.3g}" if name not in FLOORS or _floor_kind(name) != "products" else "",
                     f"{entry['error']:.0e}" if entry["error"] is not None else "",
                 ]
             )
 
 
 def _left_out(run: Run) -> Iterable[str]:
-    """Who did not do what, and why: those that are not installed, then one line for each reason."""
+    """Peers that are not installed, then workloads that were left out, one line for each reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for workload in run["workloads"]:
         for name, entry in workload["peers"].items():

@@ -1,4 +1,7 @@
-"""Every kernel x backend x dtype x size, with its bytes, operations and floor in `extra_info`."""
+"""Time every kernel on every backend, in two dtypes and three sizes.
+
+`extra_info` has bytes, operations and the floor.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from .workloads import Workload, make_data
 BACKENDS = [name for name, backend in op.backends().items() if backend.usable]
 
 
-# A kernel without a case is a KeyError while tests are collected.
+# A kernel without a case is a KeyError during collection.
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -60,7 +63,7 @@ def test_kernel(
         "operations": operations,
         "GB/s": moved / seconds / 1e9,
         "GFLOP/s": operations / seconds / 1e9,
-        # NumPy's, on this processor, also for a kernel on a GPU.
+        # Measured with NumPy on the CPU, also for kernels on a GPU.
         "floor": what,
         "floor_seconds": floor,
         "times_floor": seconds / floor,
@@ -72,7 +75,7 @@ def _unchanged(array: Any) -> Any:
 
 
 def _bytes(tree: Any) -> int:
-    """Of all arrays in `tree`."""
+    """The bytes of all arrays in `tree`."""
     if isinstance(tree, list | tuple):
         return sum(map(_bytes, tree))
     if isinstance(tree, dict):
@@ -81,14 +84,14 @@ def _bytes(tree: Any) -> int:
 
 
 def _network(case: Case, rows: int, columns: int, dtype: str) -> Workload:
-    """The workload with the case's products."""
+    """A workload with the products of the case."""
     hidden = (FEATURES,) * case.layers
     kind: Any = "linear head" if case.layers == 1 else "training step"
     return Workload("products", kind, (rows, *hidden, columns), dtype)
 
 
-def _forms(case: Case, rows: int, columns: int, dtype: str) -> list[tuple[str, int, int]]:
-    """A forward pass alone does without the gradients' products; a classifier without that of its data."""
+def _products(case: Case, rows: int, columns: int, dtype: str) -> list[tuple[str, int, int]]:
+    """The matrix products of a case: only those of the forward pass if it has no backward pass."""
     products = _network(case, rows, columns, dtype).products
     if not case.backward:
         return [product for product in products if product[0] == "forward"]
@@ -98,11 +101,11 @@ def _forms(case: Case, rows: int, columns: int, dtype: str) -> list[tuple[str, i
 def _product_operations(case: Case, rows: int, columns: int) -> int:
     if not case.layers:
         return 0
-    return sum(2 * rows * d * k for _, d, k in _forms(case, rows, columns, "float32"))
+    return sum(2 * rows * d * k for _, d, k in _products(case, rows, columns, "float32"))
 
 
 def _floor(case: Case, rows: int, columns: int, dtype: str, moved: int) -> tuple[float, str]:
-    """Seconds, and which it is: a copy of the bytes, or the products where those take longer."""
+    """The lower bound in seconds, and its kind: a copy of the bytes, or the products if they take longer."""
     found = [(_copy_seconds(moved), "copy")]
     if case.layers:
         found.append((_product_seconds(case, rows, columns, dtype), "products"))
@@ -117,7 +120,7 @@ def _copy_seconds(moved: int) -> float:
 @cache
 def _product_seconds(case: Case, rows: int, columns: int, dtype: str) -> float:
     workload = _network(case, rows, columns, dtype)
-    call = products_of(workload, make_data(workload), _forms(case, rows, columns, dtype))
+    call = products_of(workload, make_data(workload), _products(case, rows, columns, dtype))
     assert call is not None
     return _median_seconds(call)
 

@@ -1,6 +1,7 @@
-"""The process of one peer: `python -m bench.worker PEER`, commands in and answers out, a line of JSON each.
+"""The process of one peer: `python -m bench.worker PEER`. Commands and answers are one line of JSON each.
 
-Its own process, because two OpenMP runtimes on the same processors stall each other for milliseconds.
+Each peer has its own process, because two OpenMP runtimes on the same processors stall each other for
+milliseconds.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from . import memory, peers
 from .pools import thread_pools
 from .workloads import WORKLOADS, Data, Workload, make_data
 
-# Something of another kind, which a peer does first: it loads libraries and compilers and starts threads,
-# and leaves to the first call of the workload the tracing and compiling of that workload. The first one of
-# them that the peer does.
+# Small workloads of another kind. A peer runs the first of them that it supports before the workload. This
+# loads libraries and compilers and starts threads, so that the first call of the workload measures only its
+# own tracing and compilation.
 TINY_STEP = Workload("tiny step", "training step", (8, 6, 5, 4))
 TINY_LOSS = Workload("tiny loss", "cross-entropy", (8, 3))
 TINY_HEAD = Workload("tiny head", "linear head", (8, 6, 5))
@@ -32,15 +33,15 @@ TINY = {
     "linear head": (TINY_STEP, TINY_LOSS),
 }
 
-# How the libraries call it when a device has no memory left.
+# The words of the libraries for an exhausted device memory.
 OUT_OF_MEMORY = ("OutOfMemoryError", "RESOURCE_EXHAUSTED")
 
-# Events tell microseconds apart, so a short call need not be repeated for as long as by the host's clock.
+# Events resolve microseconds, so a short call needs fewer repetitions than with the clock of the host.
 MOST_BY_EVENTS = 1000
 
 
 class Session:
-    """One peer and the workload in its hands; every public method is a command, and its result the answer."""
+    """One peer and its current workload. Every public method is a command; its result is the answer."""
 
     def __init__(self, peer: Any) -> None:
         self.peer = peer
@@ -87,7 +88,7 @@ class Session:
         return {"seconds": time.perf_counter() - start}
 
     def check(self, results: str, compare: bool) -> Any:
-        """The second call: its results, written to the file `results` or compared with it, and its memory."""
+        """The second call: write its results to the file `results`, or compare them; measure its memory."""
         if hasattr(self.call, "restore"):
             self.call.restore()
         self.memory.resident()
@@ -99,7 +100,7 @@ class Session:
         peak = self.memory.peak()
         beyond = None if peak is None or self.resident_before is None else peak - self.resident_before
         if self.memory is not memory and self.workload.kind != "linear head":
-            beyond = None  # what a recorded graph holds is in no library's count
+            beyond = None  # no library counts the memory of a recorded graph
         answer = {"seconds": seconds, "memory": beyond}
         if self.peer.__name__.rpartition(".")[2] in peers.FLOORS:
             return answer
@@ -115,7 +116,7 @@ class Session:
         return {**answer, "error": error, "agrees": error <= tolerance}
 
     def calibrate(self, seconds: float) -> Any:
-        """How many calls take at least `seconds`; finding it out warms up as well."""
+        """The number of calls that take at least `seconds`. The search is also a warm-up."""
         count = 1
         most = MOST_BY_EVENTS if hasattr(self.peer, "time_calls") else None
         while (taken := self._time(count)) < seconds and count != most:
@@ -124,16 +125,16 @@ class Session:
         return {"count": count, "seconds": taken}
 
     def sample(self, count: int) -> Any:
-        """Seconds and page faults a call, over `count` calls."""
+        """Seconds and page faults per call, over `count` calls."""
         if count > 1:
-            # The others have used the caches since, and a processor takes milliseconds to be awake again.
+            # Other peers have used the caches, and a sleeping processor takes milliseconds to wake up.
             self._time(count // 2)
         faults = memory.page_faults()
         seconds = self._time(count)
         return {"seconds": seconds / count, "page_faults": (memory.page_faults() - faults) / count}
 
     def _wait(self) -> None:
-        """For what a device has only promised."""
+        """Wait until the device has computed the results."""
         if hasattr(self.peer, "wait"):
             self.peer.wait()
 
@@ -154,7 +155,7 @@ class Session:
 
 
 def _comparable(workload: Workload, data: Data, result: Any) -> list[Any]:
-    """The results as NumPy arrays; of a training step the loss, and what changed in the parameters."""
+    """The results as NumPy arrays. For a training step: the loss, and the change of the parameters."""
     values = [_to_numpy(leaf) for leaf in _leaves(result)]
     if workload.kind != "training step":
         return values
@@ -184,7 +185,7 @@ def _largest_error(values: list[Any], results: str) -> float:
             if value.shape != wanted.shape or (value.ndim and value.dtype != wanted.dtype):
                 return float("inf")
             error = float(numpy.max(abs(value - wanted)) / max(numpy.max(abs(wanted)), 1e-30))
-            # A NaN must not pass as small.
+            # NaN counts as an infinite error.
             worst = max(worst, error if error == error else float("inf"))
     return worst
 
@@ -206,13 +207,13 @@ def serve(session: Session, commands: TextIO, answers: TextIO) -> None:
             answer = getattr(session, command.pop("do"))(**command)
         except peers.OtherWorkError as reason:
             answer = {"left_out": str(reason)}
-        except Exception as error:  # whatever a peer raises is an entry in the table
+        except Exception as error:  # any error of a peer is an entry in the table
             answer = _failed(error)
         print(json.dumps(answer), file=answers, flush=True)
 
 
 def _failed(error: Exception) -> dict[str, str]:
-    """The answer for an exception: no mistake of the peer's where the device has too little memory for it."""
+    """The answer for an exception. Too little device memory is not an error of the peer."""
     said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     if any(word in said for word in OUT_OF_MEMORY):
         return {"left_out": f"the device's memory is too small: {said}"}

@@ -1,6 +1,6 @@
-"""The work that is measured: one table, which every peer and every floor shares.
+"""The workloads: one table for all peers and floors.
 
-A peer need know nothing but the three kinds. Data come from one seed, so that every process makes the same.
+A peer implements the three kinds. Data come from one seed, so every process has the same data.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
 
-# The largest difference from the reference peer, relative to the largest value of each result. Training is
-# compared by what two steps changed in the parameters, where rounding is large against the change.
+# The largest difference from the baseline, relative to the largest value of each result. For training, the
+# change of the parameters after two steps is compared. Rounding is large relative to this change.
 TOLERANCES = {"float32": 2e-3, "float64": 1e-9}
-# Adam divides by the gradient's own size, so that the rounding of a gradient near 0 becomes a whole step.
+# Adam divides by the size of the gradient, so the rounding error of a gradient near 0 becomes a whole step.
 ADAM_TOLERANCE = 2e-2
 
 
@@ -30,10 +30,10 @@ class Workload:
     """One row of the table.
 
     kind:       "cross-entropy": the mean loss of logits (N, K), and its gradient
-                "training step": loss, all gradients and the update of a network; it carries its parameters
+                "training step": loss, gradients and update of a network; each call starts from the last
                 "linear head":   the loss of x (N, D) @ weight (D, K), and the gradients of x and weight
-    shape:      the rows, then the width of every layer: (N, K) or (N, D, ..., K)
-    batches:    more than 1 for an epoch: so many steps, each on the next N rows of a larger data set
+    shape:      number of rows, then the width of every layer: (N, K) or (N, D, ..., K)
+    batches:    number of steps of an epoch, each on the next N rows of a larger data set; 1 for a single step
     """
 
     title: str
@@ -72,16 +72,16 @@ class Workload:
 
     @property
     def logits_bytes(self) -> int:
-        """Of the (N, K) logits, which a peer may hold several times at once."""
+        """Bytes of the (N, K) logits. A peer may hold several copies."""
         return self.rows * self.classes * numpy.dtype(self.dtype).itemsize
 
     @property
     def least_bytes(self) -> int:
-        """What has to cross memory if nothing is read or written twice: arguments read, results written."""
+        """Bytes that must be moved: arguments read once, results written once."""
         item = numpy.dtype(self.dtype).itemsize
         x = self.batches * self.rows * self.shape[1] * item
         weights = sum(rows * columns for rows, columns in self.layers) * item
-        # Gradients of a head are results; a training step reads and writes its parameters, and its state.
+        # The gradients of a head are results. A training step reads and writes its parameters and its state.
         copies_of_weights = 6 if self.optimizer == "adam" else 2
         if self.kind == "training step":
             return x + copies_of_weights * weights * self.batches
@@ -89,9 +89,9 @@ class Workload:
 
     @property
     def operations(self) -> int:
-        """Floating-point operations: of the products, 2 an element and term; 5 a logit in the cross-entropy.
+        """Floating-point operations: 2 for each term of a matrix product, 5 for each logit of a loss.
 
-        The five are the maximum, the subtraction, the exponential, the sum and the division.
+        The five are maximum, subtraction, exponential, sum and division.
         """
         if self.kind == "cross-entropy":
             return 5 * self.rows * self.classes
@@ -99,28 +99,28 @@ class Workload:
 
     @property
     def products(self) -> list[tuple[Literal["forward", "weight", "input"], int, int]]:
-        """The matrix products of one step: which of a layer's three, and the layer's D and K."""
+        """The matrix products of one step: which of the three of a layer, and D and K of the layer."""
         found: list[tuple[Literal["forward", "weight", "input"], int, int]] = []
         for layer, (d, k) in enumerate(self.layers):
             found += [("forward", d, k), ("weight", d, k)]
-            # Nobody asks for the gradient of the data, but a head stands on other layers.
+            # The gradient with respect to the data is needed only for a head, which follows other layers.
             if layer > 0 or self.kind == "linear head":
                 found.append(("input", d, k))
         return found
 
     def smoke(self) -> Workload:
-        """The same work, small: for its results only."""
-        # Sizes differ, so that an axis taken for another cannot pass.
+        """The same workload at a small size, to check results."""
+        # All sizes differ, so that mixed-up axes are detected.
         small = tuple(min(size, 24 + 2 * i) for i, size in enumerate(self.shape))
         return replace(self, shape=small, batches=min(self.batches, 3))
 
 
 class Data(NamedTuple):
-    """What a workload is given: NumPy arrays, which a peer may take as its own."""
+    """The arguments of a workload: NumPy arrays, which a peer may overwrite."""
 
-    x: Any  # (N * batches, D); of a cross-entropy the logits (N, K)
+    x: Any  # (N * batches, D); for a cross-entropy the logits (N, K)
     labels: Any  # (N * batches,) int64; (N * batches, 1) real targets for "mean_squared_error"
-    params: list[tuple[Any, Any]]  # (weight (D, K), bias (K,)) a layer; a head's bias is not used
+    params: list[tuple[Any, Any]]  # (weight (D, K), bias (K,)) of each layer; the bias of a head is not used
 
     def batches(self, rows: int) -> list[tuple[Any, Any]]:
         """(x, labels) of every `rows` rows, without a copy."""
@@ -129,7 +129,7 @@ class Data(NamedTuple):
 
 
 def make_data(workload: Workload) -> Data:
-    """The same numbers in every process."""
+    """Create the data. Every process gets the same numbers."""
     random = numpy.random.default_rng(20260101)
     rows = workload.rows * workload.batches
 
@@ -137,7 +137,7 @@ def make_data(workload: Workload) -> Data:
         return random.standard_normal(shape, dtype=numpy.dtype(workload.dtype).type)
 
     x = normal(rows, workload.shape[1])
-    # Scaled so that activations keep their size from layer to layer.
+    # Scaled so that activations have the same size in every layer.
     params = [(normal(d, k) * math.sqrt(1.5 / d), numpy.zeros(k, workload.dtype)) for d, k in workload.layers]
     for weight, _ in params:
         assert weight.dtype == x.dtype
@@ -174,7 +174,7 @@ WORKLOADS = [
     Workload(
         "sigmoid + Adam step", "training step", (100, 784, 100, 10), activation="sigmoid", optimizer="adam"
     ),
-    # 390 batches of 256 are the 100,000 rows but for the last 160, as a loader with drop_last gives them.
+    # 390 batches of 256 rows: 100,000 rows without the last 160, as a loader with drop_last=True gives them.
     Workload(
         "linear regression epoch", "training step", (256, 100, 1), loss="mean_squared_error", batches=390
     ),

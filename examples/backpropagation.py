@@ -1,4 +1,4 @@
-"""Back-propagation through f = 2 (x y + max(z, w)), gate by gate, and the graph with both passes drawn in.
+"""Back-propagation through f = 2 (x y + max(z, w)), gate by gate, and a plot of the graph with both passes.
 
     python examples/backpropagation.py [--at X Y Z W] [--output FILE]
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 import onepass as op
 
 INPUTS = ("x", "y", "z", "w")
-# name: where it is drawn, and the gate whose result it is
+# name: position in the plot, and the gate that computes the node
 NODES = {
     "x": ((0.0, 3.0), ""),
     "y": ((0.0, 2.0), ""),
@@ -32,7 +32,7 @@ EDGES = [("x", "p"), ("y", "p"), ("z", "q"), ("w", "q"), ("p", "v"), ("q", "v"),
 
 
 class Result(NamedTuple):
-    """Both passes."""
+    """Values and gradients of all nodes."""
 
     values: dict[str, float]
     grads: dict[str, float]  # of f with respect to each node
@@ -54,18 +54,18 @@ def backward(grad_out: Any, nodes: dict[str, Any]) -> dict[str, Any]:
     xp = array_namespace(nodes["f"])
     df = grad_out
     dv = 2 * df
-    # An addition hands its gradient on to both of its inputs,
+    # An addition passes its gradient to both inputs.
     dp = dq = dv
-    # a product gives each the other's value,
+    # A product multiplies its gradient by the other input.
     dx, dy = nodes["y"] * dp, nodes["x"] * dp
-    # and a maximum gives all of it to the larger one.
+    # A maximum passes its gradient to the larger input.
     z_is_larger = xp.astype(nodes["z"] > nodes["w"], nodes["z"].dtype)
     return {"x": dx, "y": dy, "z": z_is_larger * dq, "w": (1 - z_is_larger) * dq,
             "p": dp, "q": dq, "v": dv, "f": df}  # fmt: skip
 
 
 def draw(result: Result) -> Figure:
-    """The graph: values above, gradients below each edge."""
+    """Draw the graph, with values above each edge and gradients below."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     reach = {name: position for name, (position, _) in NODES.items()} | {"end": (3.8, 1.5)}
@@ -87,11 +87,11 @@ def draw(result: Result) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> Result:
-    """Both passes at one point, held against differences."""
+    """Compute both passes at one point, and check them against finite differences."""
     parser = command_line(__doc__, "backpropagation.png")
     parser.add_argument("--at", type=float, nargs=4, metavar=tuple("XYZW"), default=[3.0, -4.0, 2.0, -1.0])
     options = parser.parse_args(arguments)
-    # A batch of one point; the kernels take any number of them.
+    # A batch of one point. The kernels accept any number of points.
     point = move([np.asarray([number]) for number in options.at], options)
     with op.use_backend(options.backend):
         nodes = forward(*point)
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> Result:
         [name, gate or "input", result.values[name], result.grads[name]] for name, (_, gate) in NODES.items()
     ]
     print_table(["node", "gate", "value", "df / dnode"], rows)
-    print(f"\nheld against central differences:\n{check}")
+    print(f"\nchecked against central differences:\n{check}")
     if not options.no_plot:
         save_picture(draw(result), options)
     return result

@@ -1,6 +1,6 @@
-"""Weights and whole runs in files, without pickle: lists, tuples and dicts of arrays and numbers, to the bit.
+"""Save and load weights and runs without pickle: lists, tuples and dicts of arrays and numbers, bit by bit.
 
-`.npz` is NumPy's own format; `.safetensors` needs the package of that name.
+`.npz` is NumPy's format. `.safetensors` needs the package safetensors.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-# Where the structure of the tree stands, beside its arrays.
+# The name of the entry that holds the structure of the tree.
 STRUCTURE = "structure"
 
 
 def save(path: Path, tree: Any) -> None:
-    """Write the tree; the file is whole or not there, also where the program is stopped half-way."""
+    """Write the tree atomically: an interrupted program leaves no incomplete file under this name."""
     write = _format(path)[0]
     arrays: dict[str, np.ndarray] = {}
     structure = json.dumps(_pack(tree, "", arrays))
@@ -26,7 +26,7 @@ def save(path: Path, tree: Any) -> None:
 
 
 def load(path: Path) -> Any:
-    """The tree that `save` wrote."""
+    """Read a tree that `save` wrote."""
     arrays, structure = _format(path)[1](path)
     if structure is None:
         raise ValueError(f"{path}: has no entry {STRUCTURE!r}; expected a file written by these examples.")
@@ -34,7 +34,7 @@ def load(path: Path) -> Any:
 
 
 def shapes(tree: Any) -> Any:
-    """The tree with each array's shape in its place, and nothing for numbers."""
+    """The tree with arrays replaced by their shapes, and numbers by None."""
     if isinstance(tree, dict):
         return {key: shapes(item) for key, item in tree.items()}
     if isinstance(tree, list | tuple):
@@ -43,7 +43,7 @@ def shapes(tree: Any) -> Any:
 
 
 def _pack(tree: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """What JSON can hold of the tree: an array is its name, and stands in `arrays` under it."""
+    """The tree as JSON. An array is replaced by its name, and added to `arrays` under this name."""
     if isinstance(tree, dict):
         return {"dict": {key: _pack(item, f"{name}.{key}", arrays) for key, item in tree.items()}}
     if isinstance(tree, list | tuple):
@@ -66,7 +66,7 @@ def _unpack(packed: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _format(path: Path) -> Any:
-    """How a file with this ending is written and read."""
+    """The functions that write and read files with this suffix."""
     formats = {".npz": (_write_npz, _read_npz), ".safetensors": (_write_safetensors, _read_safetensors)}
     if path.suffix not in formats:
         raise ValueError(f"{path}: ends in {path.suffix!r}; expected {' or '.join(formats)}.")
@@ -94,5 +94,5 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
         return arrays, (file.metadata() or {}).get(STRUCTURE)

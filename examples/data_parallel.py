@@ -1,10 +1,10 @@
-"""Train a network on handwritten digits with several processes, each on its share of every mini-batch.
+"""Train a network on handwritten digits with several processes. Each takes a part of every mini-batch.
 
     mpiexec -n 4 python examples/data_parallel.py [--epochs N] [--seed N] [--check] [--json FILE]
 
-It prints the curve that one process prints (`python examples/data_parallel.py`), to rounding. Needs
-`pip install 'onepass[mpi]' mpich scikit-learn tqdm`. Where processes share a machine, give each its part of
-the processors: OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 mpiexec ...
+It prints the same curve as a single process (`python examples/data_parallel.py`), up to rounding. It needs
+`pip install 'onepass[mpi]' mpich scikit-learn tqdm`. If processes share a machine, limit the threads of each:
+OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 mpiexec ...
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ RATE, L2 = 0.1, 1e-4
 
 @op.kernel
 def loss_and_grads(params: Any, x: Any, labels: Any) -> tuple[Any, Any]:
-    """The mean loss of these rows, and its gradients."""
+    """The mean loss of some rows, and its gradients."""
     return op.mlp_loss_and_grads(params, x, labels, l2=L2)
 
 
 @op.kernel(donate=("params", "state"))
 def step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
-    """The update, the same on all ranks."""
+    """The update, which is the same on all ranks."""
     return op.momentum_step(params, grads, state, RATE, nesterov=True)
 
 
 def first_weights(random: np.random.Generator) -> Any:
-    """Weights of the size that keeps activations as large as their inputs, biases of 0."""
+    """Initial weights, scaled so that activations are as large as their inputs; biases of 0."""
     return [
         (random.standard_normal((rows, columns)) * np.sqrt(2 / rows), np.zeros(columns))
         for rows, columns in pairwise(SIZES)
@@ -50,22 +50,22 @@ def first_weights(random: np.random.Generator) -> Any:
 
 
 def batches(rows: int, seed: int, epoch: int) -> Iterator[Any]:
-    """The rows of every mini-batch in a random order, which is the same on all ranks; the last is smaller."""
+    """The rows of each mini-batch, in a random order that is the same on all ranks. The last is smaller."""
     order = np.random.default_rng([seed, epoch]).permutation(rows)
     for start in range(0, rows, BATCH):
         yield order[start : start + BATCH]
 
 
 def train(communicator: Communicator, options: argparse.Namespace) -> list[dict[str, float]]:
-    """The loss and the error of every epoch."""
+    """Train, and return loss and test error of every epoch."""
     digits = load_digits()
     x, labels = digits.data / 16.0, digits.target
     x, test_x, labels, test_labels = x[TEST_ROWS:], x[:TEST_ROWS], labels[TEST_ROWS:], labels[:TEST_ROWS]
-    # Every rank could draw the same numbers; sent by rank 0 they are the same however a rank came by them.
+    # Every rank could draw the same numbers. Broadcasting them makes sure that they are equal.
     params = communicator.broadcast(first_weights(np.random.default_rng(options.seed)))
     state = op.momentum_init(params)
     curve = []
-    # None: no bar where the output is no terminal.
+    # None: no progress bar if the output is not a terminal.
     silent = None if communicator.rank == 0 else True
     for epoch in tqdm(range(options.epochs), unit=" epochs", leave=False, disable=silent):
         losses = []
@@ -85,14 +85,14 @@ def train(communicator: Communicator, options: argparse.Namespace) -> list[dict[
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what the command line asks for."""
+    """Parse the command line, train, and print the curve."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights and the mini-batches")
+    parser.add_argument("--seed", type=int, default=0, help="for initial weights and mini-batches")
     parser.add_argument(
         "--check", action="store_true", help="compare the parameters of all ranks every epoch"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the curve for machines")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the curve as JSON")
     options = parser.parse_args(arguments)
     with initialize() as communicator:
         start = time.perf_counter()

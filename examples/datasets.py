@@ -1,4 +1,4 @@
-"""Images for the examples: MNIST and Fashion-MNIST from IDX files or OpenML, else scikit-learn's digits."""
+"""Images for the examples: MNIST and Fashion-MNIST from IDX files or OpenML, or scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ GARMENTS = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat",
     "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
-# An IDX file begins with two zero bytes, a byte for the type of its numbers and one for its dimensions.
+# An IDX file starts with two zero bytes, a byte for the type of its numbers, and the number of dimensions.
 UNSIGNED_BYTES = 0x08
 
 
 class Labelled(NamedTuple):
-    """Images as rows, and what is on them."""
+    """Images as rows, and their labels."""
 
     x: np.ndarray  # (N, D) float64 in [0, 1]
     labels: np.ndarray  # (N,) integer
@@ -45,7 +45,7 @@ class ImageData(NamedTuple):
 def load_images(which: Literal["MNIST", "Fashion-MNIST"], source: str | None, seed: int = 0) -> ImageData:
     """The images of --data: the IDX files in a folder, "openml", or None for the digits of scikit-learn.
 
-    The digits are 1,797 images of 8 x 8 pixels, of which a fifth, drawn by `seed`, is the test set.
+    The digits are 1,797 images of 8 x 8 pixels. A fifth of them, selected by `seed`, is the test set.
     """
     if source is None:
         return _digits(seed)
@@ -56,9 +56,9 @@ def load_images(which: Literal["MNIST", "Fashion-MNIST"], source: str | None, se
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes, plain or gzip, in the shape that its head gives.
+    """Read an IDX file of unsigned bytes, plain or gzip, in the shape given by its header.
 
-    raises: ValueError for a file of another format, of another length than its head says, or broken gzip
+    raises: ValueError if the format is wrong, the length does not match the header, or gzip is broken
     """
     content = path.read_bytes()
     if content.startswith(b"\x1f\x8b"):
@@ -97,7 +97,7 @@ def _from_idx(name: str, folder: Path, classes: tuple[str, ...]) -> ImageData:
 
 
 def _find(folder: Path, name: str, kind: str) -> Path:
-    """The file under one of the names that it is given out with."""
+    """The path of the file. It is distributed under several names."""
     names = [f"{name}{dot}{kind}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
     for candidate in names:
         if (folder / candidate).is_file():
@@ -108,14 +108,14 @@ def _find(folder: Path, name: str, kind: str) -> Path:
 def _openml(name: str, classes: tuple[str, ...]) -> ImageData:
     known_as = {"MNIST": "mnist_784", "Fashion-MNIST": "Fashion-MNIST"}[name]
     try:
-        # This parser needs no pandas.
+        # This parser does not need pandas.
         x, labels = fetch_openml(known_as, version=1, return_X_y=True, as_frame=False, parser="liac-arff")
     except OSError as error:
         raise SystemExit(
             f"--data openml: {error}. Without a network, give the folder of the IDX files."
         ) from None
     labels = labels.astype(np.uint8)
-    # OpenML keeps the order: first the 60,000 for training.
+    # OpenML keeps the original order: the first 60,000 images are the training set.
     return ImageData(
         name,
         _labelled(x[:60_000], labels[:60_000], 255),

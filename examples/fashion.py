@@ -1,12 +1,13 @@
-"""Softmax regression on Fashion-MNIST, its classes by name; on scikit-learn's digits where it is not given.
+"""Softmax regression on Fashion-MNIST with named classes, or on scikit-learn's digits.
 
     python examples/fashion.py [--data DIR] [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                [--dtype float32|float64] [--seed N]
 
-DIR holds the four IDX files of Fashion-MNIST, plain or gzip; `--data openml` fetches them with scikit-learn.
+DIR has the four IDX files of Fashion-MNIST, plain or gzip. `--data openml` downloads the images with
+scikit-learn. Without `--data` the images are scikit-learn's digits.
 
-Source: "Introduction to ML", Lecture 2, "Softmax" and "The Image Classification Dataset". As there, the test
-part is what is validated on.
+Source: "Introduction to ML", Lecture 2, "Softmax" and "The Image Classification Dataset". As in the lecture,
+the test set is used for validation.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SHOWN = 16
 
 
 class Trained(NamedTuple):
-    """A classifier, and what it makes of the validation set."""
+    """A trained classifier, and its predictions for the validation set."""
 
     run: Run
     predictions: np.ndarray
@@ -47,20 +48,20 @@ class Trained(NamedTuple):
 
 @op.kernel(donate="params")
 def training_step(params: Any, x: Any, labels: Any, rate: float) -> tuple[Any, Any]:
-    """The cross-entropy of a mini-batch, and the parameters one step of SGD on."""
+    """The cross-entropy of a mini-batch, and the parameters after one step of SGD."""
     loss, grads = op.softmax_classifier_loss_and_grads(params, x, labels)
     return loss, op.sgd_step(params, grads, rate)
 
 
 @op.kernel
 def validation_step(params: Any, x: Any, labels: Any) -> tuple[Any, Any]:
-    """The cross-entropy, and the scores, whose order is that of the probabilities."""
+    """The cross-entropy, and the scores, which have the same order as the probabilities."""
     scores = op.mlp_forward(params, x)
     return op.softmax_cross_entropy(scores, labels), scores
 
 
 def fit(data: ImageData, options: Any) -> Trained:
-    """The training loop, with a validation after each epoch."""
+    """The training loop, with validation after each epoch."""
     x, labels, validation_x, validation_labels = move([*data.train, *data.test], options)
     first = random_layers(np.random.default_rng(options.seed), [x.shape[1], len(data.classes)], 0.01)
     run = start(options, move(first, options))
@@ -77,36 +78,36 @@ def fit(data: ImageData, options: Any) -> Trained:
 
 
 def draw(trained: Trained) -> Figure:
-    """The first images of the validation set, with their names and what they were taken for; the curves."""
+    """Draw the first images of the validation set with their true and predicted classes, and the curves."""
     run, predictions, data = trained
     figure = Figure(figsize=(12, 8), layout="constrained")
     above, below = np.asarray(figure.subfigures(2, height_ratios=[1.15, 1]))
     for index, axes in enumerate(above.subplots(2, SHOWN // 2).flat):
         axes.imshow(data.test.x[index].reshape(data.shape), cmap="gray_r")
-        name, taken_for = data.classes[data.test.labels[index]], data.classes[predictions[index]]
-        wrong = name != taken_for
-        axes.set_title(f"{name}\n{taken_for}", fontsize=10, color="firebrick" if wrong else "black")
+        name, predicted = data.classes[data.test.labels[index]], data.classes[predictions[index]]
+        wrong = name != predicted
+        axes.set_title(f"{name}\n{predicted}", fontsize=10, color="firebrick" if wrong else "black")
         axes.set_axis_off()
-    above.suptitle("above: what it is; below: what it was taken for, in red where wrong")
+    above.suptitle("above: class; below: predicted class, red if wrong")
     losses, accuracy = below.subplots(1, 2)
     draw_history(losses, run, "training_loss", "validation_loss")
     losses.set_ylabel("cross-entropy, nats")
     draw_history(accuracy, run, "validation_accuracy")
-    accuracy.set_ylabel("part that is right")
+    accuracy.set_ylabel("accuracy")
     return figure
 
 
 def main(arguments: list[str] | None = None) -> Trained:
-    """Train, and say how well each class is told from the others."""
+    """Train, and print how many images of each class are recognised."""
     parser = command_line(__doc__, "fashion.png", epochs=10, data="Fashion-MNIST")
-    parser.add_argument("--batch-size", type=int, help="256, or 16 on the digits, which are fewer")
+    parser.add_argument("--batch-size", type=int, help="default: 256, or 16 for the digits")
     options = parser.parse_args(arguments)
     data = load_images("Fashion-MNIST", options.data, options.seed)
     options.batch_size = options.batch_size or (16 if data.name == "digits" else 256)
     with op.use_backend(options.backend):
         trained = fit(data, options)
     history = trained.run.history
-    print(f"{data.name}: {data.train.size} images to train on, {data.test.size} to validate on\n")
+    print(f"{data.name}: {data.train.size} images for training, {data.test.size} for validation\n")
     rows = [[epoch, *figures] for epoch, figures in enumerate(zip(*history.values(), strict=True), 1)]
     print_table(["epoch", *(name.replace("_", " ") for name in history)], rows)
     found = recall_score(

@@ -3,7 +3,7 @@
     python examples/fine_tuning.py [--trials N] [--epochs N] [--study FILE] [--backend NAME]
                                    [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]
 
-Needs the extra `tuning`. A study that is kept in a FILE of SQLite can be stopped and continued.
+Needs the extra `tuning`. A study that is stored in an SQLite FILE can be stopped and resumed.
 Source: ECE 5307, Unit 8, "Fine-tuning the implementation".
 """
 
@@ -31,7 +31,7 @@ except ImportError:
         "fine_tuning.py needs Optuna, which is not installed: python -m pip install -e '.[examples,tuning]'"
     ) from None
 
-# What a rate is multiplied with, by the part of the epochs that are done.
+# The factor of the learning rate, by the fraction of the epochs done.
 SCHEDULES = {
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
@@ -41,13 +41,13 @@ SCHEDULES = {
 
 @op.kernel(donate=("params", "state"))
 def train_step(params: Any, state: Any, x: Any, labels: Any, lr: Any, l2: Any, activation: Any) -> Any:
-    """One step of Adam on the cross-entropy with its penalty; the loss is that of the step's start."""
+    """One step of Adam on the cross-entropy with its penalty; the loss is from before the step."""
     loss, grads = op.mlp_loss_and_grads(params, x, labels, activation=activation, l2=l2)
     return loss, *op.adam_step(params, grads, state, lr)
 
 
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """What a trial tries."""
+    """The parameters of a trial."""
     return {
         "hidden units": trial.suggest_int("hidden units", 8, 256, log=True),
         "activation": trial.suggest_categorical("activation", ["sigmoid", "tanh", "relu"]),
@@ -59,7 +59,7 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def train(chosen: dict[str, Any], parts: Any, options: Any, trial: Any = None) -> tuple[Any, float]:
-    """Weights after training on the first part, and their loss on the second part."""
+    """Train on the first part. Returns the weights and their loss on the second part."""
     training, validation = parts
     sizes = [training.x.shape[1], chosen["hidden units"], 10]
     params = common.move(common.random_layers(np.random.default_rng(options.seed), sizes), options)
@@ -78,7 +78,7 @@ def train(chosen: dict[str, Any], parts: Any, options: Any, trial: Any = None) -
 
 
 def search(parts: list[Labelled], options: argparse.Namespace) -> optuna.Study:
-    """The trials that are left of --trials; one that falls behind the median of the others is given up."""
+    """Run the remaining trials of --trials. A trial with a loss above the median of the others is pruned."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name="fine_tuning",
@@ -87,14 +87,14 @@ def search(parts: list[Labelled], options: argparse.Namespace) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=options.epochs // 3),
     )
     for number in tqdm(range(len(study.trials), options.trials), unit=" trials", leave=False, disable=None):
-        # A seed for each trial, so that a study that was continued is the one that was not stopped.
+        # One seed for each trial, so that a resumed study equals an uninterrupted one.
         study.sampler = optuna.samplers.TPESampler(seed=1000 * options.seed + number)
         study.optimize(lambda trial: train(suggest(trial), parts, options, trial)[1], n_trials=1)
     return study
 
 
 def plot(study: optuna.Study, options: argparse.Namespace) -> None:
-    """The validation loss against each choice, and the best so far against the number of the trial."""
+    """Plot the validation loss by each parameter, and the best loss so far by trial."""
     done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     losses = np.asarray([trial.value for trial in done])
     figure = Figure(figsize=(16, 7.5), layout="constrained")
@@ -121,11 +121,11 @@ def plot(study: optuna.Study, options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> tuple[optuna.Study, float]:
-    """Search, then test the best trial: the study, and the accuracy on images that no trial has seen."""
+    """Search, then test the best trial. Returns the study, and the accuracy on the test set."""
     parser = common.command_line(__doc__, "fine_tuning.png")
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--epochs", type=int, default=15, help="of each trial")
-    parser.add_argument("--study", type=Path, metavar="FILE", help="keep the study here, or continue it")
+    parser.add_argument("--epochs", type=int, default=15, help="epochs of each trial")
+    parser.add_argument("--study", type=Path, metavar="FILE", help="store the study here, or resume it")
     options = parser.parse_args(arguments)
     data = load_images("MNIST", None, options.seed)
     split = train_test_split(*data.train, random_state=options.seed, stratify=data.train.labels)
@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> tuple[optuna.Study, float]:
         scores = common.to_numpy(op.mlp_forward(params, test_x, activation=activation))
     accuracy = float(accuracy_score(data.test.labels, scores.argmax(axis=1)))
     pruned = sum(trial.state.name == "PRUNED" for trial in study.trials)
-    print(f"{len(study.trials)} trials, {pruned} of them given up early\n")
+    print(f"{len(study.trials)} trials, {pruned} of them pruned\n")
     best = study.best_params | {"validation loss": loss, "test accuracy": accuracy}
     rows = [
         [name, f"{value:.4g}" if isinstance(value, float) else str(value)] for name, value in best.items()

@@ -1,11 +1,12 @@
-"""Analytic gradients of every kernel held against forward and central differences, over step sizes.
+"""Check the gradient of every kernel against forward and central finite differences, for many step sizes.
 
     python examples/gradient_check.py [--dtype float32|float64] [--seed N] [--output FILE]
 
-A step too large is wrong because the function bends, one too small because the difference of two almost equal
-numbers has few digits left. The best step lies between: near eps^(1/2) forward, near eps^(1/3) central.
+With a large step the curvature of the function causes an error. With a small step the difference of two
+almost equal numbers has few correct digits. The best step is near eps^(1/2) for forward and eps^(1/3) for
+central differences.
 
-Source: E6930, Lecture 1, "Numerical Gradient", which takes forward differences with h = 0.00001.
+Source: E6930, Lecture 1, "Numerical Gradient", which uses forward differences with h = 0.00001.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import onepass as op
 
 STEPS = [float(f"{digit}e{exponent}") for exponent in range(-12, 0) for digit in (1, 3)]
 COURSE_STEP = 1e-5
-BEST_POWER = {"forward": 1 / 2, "central": 1 / 3}  # of the dtype's eps, where the function is of order 1
+BEST_POWER = {"forward": 1 / 2, "central": 1 / 3}  # of the eps of the dtype, if the function is of order 1
 ROWS, CLASSES = 4, 5
 
 
@@ -37,7 +38,7 @@ class Case(NamedTuple):
 
 
 def of_first_argument(name: str, point: Any, *others: Any) -> Case:
-    """A loss or a penalty, whose backward takes what the forward takes."""
+    """A loss or a penalty. Its backward function takes the arguments of the forward function."""
     forward, backward = getattr(op, name), getattr(op, f"{name}_backward")
     return Case(
         name, point, lambda a: forward(a, *others), lambda grad_out, a: backward(grad_out, a, *others)
@@ -45,13 +46,13 @@ def of_first_argument(name: str, point: Any, *others: Any) -> Case:
 
 
 def activation(name: str, point: Any) -> Case:
-    """An activation, whose backward takes its result."""
+    """An activation. Its backward function takes the result of the forward function."""
     forward, backward = getattr(op, name), getattr(op, f"{name}_backward")
     return Case(name, point, forward, lambda grad_out, a: backward(grad_out, forward(a)))
 
 
 def cases(seed: int, to_backend: Callable[[Any], Any]) -> list[Case]:
-    """Every kernel that has a `_backward`, at a point away from its kinks; and a whole network."""
+    """Every kernel with a `_backward`, at a point away from its kinks, and a complete network."""
     random = np.random.default_rng(seed)
     away_from_0 = random.uniform(0.3, 2, (ROWS, CLASSES)) * random.choice([-1, 1], (ROWS, CLASSES))
     scores, probs, targets = map(to_backend, (away_from_0, *random.uniform(0.4, 0.6, (2, ROWS, CLASSES))))
@@ -91,9 +92,9 @@ def cases(seed: int, to_backend: Callable[[Any], Any]) -> list[Case]:
 
 
 def errors(case: Case, method: Any, options: Any) -> list[float]:
-    """|analytic - numeric| / max(|analytic|, |numeric|) at each step, in the norms of the whole gradients."""
+    """|analytic - numeric| / max(|analytic|, |numeric|) for each step size, as norms of the gradients."""
     dtype = case.point.dtype
-    # One number is what can be differentiated: the inner product of the kernel's result with random weights.
+    # Finite differences need a scalar: the inner product of the result with random weights.
     weights = np.asarray(np.random.default_rng(options.seed).standard_normal(case.value(case.point).shape))
 
     def value(point: Any) -> float:
@@ -110,7 +111,7 @@ def errors(case: Case, method: Any, options: Any) -> list[float]:
 
 
 def draw(found: dict[str, dict[str, list[float]]], eps: float) -> Figure:
-    """The error of each kernel over the step; forward and central differences side by side."""
+    """Plot the error of each kernel by step size, for forward and central differences."""
     figure = Figure(figsize=(13, 5.5), layout="constrained")
     for axes, (method, power) in zip(figure.subplots(1, 2, sharey=True), BEST_POWER.items(), strict=True):
         for index, (name, by_method) in enumerate(found.items()):
@@ -126,7 +127,7 @@ def draw(found: dict[str, dict[str, list[float]]], eps: float) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> dict[str, dict[str, list[float]]]:
-    """The errors of each kernel by method, in the order of STEPS."""
+    """Compute and print the errors of each kernel, by method, in the order of STEPS."""
     options = command_line(__doc__, "gradient_check.png").parse_args(arguments)
     found: dict[str, dict[str, list[float]]] = {}
     rows = []

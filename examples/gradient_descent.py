@@ -1,9 +1,9 @@
-"""Gradient descent on all examples, on mini-batches, and on one example at a time: three ways down one loss.
+"""Gradient descent with all examples, with mini-batches, and with one example at a time.
 
     python examples/gradient_descent.py [--epochs N] [--backend NAME] [--dtype float32|float64] [--seed N]
 
-A mini-batch gradient is right on average. The batches of an epoch have the full gradient as their exact mean,
-and the mean of batches drawn at random comes as near to it as their standard error says.
+The mini-batch gradient is unbiased. The mean over the batches of an epoch is exactly the full gradient. The
+mean over random batches differs from it by about the standard error.
 
 Source: E6930, Lecture 1, "Gradient Descent"; ECE 5307, Unit 8, "Justification for
 stochastic gradient descent".
@@ -23,7 +23,7 @@ from tqdm import trange
 import onepass as op
 
 EXAMPLES, BATCH, DRAWS = 1400, 100, 2000
-# name: rows in a batch, rate, and how many epochs for one of --epochs
+# name: rows of a batch, learning rate, and factor of --epochs
 METHODS = {
     "full batch": (EXAMPLES, 0.5, 20),
     f"mini-batches of {BATCH}": (BATCH, 0.5, 1),
@@ -32,29 +32,29 @@ METHODS = {
 
 
 class Descent(NamedTuple):
-    """The loss on all examples after each epoch, and the seconds of training until then."""
+    """The loss on all examples after each epoch, and the training time in seconds up to then."""
 
     losses: list[float]
     seconds: list[float]
 
 
 class Noise(NamedTuple):
-    """How far the mean of mini-batch gradients is from the full gradient, relative to that."""
+    """The distance of the mean mini-batch gradient from the full gradient, relative to its norm."""
 
     of_an_epoch: float
-    of_draws: np.ndarray  # by number of draws
-    standard_error: np.ndarray  # what it should be
+    of_draws: np.ndarray  # by number of batches
+    standard_error: np.ndarray  # the expected distance
 
 
 @op.kernel(donate="params")
 def train_step(params: Any, x: Any, labels: Any, rate: float) -> Any:
-    """One step against the gradient of these rows."""
+    """One step of gradient descent on some rows."""
     _, grads = op.softmax_classifier_loss_and_grads(params, x, labels)
     return op.sgd_step(params, grads, rate)
 
 
 def descend(name: str, epochs: int, params: Any, x: Any, labels: Any, seed: int) -> Descent:
-    """Train by one method."""
+    """Train with one method."""
     size, rate, factor = METHODS[name]
     losses, times, seconds = [], [], 0.0
     for epoch in trange(factor * epochs, desc=name, unit=" epochs", leave=False, disable=None):
@@ -69,14 +69,14 @@ def descend(name: str, epochs: int, params: Any, x: Any, labels: Any, seed: int)
 
 
 def gradient(params: Any, x: Any, labels: Any) -> np.ndarray:
-    """All partial derivatives, in one row."""
+    """All partial derivatives as a vector."""
     _, grads = op.softmax_classifier_loss_and_grads(params, x, labels)
     [(weight, bias)] = to_numpy(grads)
     return np.concatenate([weight.reshape(-1), bias]).astype(np.float64)
 
 
 def noise(params: Any, x: Any, labels: Any, options: Any) -> Noise:
-    """Hold mini-batch gradients at one point against the full gradient."""
+    """Compare mini-batch gradients at one point with the full gradient."""
     full = gradient(params, x, labels)
     one_epoch = batches(x, labels, size=BATCH, seed=options.seed, epoch=0)
     of_batches = [gradient(params, rows, targets) for rows, targets in one_epoch]
@@ -97,7 +97,7 @@ def noise(params: Any, x: Any, labels: Any, options: Any) -> Noise:
 
 
 def draw(found: dict[str, Descent], unbiased: Noise) -> Figure:
-    """Loss against epochs and seconds, and how the noise of the gradient averages out."""
+    """Plot the loss by epochs and by seconds, and the distance of the mean gradient by number of batches."""
     figure = Figure(figsize=(14, 4.5), layout="constrained")
     by_epoch, by_second, averaging = figure.subplots(1, 3)
     for name, descent in found.items():
@@ -117,15 +117,15 @@ def draw(found: dict[str, Descent], unbiased: Noise) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> tuple[dict[str, Descent], Noise]:
-    """The three descents, and the noise at their common start."""
+    """Train with the three methods, and compute the noise at their common initial weights."""
     parser = command_line(__doc__, "gradient_descent.png")
-    parser.add_argument("--epochs", type=int, default=20, help="the full batch takes 20 for each of them")
+    parser.add_argument("--epochs", type=int, default=20, help="the full batch takes 20 times as many")
     options = parser.parse_args(arguments)
     data = load_images("MNIST", None, options.seed).train
     x, labels = move([data.x[:EXAMPLES], data.labels[:EXAMPLES]], options)
     first = random_layers(np.random.default_rng(options.seed), [x.shape[1], 10], 0.01)
     with op.use_backend(options.backend):
-        train_step(move(first, options), x, labels, 0.0)  # compiles, before the clock is started
+        train_step(move(first, options), x, labels, 0.0)  # compile before timing
         found = {
             name: descend(name, options.epochs, move(first, options), x, labels, options.seed)
             for name in METHODS
@@ -136,9 +136,11 @@ def main(arguments: list[str] | None = None) -> tuple[dict[str, Descent], Noise]
         for name, descent in found.items()
     ]
     print_table(["method", "rows", "rate", "epochs", "loss", "seconds"], rows)
-    print(f"\nmean gradient of an epoch's batches: {unbiased.of_an_epoch:.1e} from the full gradient")
+    print(
+        f"\ndistance of the mean over an epoch's batches from the full gradient: {unbiased.of_an_epoch:.1e}"
+    )
     away, expected = unbiased.of_draws[-1], unbiased.standard_error[-1]
-    print(f"mean of {DRAWS} batches drawn at random: {away:.4f}; standard error {expected:.4f}")
+    print(f"distance of the mean over {DRAWS} random batches: {away:.4f}; standard error {expected:.4f}")
     if not options.no_plot:
         save_picture(draw(found, unbiased), options)
     return found, unbiased

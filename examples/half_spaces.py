@@ -1,10 +1,10 @@
-"""A network of four sigmoid units learns the intersection of four half-spaces, one half-space a unit.
+"""A network of four sigmoid units learns the intersection of four half-spaces, one for each unit.
 
     python examples/half_spaces.py [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                    [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]
 
 Source: ECE 5307, Unit 8, "Dealing with data that is not linearly separable" and "PyTorch recipe".
-The points and the borders are our own: the source shows its data in a picture only.
+The points and half-spaces are our own, because the source has its data only as a plot.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ OFFSETS = np.array([-0.35, 0.8, -0.3, 0.9])
 
 class Points(NamedTuple):
     x: np.ndarray  # (N, 2) in the unit square
-    targets: np.ndarray  # (N, 1): 1 inside of all half-spaces, else 0
+    targets: np.ndarray  # (N, 1): 1 inside all half-spaces, else 0
 
 
 def draw_points(random: np.random.Generator) -> Points:
-    """Points spread evenly over the unit square."""
+    """Uniform random points in the unit square."""
     x = random.random((POINTS, 2))
     inside = np.all(x @ NORMALS + OFFSETS > 0, axis=1, keepdims=True)
     return Points(x, inside.astype(x.dtype))
@@ -39,7 +39,7 @@ def draw_points(random: np.random.Generator) -> Points:
 
 @op.kernel(donate=("params", "state"))
 def train_step(params: Any, state: Any, x: Any, targets: Any, lr: Any) -> tuple[Any, Any, Any]:
-    """One step of Adam on the binary cross-entropy of the logits; the loss is that of the step's start."""
+    """One step of Adam on the binary cross-entropy of the logits; the loss is from before the step."""
     loss, grads = op.mlp_loss_and_grads(
         params, x, targets, activation="sigmoid", loss="binary_cross_entropy_with_logits"
     )
@@ -47,12 +47,12 @@ def train_step(params: Any, state: Any, x: Any, targets: Any, lr: Any) -> tuple[
 
 
 def logits_of(params: Any, x: Any) -> Any:
-    """The score of the output unit, above 0 for inside."""
+    """The score of the output unit, positive for points inside."""
     return op.mlp_forward(params, x, activation="sigmoid")
 
 
 def train(points: Points, random: np.random.Generator, options: argparse.Namespace) -> common.Run:
-    """Train 2-4-1; an epoch's loss is the mean over its steps, its accuracy that at its end."""
+    """Train 2-4-1. The loss of an epoch is the mean over its steps; the accuracy is measured at its end."""
     x, targets = common.move([*points], options)
     params = common.move(common.random_layers(random, [2, HIDDEN_UNITS, 1]), options)
     run = common.start(options, params, op.adam_init(params))
@@ -67,7 +67,7 @@ def train(points: Points, random: np.random.Generator, options: argparse.Namespa
 
 
 def plot(run: common.Run, points: Points, options: argparse.Namespace) -> None:
-    """Loss and accuracy over the epochs, the decision region, and what each hidden unit has learned."""
+    """Plot loss and accuracy by epoch, the decision region, and the output of each hidden unit."""
     ticks = np.linspace(0, 1, 201)
     grid = np.stack(np.meshgrid(ticks, ticks), axis=-1)
     x = common.move(grid.reshape(-1, 2), options)
@@ -103,7 +103,7 @@ def plot(run: common.Run, points: Points, options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> common.Run:
-    """Run what the command line asks for."""
+    """Train, print the history and draw the plot."""
     options = common.command_line(__doc__, "half_spaces.png", epochs=2000).parse_args(arguments)
     random = np.random.default_rng(options.seed)
     points = draw_points(random)

@@ -1,10 +1,10 @@
-"""Regression with K outputs by the quadratic loss, beside what scikit-learn makes of the same data.
+"""Regression with K outputs and the quadratic loss, compared with scikit-learn on the same data.
 
     python examples/k_outputs.py [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                  [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]
 
-The data are made: the three terms of Friedman's first function as K = 3 outputs of ten inputs, with noise.
-One term is linear, one partly so, one not at all: that is what the hidden layer is for.
+The data are synthetic: the three terms of Friedman's first function are K = 3 outputs of ten inputs, with
+noise. One term is linear, one partly linear, one not linear. The latter two need the hidden layer.
 
 Source: ECE 5307, Unit 8, "Loss functions for training".
 """
@@ -31,13 +31,13 @@ import onepass as op
 
 ROWS, NOISE = 2000, 0.5
 HIDDEN_UNITS, BATCH_SIZE, RATE = 32, 50, 0.01
-# name -> the hidden layers, and the strength of the penalty
+# name -> hidden layers, and strength of the penalty
 MODELS: dict[str, tuple[list[int], float]] = {"linear": ([], 0.0), "network": ([HIDDEN_UNITS], 1e-4)}
 TERMS = (r"$10\,\sin(\pi x_0 x_1)$", r"$20\,(x_2 - 0.5)^2$", r"$10\,x_3 + 5\,x_4$")
 
 
 class Split(NamedTuple):
-    """Inputs (N, 10) and targets (N, 3), of mean 0 and variance 1 on the training set."""
+    """Inputs (N, 10) and targets (N, 3), scaled to mean 0 and variance 1 on the training set."""
 
     x: np.ndarray
     test_x: np.ndarray
@@ -46,7 +46,7 @@ class Split(NamedTuple):
 
 
 def friedman(seed: int) -> Split:
-    """The data; a quarter is the test set."""
+    """The data. A quarter is the test set."""
     x, _ = make_friedman1(ROWS, random_state=seed)
     terms = [10 * np.sin(np.pi * x[:, 0] * x[:, 1]), 20 * (x[:, 2] - 0.5) ** 2, 10 * x[:, 3] + 5 * x[:, 4]]
     targets = np.stack(terms, axis=1)
@@ -59,7 +59,7 @@ def friedman(seed: int) -> Split:
 
 @op.kernel(donate=("params", "state"))
 def train_step(params: Any, state: Any, x: Any, targets: Any, lr: Any, l2: Any) -> tuple[Any, Any, Any]:
-    """One step of Adam on the mean squared error; the loss is that of the step's start."""
+    """One step of Adam on the mean squared error; the loss is from before the step."""
     loss, grads = op.mlp_loss_and_grads(
         params, x, targets, activation="tanh", loss="mean_squared_error", l2=l2
     )
@@ -67,7 +67,7 @@ def train_step(params: Any, state: Any, x: Any, targets: Any, lr: Any, l2: Any) 
 
 
 def train(data: Split, options: argparse.Namespace) -> common.Run:
-    """Train a linear layer, and a network with a hidden layer, at a rate that goes to zero."""
+    """Train a linear layer and a network with a hidden layer, with a learning rate that decreases to zero."""
     random = np.random.default_rng(options.seed)
     x, targets = common.move([data.x, data.targets], options)
     params = {
@@ -88,20 +88,20 @@ def train(data: Split, options: argparse.Namespace) -> common.Run:
 
 
 def predictions(data: Split, run: common.Run, options: argparse.Namespace) -> dict[str, np.ndarray]:
-    """What our two models and two of scikit-learn say of the test set, each (N, 3)."""
+    """Predictions of our two models and of two scikit-learn models for the test set, each (N, 3)."""
     test_x = common.move(data.test_x, options)
     said = {
         f"onepass, {name}": common.to_numpy(op.mlp_forward(layers, test_x, activation="tanh"))
         for name, layers in run.params.items()
     }
-    # Its loss is half of ours, and it divides the penalty by the rows of a batch.
+    # Its loss is half of ours, and it divides the penalty by the batch size.
     alpha = MODELS["network"][1] * BATCH_SIZE / 2
     regressor = MLPRegressor(
         hidden_layer_sizes=(HIDDEN_UNITS,), activation="tanh", alpha=alpha, batch_size=BATCH_SIZE,
         learning_rate_init=RATE, max_iter=options.epochs, random_state=options.seed,
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # its epochs are as many as ours, enough or not
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it trains for as many epochs as ours
         for model in (LinearRegression(), regressor):
             said[f"scikit-learn, {type(model).__name__}"] = model.fit(data.x, data.targets).predict(
                 data.test_x
@@ -110,7 +110,7 @@ def predictions(data: Split, run: common.Run, options: argparse.Namespace) -> di
 
 
 def plot(data: Split, said: dict[str, np.ndarray], options: argparse.Namespace) -> None:
-    """Predictions against targets, a row of panels for each of our models."""
+    """Plot predictions by target, one row for each of our models."""
     figure = Figure(figsize=(11.5, 7.5), layout="constrained")
     for name, row in zip(MODELS, figure.subplots(2, len(TERMS)), strict=True):
         predicted = said[f"onepass, {name}"]
@@ -124,7 +124,7 @@ def plot(data: Split, said: dict[str, np.ndarray], options: argparse.Namespace) 
 
 
 def main(arguments: list[str] | None = None) -> dict[str, list[float]]:
-    """Train, and return the R² of each output on the test set, by model."""
+    """Train. Returns the R² of each output on the test set, by model."""
     options = common.command_line(__doc__, "k_outputs.png", epochs=200).parse_args(arguments)
     data = friedman(options.seed)
     with op.use_backend(options.backend):

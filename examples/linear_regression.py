@@ -1,10 +1,10 @@
-"""Linear regression from its four parts, model, loss, mini-batch SGD and training loop; and the closed form.
+"""Linear regression with mini-batch SGD, compared with the closed form.
 
     python examples/linear_regression.py [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                          [--dtype float32|float64] [--seed N]
 
-SGD has to find what the normal equations give at once. How near is near enough is said by the noise in the
-data: the standard errors of the closed form, sigma sqrt(diag (X'X)^-1).
+The four parts are model, loss, SGD step and training loop. The result of SGD is compared with the solution of
+the normal equations, in units of its standard errors, sigma sqrt(diag (X'X)^-1).
 
 Source: "Introduction to ML", Lecture 2, "A Neural Linear Regression Implementation from Scratch".
 """
@@ -36,7 +36,7 @@ NAMES = ("w1", "w2", "b")
 
 
 class Fit(NamedTuple):
-    """What SGD and the closed form found, in the order of NAMES."""
+    """The parameters found by SGD and by the closed form, in the order of NAMES."""
 
     sgd: np.ndarray
     closed_form: np.ndarray
@@ -58,7 +58,7 @@ def model(params: Any, x: Any) -> Any:
 
 @op.kernel(donate="params")
 def training_step(params: Any, x: Any, y: Any, rate: float) -> tuple[Any, Any]:
-    """The loss of a mini-batch, half the mean squared error, and the parameters one step of SGD on."""
+    """The loss of a mini-batch, half the mean squared error, and the parameters after one step of SGD."""
     loss, grad = op.half_squared_error_with_grad(model(params, x), y)
     _, grad_weight, grad_bias = op.linear_backward(grad, x, params[0])
     return loss, op.sgd_step(params, (grad_weight, grad_bias), rate)
@@ -66,12 +66,12 @@ def training_step(params: Any, x: Any, y: Any, rate: float) -> tuple[Any, Any]:
 
 @op.kernel
 def validation_step(params: Any, x: Any, y: Any) -> Any:
-    """The loss of rows that the parameters have not seen."""
+    """The loss of rows that were not used for training."""
     return op.half_squared_error(model(params, x), y)
 
 
 def closed_form(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares, and the standard errors of its parameters."""
+    """The least-squares solution, and the standard errors of its parameters."""
     design = np.column_stack([x, np.ones(len(x))])
     solution, residual, _, _ = np.linalg.lstsq(design, y[:, 0])
     variance = residual[0] / (len(design) - design.shape[1])
@@ -101,7 +101,7 @@ def flat(params: Any) -> np.ndarray:
 
 
 def draw(found: Fit) -> Figure:
-    """The losses, and how far each parameter is from the closed form."""
+    """Plot the losses, and the distance of each parameter from the closed form."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     losses, distances = figure.subplots(1, 2)
     draw_history(losses, found.run, "training_loss", "validation_loss")
@@ -120,7 +120,7 @@ def draw(found: Fit) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> Fit:
-    """Fit, and hold it against the closed form."""
+    """Fit, and compare with the closed form."""
     options = command_line(__doc__, "linear_regression.png", epochs=15).parse_args(arguments)
     with op.use_backend(options.backend):
         run = fit(options)
@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> Fit:
         [name, f"{true:.5f}", f"{sgd:.5f}", f"{exact:.5f}", f"{error:.5f}", f"{(sgd - exact) / error:+.2f}"]
         for name, true, sgd, exact, error in zip(*columns, strict=True)
     ]
-    print_table(["", "true", "SGD", "closed form", "standard error", "SGD off by so many"], rows)
+    print_table(["", "true", "SGD", "closed form", "standard error", "distance in standard errors"], rows)
     if not options.no_plot:
         save_picture(draw(found), options)
     return found

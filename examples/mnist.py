@@ -1,13 +1,13 @@
-"""A network of 100 sigmoid units on MNIST beside a support vector machine: as accurate, faster to apply.
+"""A network of 100 sigmoid units on MNIST, compared with a support vector machine in accuracy and speed.
 
     python examples/mnist.py [--data DIR] [--epochs N] [--svm-images N] [--save FILE] [--resume FILE]
                              [--backend NAME] [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]
 
-DIR holds the four IDX files of MNIST, plain or gzip; `--data openml` fetches them with scikit-learn.
-Without it the images are scikit-learn's digits.
+DIR has the four IDX files of MNIST, plain or gzip. `--data openml` downloads the images with scikit-learn.
+Without `--data` the images are scikit-learn's digits.
 
-Source: ECE 5307, Unit 8, "Application to MNIST": 784-100-10, Adam(1e-3), 50,000 images to train on and
-10,000 to test.
+Source: ECE 5307, Unit 8, "Application to MNIST": 784-100-10, Adam(1e-3), 50,000 training
+images and 10,000 test images.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ HIDDEN_UNITS, RATE, MOST_IMAGES = 100, 1e-3, 50_000
 
 @dataclass
 class Model:
-    """A trained model, and what its use on the test set shows."""
+    """A trained model, and its results on the test set."""
 
     name: str
-    images: int  # it was trained on
+    images: int  # number of training images
     fit_seconds: float
     predictions: Any = None
     accuracy: float = 0.0
     alone: float = 0.0  # microseconds to predict one image
-    of_many: float = 0.0  # microseconds for each image, where the whole test set is predicted at once
+    of_many: float = 0.0  # microseconds per image if the whole test set is predicted at once
 
     def apply(self, predict: Callable[[Any], np.ndarray], x: Any, labels: np.ndarray) -> None:
         """Predict the test set, and time it."""
@@ -54,26 +54,26 @@ class Model:
 
 
 def median_seconds(predict: Callable[[Any], np.ndarray], x: Any, repeats: int) -> float:
-    """The median of so many calls, after one that is not counted."""
+    """The median time of `repeats` calls, after one warm-up call."""
     return statistics.median(timeit.repeat(lambda: predict(x), number=1, repeat=repeats + 1)[1:])
 
 
 @op.kernel(donate=("params", "state"))
 def train_step(params: Any, state: Any, x: Any, labels: Any, lr: Any) -> tuple[Any, Any, Any]:
-    """One step of Adam on the cross-entropy of a mini-batch; the loss is that of the step's start."""
+    """One step of Adam on the cross-entropy of a mini-batch; the loss is from before the step."""
     loss, grads = op.mlp_loss_and_grads(params, x, labels, activation="sigmoid")
     return loss, *op.adam_step(params, grads, state, lr)
 
 
 def classes_of(params: Any, x: Any) -> np.ndarray:
-    """The class of the greatest score of each row."""
+    """The class with the largest score in each row."""
     scores = common.to_numpy(op.mlp_forward(params, x, activation="sigmoid"))
     classes: np.ndarray = scores.argmax(axis=1)
     return classes
 
 
 def train(data: ImageData, options: argparse.Namespace) -> common.Run:
-    """Train the network, and see after each epoch how it does on the test set."""
+    """Train the network, and measure its test accuracy after each epoch."""
     x, labels, test_x = common.move([*(part[:MOST_IMAGES] for part in data.train), data.test.x], options)
     sizes = [x.shape[1], HIDDEN_UNITS, len(data.classes)]
     params = common.move(common.random_layers(np.random.default_rng(options.seed), sizes), options)
@@ -91,7 +91,7 @@ def train(data: ImageData, options: argparse.Namespace) -> common.Run:
 
 
 def plot(run: common.Run, models: list[Model], data: ImageData, options: argparse.Namespace) -> None:
-    """The network's curves, and the confusions of both models."""
+    """Plot the curves of the network, and the confusion matrices of both models."""
     figure = Figure(figsize=(11, 10), layout="constrained")
     (losses, accuracies), matrices = figure.subplots(2, 2)
     common.draw_history(losses, run, "training_loss")
@@ -107,10 +107,10 @@ def plot(run: common.Run, models: list[Model], data: ImageData, options: argpars
 
 
 def main(arguments: list[str] | None = None) -> list[Model]:
-    """Train both models and hold them against each other."""
-    parser = common.command_line(__doc__, "mnist.png", data="MNIST", epochs=0)  # 0: as below
-    parser.add_argument("--batch-size", type=int, help="100, or 50 on the digits, which are fewer")
-    parser.add_argument("--svm-images", type=int, default=10_000, help="that the SVM, slow, is trained on")
+    """Train and compare both models."""
+    parser = common.command_line(__doc__, "mnist.png", data="MNIST", epochs=0)  # 0: the default is set below
+    parser.add_argument("--batch-size", type=int, help="default: 100, or 50 for the digits")
+    parser.add_argument("--svm-images", type=int, default=10_000, help="number of training images of the SVM")
     options = parser.parse_args(arguments)
     data = load_images("MNIST", options.data, options.seed)
     small = data.name == "digits"

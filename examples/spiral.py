@@ -1,4 +1,4 @@
-"""The minimal case study: a linear classifier fails on three spirals, a layer of ReLU units does not.
+"""The minimal neural network case study: a linear classifier and a ReLU network on three spirals.
 
     python examples/spiral.py [--backend NAME] [--dtype float32|float64] [--seed N]
                               [--json FILE] [--output FILE] [--no-plot]
@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
 
 def generator(seed: int) -> np.random.RandomState:
-    """The generator of the course, whose own data come out of seed 0: its classifier ends at loss 0.7863."""
+    """The random generator of the course. Seed 0 gives its data; its classifier ends at loss 0.7863."""
     return np.random.RandomState(seed)
 
 
@@ -62,13 +62,13 @@ def small_random_layers(
 
 @op.kernel(donate="params")
 def train_step(params: Any, x: Any, labels: Any) -> tuple[Any, Any]:
-    """One step of gradient descent on the whole data set; the loss is that of the step's start."""
+    """One step of gradient descent on the whole data set; the loss is from before the step."""
     loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=STRENGTH)
     return loss, op.sgd_step(params, grads, RATE)
 
 
 def train(model: str, params: Any, x: Any, labels: Any, steps: int, every: int) -> Run:
-    """Train, printing the loss every so many steps, as the course does."""
+    """Train, and print the loss every `every` steps, as in the course."""
     print(f"\n{model}")
     losses, seconds = {}, 0.0
     with tqdm(total=steps, unit=" steps", leave=False, disable=None) as progress:
@@ -82,12 +82,12 @@ def train(model: str, params: Any, x: Any, labels: Any, steps: int, every: int) 
                 progress.update(min(every, steps - iteration))
     scores = to_numpy(op.mlp_forward(params, x))
     accuracy = float(np.mean(np.argmax(scores, axis=1) == to_numpy(labels)))
-    print(f"training accuracy: {accuracy:.2f}   ({1e6 * seconds / steps:.0f} µs a step)")
+    print(f"training accuracy: {accuracy:.2f}   ({1e6 * seconds / steps:.0f} µs per step)")
     return Run(model, "", str(x.dtype), losses, accuracy, 1e6 * seconds / steps, params)
 
 
 def run_backend(backend: str, dtype: str, seed: int) -> list[Run]:
-    """Train both models on one backend; every backend gets the same data and the same first weights."""
+    """Train both models on one backend. All backends get the same data and initial weights."""
     random = generator(seed)
     x, labels = spiral(random)
     models = [
@@ -106,7 +106,7 @@ def run_backend(backend: str, dtype: str, seed: int) -> list[Run]:
 
 
 def to_backend(array: np.ndarray, backend: str, dtype: str | None) -> Any:
-    """The array where the backend computes, in its dtype."""
+    """Move the array to the device of the backend, in this dtype."""
     array = array if dtype is None else array.astype(dtype)
     if backend != "cupy":
         return array
@@ -116,12 +116,12 @@ def to_backend(array: np.ndarray, backend: str, dtype: str | None) -> Any:
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """The array on the host."""
+    """Copy the array to the host."""
     return np.asarray(array.get() if hasattr(array, "get") else array)
 
 
 def plot(runs: list[Run], x: np.ndarray, labels: np.ndarray, path: Path) -> None:
-    """Both decision regions, with the data on top."""
+    """Plot both decision regions with the data."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -146,14 +146,14 @@ def plot(runs: list[Run], x: np.ndarray, labels: np.ndarray, path: Path) -> None
 
 
 def main(arguments: list[str] | None = None) -> list[Run]:
-    """Run what the command line asks for."""
+    """Train both models on the selected backends, and draw the plot."""
     usable = [backend.name for backend in op.backends().values() if backend.usable]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backend", help=f"one backend instead of each usable one ({', '.join(usable)})")
+    parser.add_argument("--backend", help=f"one backend instead of all that work here ({', '.join(usable)})")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for machines")
-    parser.add_argument("--output", type=Path, metavar="FILE", default=Path("spiral.png"), help="the picture")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--output", type=Path, metavar="FILE", default=Path("spiral.png"), help="the plot")
     parser.add_argument("--no-plot", action="store_true")
     options = parser.parse_args(arguments)
     runs = [

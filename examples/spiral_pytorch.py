@@ -1,10 +1,10 @@
-"""The spiral of `spiral.py` trained by onepass and by PyTorch's modules, step for step; the loss curves.
+"""Train the models of `spiral.py` with onepass and with PyTorch, and compare the losses of every step.
 
     python examples/spiral_pytorch.py [--steps N] [--backend NAME] [--dtype float32|float64] [--seed N]
 
-Both begin with the same weights. `SGD(weight_decay)` would decay all parameters; the case study decays only
-weights, which takes two groups of parameters. The two are equal to rounding until the spikes of the network's
-loss, each of which makes all rounding errors larger. Without torch only the curves are drawn.
+Both start with the same weights. `SGD(weight_decay)` decays all parameters. The case study decays only
+weights, so there are two groups of parameters. The losses are equal up to rounding, until spikes in the loss
+of the network amplify rounding errors. Without torch only the loss curves are drawn.
 
 Source: E6930, Lecture 3, "PyTorch Implementation"; CS231n, "Minimal Neural Network Case Study".
 """
@@ -23,7 +23,7 @@ from tqdm import trange
 import onepass as op
 
 EQUAL = 1e-10
-# name: sizes of the layers, and how many steps the case study takes
+# name: sizes of the layers, and number of steps of the case study
 MODELS = {
     "softmax classifier": ([2, CLASSES], 200),
     "network 2-100-3, ReLU": ([2, HIDDEN_UNITS, CLASSES], 10_000),
@@ -34,16 +34,16 @@ class Comparison(NamedTuple):
     """One model trained twice from the same weights."""
 
     losses: np.ndarray  # by step
-    torch_losses: np.ndarray | None  # None where torch is not installed
-    difference: float | None  # the largest of any parameter at the end
+    torch_losses: np.ndarray | None  # None if torch is not installed
+    difference: float | None  # the largest difference of any parameter at the end
 
     def apart(self) -> np.ndarray:
-        """How far apart the two losses are, by step."""
+        """The difference of the two losses, by step."""
         return np.asarray(np.abs(self.losses - self.torch_losses))
 
 
 def train(params: Any, x: Any, labels: Any, steps: int) -> tuple[np.ndarray, Any]:
-    """The loss of every step, and the last parameters."""
+    """The loss of every step, and the final parameters."""
     losses = []
     for _ in trange(steps, leave=False, disable=None, desc="onepass"):
         loss, params = train_step(params, x, labels)
@@ -52,7 +52,7 @@ def train(params: Any, x: Any, labels: Any, steps: int) -> tuple[np.ndarray, Any
 
 
 def torch_model(layers: list[Any]) -> Any:
-    """The layers as PyTorch's modules, which keep a weight as (outputs, inputs)."""
+    """The layers as PyTorch modules, which store a weight as (outputs, inputs)."""
     import torch
 
     modules: list[Any] = []
@@ -64,14 +64,14 @@ def torch_model(layers: list[Any]) -> Any:
 
 
 def train_in_torch(model: Any, x: np.ndarray, labels: np.ndarray, steps: int) -> np.ndarray:
-    """The loss of every step, with the penalty that SGD takes as weight decay."""
+    """The loss of every step, including the penalty, which SGD has as weight decay."""
     import torch
 
     weights, biases = ([p for p in model.parameters() if p.ndim == dimensions] for dimensions in (2, 1))
     groups = [{"params": weights, "weight_decay": STRENGTH}, {"params": biases, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=RATE)
     criterion = torch.nn.CrossEntropyLoss()
-    torch.set_num_threads(1)  # so little work is slower in more
+    torch.set_num_threads(1)  # more threads are slower for so little work
     inputs, targets = torch.tensor(x), torch.tensor(labels, dtype=torch.long)
     losses = []
     for _ in trange(steps, leave=False, disable=None, desc="torch"):
@@ -85,7 +85,7 @@ def train_in_torch(model: Any, x: np.ndarray, labels: np.ndarray, steps: int) ->
 
 
 def compare(sizes: list[int], steps: int, options: Any, random: np.random.RandomState) -> Comparison:
-    """Train one model with both."""
+    """Train one model with both libraries."""
     x, labels = spiral(generator(options.seed))
     pairs = small_random_layers(random, sizes)
     layers = [(weight.astype(options.dtype), bias.astype(options.dtype)) for weight, bias in pairs]
@@ -102,7 +102,7 @@ def compare(sizes: list[int], steps: int, options: Any, random: np.random.Random
 
 
 def draw(results: dict[str, Comparison]) -> Figure:
-    """The loss curves, and how far apart the two are at each step."""
+    """Plot the loss curves, and their difference at each step."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name, result in results.items():
@@ -121,13 +121,13 @@ def draw(results: dict[str, Comparison]) -> Figure:
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Comparison]:
-    """Both models, trained by both."""
+    """Train both models with both libraries."""
     parser = command_line(__doc__, "spiral_pytorch.png")
-    parser.add_argument("--steps", type=int, help="at most, instead of 200 and 10,000")
+    parser.add_argument("--steps", type=int, help="maximum number, instead of 200 and 10,000")
     options = parser.parse_args(arguments)
     results = {}
     random = generator(options.seed)
-    spiral(random)  # the weights are drawn after the data
+    spiral(random)  # the course draws the weights after the data
     with op.use_backend(options.backend):
         for name, (sizes, most) in MODELS.items():
             results[name] = compare(sizes, min(most, options.steps or most), options, random)
@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Comparison]:
             equal_steps = int(np.argmax([*(result.apart() > EQUAL), True]))
             theirs = [f"{result.torch_losses[-1]:.6f}", f"{result.difference:.1e}", equal_steps]
         rows.append([name, len(result.losses), f"{result.losses[-1]:.6f}", *theirs])
-    header = ["model", "steps", "last loss", "PyTorch's", "parameters apart", f"steps equal to {EQUAL:g}"]
+    header = ["model", "steps", "last loss", "PyTorch's", "parameter difference", f"steps equal to {EQUAL:g}"]
     print_table(header, rows)
     if not options.no_plot:
         save_picture(draw(results), options)

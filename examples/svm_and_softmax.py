@@ -1,11 +1,11 @@
-"""A support vector machine (hinge loss) beside a softmax classifier on the same digits; L1 and L2 penalties.
+"""A support vector machine (hinge loss) and a softmax classifier on the digits, with L1 and L2 penalties.
 
     python examples/svm_and_softmax.py [--steps N] [--backend NAME] [--dtype float32|float64] [--seed N]
 
-First one example of three classes, whose scores both losses read differently; then both are trained.
+First it computes both losses for one example with three classes. Then it trains both classifiers.
 
-Source: E6930, Lecture 1, "Loss Function" and "SVM vs. Softmax"; the numbers of that slide's picture stand in
-CS231n, "Linear Classification". R(W) of the lecture is sum W^2, `op.l2_penalty` has the usual factor 1/2.
+Source: E6930, Lecture 1, "Loss Function" and "SVM vs. Softmax". The numbers of the slide are from CS231n,
+"Linear Classification". R(W) of the lecture is sum W^2; `op.l2_penalty` has the usual factor 1/2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tqdm import trange
 
 import onepass as op
 
-# The picture of the slide: an image of four pixels, and the weights of cat, dog and ship; it is a ship.
+# The example of the slide: an image of four pixels, and the weights of cat, dog and ship. It shows a ship.
 PIXELS = np.asarray([[-15.0, 22.0, -44.0, 56.0]])
 WEIGHT = np.asarray([[0.01, -0.05, 0.1, 0.05], [0.7, 0.2, 0.05, 0.16], [0.0, -0.45, -0.2, 0.03]])
 BIAS = np.asarray([0.0, 0.2, -0.3])
@@ -34,17 +34,17 @@ LOSSES: dict[str, Loss] = {"SVM": "multiclass_hinge", "softmax": "softmax_cross_
 
 
 class Trained(NamedTuple):
-    """A linear classifier, and how it does."""
+    """A trained linear classifier, and its results."""
 
     loss: float  # on the training set, with the penalty
-    train: float  # the part that is right
+    train: float  # accuracy
     test: float
-    small: float  # the part of the weights that is below 0.01
+    small: float  # fraction of the weights below 0.01
     layer: tuple[np.ndarray, np.ndarray]
 
 
 class Slide(NamedTuple):
-    """What the picture of the slide says of one example."""
+    """The results for the example of the slide."""
 
     scores: list[float]
     hinge: float
@@ -64,7 +64,7 @@ def train_step(
 
 
 def slide(options: Any) -> Slide:
-    """Scores and both losses of the slide's example."""
+    """Compute scores and both losses for the example of the slide."""
     pixels, weight, bias, label = move([PIXELS, WEIGHT.T, BIAS, LABEL], options)
     scores = op.linear(pixels, weight, bias)
     return Slide(
@@ -76,7 +76,7 @@ def slide(options: Any) -> Slide:
 
 
 def train(loss: Loss, penalty: str, data: Any, options: Any) -> Trained:
-    """Full-batch descent, with a rate that falls to 0, so that L1 can come to rest at its kink."""
+    """Full-batch gradient descent. The rate decreases to 0, so that with L1 weights settle at the kink."""
     [layer] = move(
         random_layers(np.random.default_rng(options.seed), [data.train.x.shape[1], 10], 0.01), options
     )
@@ -92,7 +92,7 @@ def train(loss: Loss, penalty: str, data: Any, options: Any) -> Trained:
 
 
 def draw(found: dict[tuple[str, str], Trained]) -> Figure:
-    """The weights of each class as an image: what each classifier looks for, and what L1 leaves out."""
+    """Plot the weights of each class as an image."""
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     for axes_row, ((model, penalty), trained) in zip(
         figure.subplots(len(found), 10), found.items(), strict=True
@@ -106,12 +106,12 @@ def draw(found: dict[tuple[str, str], Trained]) -> Figure:
         axes_row[0].set_ylabel(f"{model}\npenalty {penalty}")
     for digit in range(10):
         figure.axes[digit].set_title(str(digit))
-    figure.suptitle("weights of each digit's score: blue for it, red against it")
+    figure.suptitle("weights of the score of each digit: blue is positive, red is negative")
     return figure
 
 
 def main(arguments: list[str] | None = None) -> tuple[Slide, dict[tuple[str, str], Trained]]:
-    """The slide's example, and every loss with every penalty."""
+    """Run the example of the slide, then train every loss with every penalty."""
     parser = command_line(__doc__, "svm_and_softmax.png")
     parser.add_argument("--steps", type=int, default=1500)
     options = parser.parse_args(arguments)
@@ -128,7 +128,9 @@ def main(arguments: list[str] | None = None) -> tuple[Slide, dict[tuple[str, str
     print_table(["class", "score", "hinge", "probability"], [list(row) for row in classes])
     print(f"hinge loss {one.hinge:.2f}, cross-entropy {one.cross_entropy:.2f} nats\n")
     rows = [[*name, *trained[:4]] for name, trained in found.items()]
-    print_table(["loss", "penalty", "training loss", "right in training", "in test", "weights < 0.01"], rows)
+    print_table(
+        ["loss", "penalty", "training loss", "training accuracy", "test accuracy", "weights < 0.01"], rows
+    )
     if not options.no_plot:
         save_picture(draw(found), options)
     return one, found

@@ -1,127 +1,14 @@
-"""What is computed: every formula once, in plain array API. A family a file, backward beside forward."""
+"""What is computed: each formula once, in plain array API. One file for each family, backward beside forward.
 
-from .activations import (
-    log_softmax,
-    log_softmax_backward,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    softmax,
-    softmax_backward,
-    tanh,
-    tanh_backward,
-)
-from .elementwise_losses import (
-    binary_cross_entropy,
-    binary_cross_entropy_backward,
-    binary_cross_entropy_with_grad,
-    binary_cross_entropy_with_logits,
-    binary_cross_entropy_with_logits_backward,
-    binary_cross_entropy_with_logits_with_grad,
-    half_squared_error,
-    half_squared_error_backward,
-    half_squared_error_with_grad,
-    mean_squared_error,
-    mean_squared_error_backward,
-    mean_squared_error_with_grad,
-)
-from .label_losses import (
-    multiclass_hinge,
-    multiclass_hinge_backward,
-    multiclass_hinge_with_grad,
-    nll_loss,
-    nll_loss_backward,
-    nll_loss_with_grad,
-    softmax_cross_entropy,
-    softmax_cross_entropy_backward,
-    softmax_cross_entropy_with_grad,
-)
-from .linear import (
-    linear,
-    linear_backward,
-)
-from .networks import (
-    mlp_forward,
-    mlp_loss_and_grads,
-    softmax_classifier_loss_and_grads,
-)
-from .optimizers import (
-    adadelta_init,
-    adadelta_step,
-    adagrad_init,
-    adagrad_step,
-    adam_init,
-    adam_step,
-    adamw_step,
-    momentum_init,
-    momentum_step,
-    rmsprop_init,
-    rmsprop_step,
-    rprop_init,
-    rprop_step,
-    sgd_step,
-)
-from .penalties import (
-    l1_penalty,
-    l1_penalty_backward,
-    l2_penalty,
-    l2_penalty_backward,
-)
+A family lists its public names in `__all__`. Together they are the names of this package.
+"""
 
-__all__ = [
-    "relu",
-    "relu_backward",
-    "sigmoid",
-    "sigmoid_backward",
-    "tanh",
-    "tanh_backward",
-    "softmax",
-    "softmax_backward",
-    "log_softmax",
-    "log_softmax_backward",
-    "binary_cross_entropy_with_logits",
-    "binary_cross_entropy_with_logits_with_grad",
-    "binary_cross_entropy_with_logits_backward",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_grad",
-    "binary_cross_entropy_backward",
-    "mean_squared_error",
-    "mean_squared_error_with_grad",
-    "mean_squared_error_backward",
-    "half_squared_error",
-    "half_squared_error_with_grad",
-    "half_squared_error_backward",
-    "nll_loss",
-    "nll_loss_with_grad",
-    "nll_loss_backward",
-    "softmax_cross_entropy",
-    "softmax_cross_entropy_with_grad",
-    "softmax_cross_entropy_backward",
-    "multiclass_hinge",
-    "multiclass_hinge_with_grad",
-    "multiclass_hinge_backward",
-    "linear",
-    "linear_backward",
-    "softmax_classifier_loss_and_grads",
-    "mlp_forward",
-    "mlp_loss_and_grads",
-    "sgd_step",
-    "momentum_init",
-    "momentum_step",
-    "adam_init",
-    "adam_step",
-    "adamw_step",
-    "rmsprop_init",
-    "rmsprop_step",
-    "adagrad_init",
-    "adagrad_step",
-    "adadelta_init",
-    "adadelta_step",
-    "rprop_init",
-    "rprop_step",
-    "l2_penalty",
-    "l2_penalty_backward",
-    "l1_penalty",
-    "l1_penalty_backward",
-]
+from .activations import *
+from .elementwise_losses import *
+from .label_losses import *
+from .linear import *
+from .networks import *
+from .optimizers import *
+from .penalties import *
+
+__all__ = [name for name, value in globals().items() if callable(value)]

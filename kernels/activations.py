@@ -1,8 +1,24 @@
-"""Activations. Each backward takes the activation's own result, which training code has at hand."""
+"""Activations and their gradients.
+
+Each backward function takes the result of the activation, which training code has kept, instead of the input.
+"""
 
 from __future__ import annotations
 
 from .arrays import Array, namespace
+
+__all__ = [
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "tanh",
+    "tanh_backward",
+    "softmax",
+    "softmax_backward",
+    "log_softmax",
+    "log_softmax_backward",
+]
 
 
 def relu(x: Array) -> Array:
@@ -18,16 +34,16 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(grad_out: Array, out: Array) -> Array:
-    """Vector-Jacobian product of `relu`: grad_out times the mask out > 0, so 0 at the kink.
+    """Vector-Jacobian product of `relu`: grad_out times the mask out > 0. The gradient at the kink is 0.
 
-    grad_out: real, finite (an infinite gradient is NaN where the mask is 0), the shape of `out`
+    grad_out: real, finite, the shape of `out` (an infinite gradient becomes NaN if the mask is 0)
     out:      `relu(x)`
     returns:  the shape of `out`
-    raises:   TypeError for integer data; ValueError where the shapes differ
+    raises:   TypeError for integer data; ValueError if the shapes differ
     """
     xp = namespace(out)
-    # A product, not a choice: NumPy chooses element by element, and the mask of a hidden layer is too
-    # irregular for that, five times slower here.
+    # A product is used instead of `where`: with the irregular mask of a hidden layer, NumPy's `where` takes
+    # five times as long.
     return grad_out * xp.astype(out > 0, out.dtype)
 
 
@@ -40,7 +56,7 @@ def sigmoid(x: Array) -> Array:
     source:  ECE 5307, Unit 8; `torch.sigmoid`
     """
     xp = namespace(x)
-    # exp(-|x|) cannot overflow; exp(-x) would for a large negative x, and lose the tail.
+    # exp(-|x|) cannot overflow. exp(-x) overflows for large negative x, and the small result is lost.
     small = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, 1.0, small) / (1 + small)
 
@@ -51,7 +67,7 @@ def sigmoid_backward(grad_out: Array, out: Array) -> Array:
     grad_out: real, the shape of `out`
     out:      `sigmoid(x)`
     returns:  the shape of `out`
-    raises:   TypeError for integer data; ValueError where the shapes differ
+    raises:   TypeError for integer data; ValueError if the shapes differ
     """
     return grad_out * out * (1 - out)
 
@@ -74,22 +90,22 @@ def tanh_backward(grad_out: Array, out: Array) -> Array:
     grad_out: real, the shape of `out`
     out:      `tanh(x)`
     returns:  the shape of `out`
-    raises:   TypeError for integer data; ValueError where the shapes differ
+    raises:   TypeError for integer data; ValueError if the shapes differ
     """
-    # The factored form loses no digits where out is near 1.
+    # The factored form is accurate if out is near 1; 1 - out^2 cancels.
     return grad_out * ((1 - out) * (1 + out))
 
 
 def shifted_exponentials(logits: Array, axis: int = -1) -> tuple[Array, Array, Array]:
-    """What softmax, log-softmax and cross-entropy share: z - max z, its exponentials, and their sum.
+    """The terms common to softmax, log-softmax and cross-entropy: z - max z, its exponentials and their sum.
 
     logits:  real, at least one dimension
-    returns: shifted and exp(shifted), the shape of `logits`; their sum with `axis` kept as 1
+    returns: shifted and exp(shifted), the shape of `logits`; the sum of exp(shifted), with `axis` of length 1
     raises:  TypeError for integer data
     """
     xp = namespace(logits)
-    # Subtracting the maximum changes no ratio of exponentials, but keeps exp from overflowing and
-    # leaves at least one term of the sum at 1.
+    # Subtracting the maximum changes no ratio of exponentials. It keeps exp from overflowing, and at least
+    # one term of the sum is 1.
     shifted = logits - xp.max(logits, axis=axis, keepdims=True)
     exponentials = xp.exp(shifted)
     return shifted, exponentials, xp.sum(exponentials, axis=axis, keepdims=True)
@@ -100,10 +116,10 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
 
     p_k = exp(x_k) / sum_j exp(x_j)
 
-    x:       real, at least one dimension; logits (N, K) as a rule
+    x:       real, at least one dimension; usually logits (N, K)
     axis:    the dimension of the classes
     returns: the shape of `x`, in [0, 1]; sums to 1 along `axis`
-    raises:  TypeError for integer data; ValueError for an `axis` that `x` does not have
+    raises:  TypeError for integer data; ValueError if `x` has no such `axis`
     source:  CS231n, "Minimal Neural Network Case Study"; `torch.softmax`
     """
     _, exponentials, total = shifted_exponentials(x, axis)
@@ -116,21 +132,21 @@ def softmax_backward(grad_out: Array, out: Array, *, axis: int = -1) -> Array:
     grad_out: real, the shape of `out`
     out:      `softmax(x, axis=axis)`
     returns:  the shape of `out`
-    raises:   TypeError for integer data; ValueError where the shapes differ
+    raises:   TypeError for integer data; ValueError if the shapes differ
     """
     xp = namespace(grad_out)
     return out * (grad_out - xp.sum(grad_out * out, axis=axis, keepdims=True))
 
 
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
-    """Logarithm of `softmax`, exact where the probability itself would be 0.
+    """Logarithm of `softmax`, accurate even if the probability underflows to 0.
 
     log p_k = x_k - log sum_j exp(x_j)
 
-    x:       real, at least one dimension; logits (N, K) as a rule
+    x:       real, at least one dimension; usually logits (N, K)
     axis:    the dimension of the classes
     returns: the shape of `x`, at most 0, in nats
-    raises:  TypeError for integer data; ValueError for an `axis` that `x` does not have
+    raises:  TypeError for integer data; ValueError if `x` has no such `axis`
     source:  `torch.log_softmax`
     """
     xp = namespace(x)
@@ -144,7 +160,7 @@ def log_softmax_backward(grad_out: Array, out: Array, *, axis: int = -1) -> Arra
     grad_out: real, the shape of `out`
     out:      `log_softmax(x, axis=axis)`
     returns:  the shape of `out`
-    raises:   TypeError for integer data; ValueError where the shapes differ
+    raises:   TypeError for integer data; ValueError if the shapes differ
     """
     xp = namespace(grad_out)
     return grad_out - xp.exp(out) * xp.sum(grad_out, axis=axis, keepdims=True)

@@ -1,8 +1,8 @@
-"""Losses of one prediction and one target an element: binary cross-entropy and squared error.
+"""Elementwise losses: binary cross-entropy and squared error.
 
-Predictions and targets have one shape, any shape. "mean" divides by the number of elements, also where
-there are weights. `_with_grad` returns the loss and its gradient; for reduction="none" of each
-element's own loss.
+Predictions and targets have the same shape, which can be any shape. "mean" divides by the number of elements,
+with and without weights. `_with_grad` returns the loss and its gradient. With reduction="none" that is the
+gradient of the loss of each element.
 """
 
 from __future__ import annotations
@@ -13,6 +13,21 @@ from typing import Any
 from .activations import sigmoid
 from .arrays import Array, Scalar, namespace, weighted
 from .reductions import Reduction, reduce
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_with_grad",
+    "binary_cross_entropy_with_logits_backward",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_grad",
+    "binary_cross_entropy_backward",
+    "mean_squared_error",
+    "mean_squared_error_with_grad",
+    "mean_squared_error_backward",
+    "half_squared_error",
+    "half_squared_error_with_grad",
+    "half_squared_error_backward",
+]
 
 
 def binary_cross_entropy_with_logits(
@@ -38,8 +53,8 @@ def binary_cross_entropy_with_logits(
     """
     xp = namespace(logits)
     # log(1 - sigmoid(x)) = -softplus(x) and log sigmoid(x) = -softplus(-x), where
-    # softplus(x) = max(x, 0) + log1p(exp(-|x|)) cannot overflow. Neither term is ever negative, so
-    # nothing cancels.
+    # softplus(x) = max(x, 0) + log1p(exp(-|x|)) cannot overflow. Neither term is negative, so there is no
+    # cancellation.
     tail = xp.log1p(xp.exp(-xp.abs(logits)))
     positive = weighted(xp, _times(targets, pos_weight), xp.maximum(-logits, 0.0) + tail)
     negative = weighted(xp, 1 - targets, xp.maximum(logits, 0.0) + tail)
@@ -63,7 +78,7 @@ def binary_cross_entropy_with_logits_with_grad(
     loss = binary_cross_entropy_with_logits(
         logits, targets, weight=weight, pos_weight=pos_weight, reduction=reduction
     )
-    # sigmoid(-x) for 1 - sigmoid(x), which has no digits left where x is large.
+    # sigmoid(-x) instead of 1 - sigmoid(x), which loses all digits for large x.
     slope = (1 - targets) * sigmoid(logits) - _times(targets, pos_weight) * sigmoid(-logits)
     return loss, _mean_slope(slope, weight, reduction)
 
@@ -94,8 +109,8 @@ def binary_cross_entropy(
 
     loss = -weight * (y max(log p, -100) + (1 - y) max(log(1 - p), -100))
 
-    The bound of -100, PyTorch's, keeps a certain and wrong prediction finite. A model that has logits
-    should hand them to `binary_cross_entropy_with_logits`, which needs no bound.
+    The bound of -100 is PyTorch's. It keeps the loss finite for a wrong prediction of 0 or 1. If you have
+    logits, use `binary_cross_entropy_with_logits`, which needs no bound.
 
     probs:     real, any shape, 0 <= p <= 1
     targets:   real, the shape of `probs`, 0 <= y <= 1
@@ -179,7 +194,7 @@ def mean_squared_error_backward(
 
 
 def half_squared_error(predictions: Array, targets: Array, *, reduction: Reduction = "mean") -> Array:
-    """Half the squared error, whose gradient has no factor: (prediction - target)^2 / 2.
+    """Half the squared error: (prediction - target)^2 / 2. Its gradient has no factor 2.
 
     Arguments, returns and errors as for `mean_squared_error`.
     source: ITCS "Introduction to ML", Lecture 2; scikit-learn's `HalfSquaredError`
@@ -221,7 +236,7 @@ def _reduce(xp: Any, losses: Array, weight: Array | None, reduction: Reduction) 
 
 
 def _mean_slope(slope: Array, weight: Array | None, reduction: Reduction) -> Array:
-    """The gradient of the reduced loss, from the slope of each element's loss."""
+    """The gradient of the reduced loss, given the derivative of the loss of each element."""
     if weight is not None:
         slope = weighted(namespace(slope), weight, slope)
     return slope / math.prod(slope.shape) if reduction == "mean" else slope

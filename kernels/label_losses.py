@@ -1,7 +1,8 @@
 """Losses of class labels: negative log-likelihood, softmax cross-entropy, multiclass hinge.
 
-`labels` is (N,) of any integer dtype, or (N, K) real probabilities ("soft labels") where a loss says so.
-`_with_grad` returns the loss and its gradient; for reduction="none" the gradient of each row's own loss.
+`labels` is (N,) of any integer dtype. Some losses also take (N, K) real probabilities ("soft labels").
+`_with_grad` returns the loss and its gradient. With reduction="none" that is the gradient of the loss of each
+row.
 """
 
 from __future__ import annotations
@@ -10,8 +11,20 @@ from typing import Any
 
 from .activations import shifted_exponentials
 from .arrays import Array, Scalar, namespace, weighted
-from .reductions import Reduction, reduce, rows_first, share
+from .reductions import Reduction, reduce, reduced_weight, rows_first
 from .targets import LabelTarget, class_target, label_target
+
+__all__ = [
+    "nll_loss",
+    "nll_loss_with_grad",
+    "nll_loss_backward",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_with_grad",
+    "softmax_cross_entropy_backward",
+    "multiclass_hinge",
+    "multiclass_hinge_with_grad",
+    "multiclass_hinge_backward",
+]
 
 
 def nll_loss(
@@ -27,15 +40,15 @@ def nll_loss(
 
     loss_i = -sum_k t_ik log p_ik,  t_ik = class_weight_k * ((1 - label_smoothing) y_ik + label_smoothing / K)
 
-    where y_i is the one-hot or soft label: -class_weight[label] * log p_i,label without smoothing.
+    where y_i is the one-hot or soft label. Without smoothing it is -class_weight[label] * log p_i,label.
 
     log_probs:       (N, K) real, in nats, as `log_softmax` returns them
     labels:          (N,) integer, 0 <= label < K; or (N, K) real probabilities
     class_weight:    (K,) real, or None for 1
-    ignore_index:    the label of rows that do not count, or None; for integer labels only
-    label_smoothing: 0 <= s <= 1, the part of the target that is spread evenly over the classes
-    reduction:       "mean" divides by the sum of class_weight[label] over the rows that count for integer
-                     labels, and by N for soft ones; "sum"; "none"
+    ignore_index:    the label of rows to ignore, or None; for integer labels only
+    label_smoothing: 0 <= s <= 1, the fraction of the target that is spread evenly over the classes
+    reduction:       "mean" divides by the sum of class_weight[label] over the rows not ignored for integer
+                     labels, and by N for soft labels; "sum"; "none"
     returns:         scalar, or (N,) with reduction="none"; in nats
     raises:          TypeError for dtypes, ValueError for shapes, options and labels outside [0, K)
     source:          `torch.nn.functional.nll_loss`; smoothing and soft labels as in its `cross_entropy`
@@ -61,8 +74,8 @@ def nll_loss_with_grad(
     xp = namespace(log_probs)
     target = class_target(xp, log_probs, labels, class_weight, ignore_index, label_smoothing)
     loss = reduce(xp, target.cost(xp, 0.0, log_probs), target.total, reduction)
-    # 0.0 - x, because -x would make -0.0 of a gradient of nothing.
-    return loss, 0.0 - target.share(xp, reduction)
+    # 0.0 - x instead of -x, which would turn a gradient of 0.0 into -0.0.
+    return loss, 0.0 - target.cost_gradient(xp, reduction)
 
 
 def nll_loss_backward(
@@ -103,15 +116,15 @@ def softmax_cross_entropy(
 
     loss_i = log sum_k exp(logits_ik) - logits_i,label_i
 
-    and in general sum_k t_ik (log sum_j exp(logits_ij) - logits_ik), with the target t of `nll_loss`.
+    In general: sum_k t_ik (log sum_j exp(logits_ij) - logits_ik), with the target t of `nll_loss`.
 
     logits:          (N, K) real
     labels:          (N,) integer, 0 <= label < K; or (N, K) real probabilities
     class_weight:    (K,) real, or None for 1
-    ignore_index:    the label of rows that do not count, or None; for integer labels only
-    label_smoothing: 0 <= s <= 1, the part of the target that is spread evenly over the classes
-    reduction:       "mean" divides by the sum of class_weight[label] over the rows that count for integer
-                     labels, and by N for soft ones; "sum"; "none"
+    ignore_index:    the label of rows to ignore, or None; for integer labels only
+    label_smoothing: 0 <= s <= 1, the fraction of the target that is spread evenly over the classes
+    reduction:       "mean" divides by the sum of class_weight[label] over the rows not ignored for integer
+                     labels, and by N for soft labels; "sum"; "none"
     returns:         scalar, or (N,) with reduction="none"; in nats
     raises:          TypeError for dtypes, ValueError for shapes, options and labels outside [0, K)
     source:          CS231n, "Minimal Neural Network Case Study"; `torch.nn.functional.cross_entropy`
@@ -133,7 +146,9 @@ def softmax_cross_entropy_with_grad(
 ) -> tuple[Array, Array]:
     """`softmax_cross_entropy` and its gradient with respect to `logits`, (N, K).
 
-    d loss_i / d logits_ik = p_ik sum_j t_ij - t_ik,  p = softmax(logits): p - y for a plain label.
+    d loss_i / d logits_ik = p_ik sum_j t_ij - t_ik,  p = softmax(logits)
+
+    For an integer label this is p - y, with y the one-hot label.
 
     Arguments, errors and source as for `softmax_cross_entropy`.
     """
@@ -182,20 +197,20 @@ def multiclass_hinge(
 
     loss_i = class_weight[label_i] * sum_{k != label_i} max(0, scores_ik - scores_i,label_i + margin)
 
-    scores:       (N, K) real; +inf leads by inf, so the loss is inf, or 0 where it is the label's score
+    scores:       (N, K) real; a score of +inf gives an infinite loss, or 0 if it is the score of the label
     labels:       (N,) integer, 0 <= label < K
-    margin:       how far the label's score must lead, any number but NaN
+    margin:       how much larger the label's score must be than the others, any number except NaN
     class_weight: (K,) real, or None for 1
-    ignore_index: the label of rows that do not count, or None
-    reduction:    "mean" divides by the number of rows that count (not by their weights); "sum"; "none"
+    ignore_index: the label of rows to ignore, or None
+    reduction:    "mean" divides by the number of rows not ignored (not by their weights); "sum"; "none"
     returns:      scalar, or (N,) with reduction="none"; in units of the scores
     raises:       TypeError for dtypes, ValueError for shapes, options and labels outside [0, K)
     source:       E6930, Lecture 1, "Loss Function"; K times `torch.nn.functional.multi_margin_loss`
     """
     xp = namespace(scores)
     target = label_target(xp, scores, labels, None, ignore_index).reweighted(xp, class_weight)
-    violations = _margin_violations(xp, scores, target, margin)
-    return reduce(xp, weighted(xp, target.weight[:, 0], xp.sum(violations, axis=-1)), target.total, reduction)
+    _, losses = _hinge(xp, scores, target, margin)
+    return reduce(xp, losses, target.total, reduction)
 
 
 def multiclass_hinge_with_grad(
@@ -209,21 +224,19 @@ def multiclass_hinge_with_grad(
 ) -> tuple[Array, Array]:
     """`multiclass_hinge` and its gradient with respect to `scores`, (N, K).
 
-    Each class inside the margin pushes its own score down by 1 and the label's score up by 1. At the kink,
-    where the lead is the margin exactly, the gradient is 0.
+    Each class that violates the margin adds 1 to the gradient of its own score and -1 to that of the label's
+    score. At the kink, where the difference is exactly the margin, the gradient is 0.
 
     Arguments, errors and source as for `multiclass_hinge`.
     """
     xp = namespace(scores)
     target = label_target(xp, scores, labels, None, ignore_index).reweighted(xp, class_weight)
-    violations = _margin_violations(xp, scores, target, margin)
-    losses = weighted(xp, target.weight[:, 0], xp.sum(violations, axis=-1))
+    violations, losses = _hinge(xp, scores, target, margin)
     inside = xp.astype(violations > 0, scores.dtype)
     direction = xp.where(target.one_hot(), 0.0 - xp.sum(inside, axis=-1, keepdims=True), inside)
-    # Comparisons lose a NaN; the row's loss has kept it.
-    factor = xp.where(
-        xp.isnan(losses)[:, None], float("nan"), share(xp, target.weight, target.total, reduction)
-    )
+    # A comparison with NaN is false, so `direction` has lost the NaN that the loss of the row still has.
+    factor = reduced_weight(xp, target.weight, target.total, reduction)
+    factor = xp.where(xp.isnan(losses)[:, None], float("nan"), factor)
     return reduce(xp, losses, target.total, reduction), weighted(xp, factor, direction)
 
 
@@ -247,7 +260,11 @@ def multiclass_hinge_backward(
     return rows_first(grad_out, reduction) * grad_scores
 
 
-def _margin_violations(xp: Any, scores: Array, target: LabelTarget, margin: Scalar) -> Array:
-    """max(0, scores_ik - scores_i,label + margin), (N, K), and 0 at the label itself."""
-    lead = scores - xp.take_along_axis(scores, target.label, axis=-1)
-    return xp.where(target.one_hot(), 0.0, xp.maximum(lead + margin, 0.0))
+def _hinge(xp: Any, scores: Array, target: LabelTarget, margin: Scalar) -> tuple[Array, Array]:
+    """The margin violations, and the weighted loss of each row.
+
+    returns: max(0, scores_ik - scores_i,label + margin), with 0 at the label, (N, K); losses (N,)
+    """
+    difference = scores - xp.take_along_axis(scores, target.label, axis=-1)
+    violations = xp.where(target.one_hot(), 0.0, xp.maximum(difference + margin, 0.0))
+    return violations, weighted(xp, target.weight[:, 0], xp.sum(violations, axis=-1))

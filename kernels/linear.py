@@ -1,8 +1,13 @@
-"""The linear layer: y = x W + b, rows first."""
+"""The linear layer y = x W + b. The batch is the first axis."""
 
 from __future__ import annotations
 
 from .arrays import Array, namespace
+
+__all__ = [
+    "linear",
+    "linear_backward",
+]
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -14,7 +19,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     weight:  (D, K) real; the transpose of PyTorch's `nn.Linear.weight`
     bias:    (K,) or (1, K) real, or None
     returns: (N, K)
-    raises:  TypeError for integer data; ValueError where the shapes do not fit
+    raises:  TypeError for integer data; ValueError if the shapes do not match
     source:  CS231n, "Minimal Neural Network Case Study"
     """
     scores = x @ weight
@@ -26,7 +31,7 @@ def linear_backward(grad_out: Array, x: Array, weight: Array) -> tuple[Array, Ar
 
     grad_x = grad_out @ weight.T,  grad_weight = x.T @ grad_out,  grad_bias = sum of grad_out over rows
 
-    grad_out: (N, K) real, the gradient of a loss with respect to `linear`'s result
+    grad_out: (N, K) real, the gradient of a loss with respect to the result of `linear`
     x:        (N, D) real
     weight:   (D, K) real
     returns:  grad_x (N, D), grad_weight (D, K), grad_bias (K,)
@@ -38,7 +43,7 @@ def linear_backward(grad_out: Array, x: Array, weight: Array) -> tuple[Array, Ar
 
 
 def linear_parameters_backward(grad_out: Array, x: Array) -> tuple[Array, Array]:
-    """The part of `linear_backward` that the first layer needs: nobody asks for the data's gradient.
+    """The gradients of weight and bias alone. The first layer needs no gradient with respect to the data.
 
     grad_out: (N, K) real
     x:        (N, D) real

@@ -1,7 +1,7 @@
-"""Whole models: the softmax classifier and the multi-layer network, their loss and all its gradients.
+"""Complete models: softmax classifier and multi-layer network, with loss and all gradients.
 
-`params` is a list of layers (weight, bias): weight (D, K), bias (K,) or (1, K) or None. Gradients have its
-structure.
+`params` is a list of layers (weight, bias): weight (D, K), bias (K,) or (1, K) or None. Gradients have the
+structure of `params`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from .linear import linear, linear_parameters_backward
 from .penalties import l2_penalty, l2_penalty_backward
 from .trees import rebuild
 
+__all__ = [
+    "softmax_classifier_loss_and_grads",
+    "mlp_forward",
+    "mlp_loss_and_grads",
+]
+
 Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"]
 Loss: TypeAlias = Literal[
     "softmax_cross_entropy",
@@ -32,7 +38,7 @@ Loss: TypeAlias = Literal[
 
 
 class ActivationPair(NamedTuple):
-    """An activation, and its backward, which takes the gradient and the activation's result."""
+    """An activation, and its backward function, which takes the gradient and the result of the activation."""
 
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
@@ -64,7 +70,7 @@ def softmax_classifier_loss_and_grads(
     params:  [(weight (D, K), bias (K,) or (1, K) or None)], real
     x:       (N, D) real
     labels:  (N,) integer, 0 <= label < K; or (N, K) real probabilities
-    l2:      strength of the penalty on the weight, >= 0; the bias is free
+    l2:      strength of the penalty on the weight, >= 0; the bias has no penalty
     returns: loss, a scalar in nats; gradients in the structure of `params`
     raises:  TypeError for dtypes, ValueError for structure, shapes and labels outside [0, K)
     source:  CS231n, "Minimal Neural Network Case Study", "Training a Softmax Classifier"
@@ -73,12 +79,12 @@ def softmax_classifier_loss_and_grads(
 
 
 def mlp_forward(params: Tree, x: Array, *, activation: Activation = "relu") -> Array:
-    """Scores of a multi-layer network: linear layers with an activation between each two.
+    """Scores of a multi-layer network: linear layers with an activation after each, except the last.
 
-    params:     [(weight, bias), ...], real; each layer's rows are as many as the columns of the one before
+    params:     [(weight, bias), ...], real; each weight has as many rows as the one before has columns
     x:          (N, D) real
-    activation: "relu", "sigmoid" or "tanh", of the hidden layers; the last layer has none
-    returns:    (N, K), K the columns of the last weight
+    activation: "relu", "sigmoid" or "tanh", after the hidden layers; the last layer has none
+    returns:    (N, K), where K is the number of columns of the last weight
     raises:     TypeError for dtypes, ValueError for structure, shapes and an unknown activation
     source:     CS231n, "Minimal Neural Network Case Study", "Training a Neural Network"
     """
@@ -98,15 +104,15 @@ def mlp_loss_and_grads(
 
     L = mean loss(scores, labels) + l2 / 2 * sum over the layers of sum W^2
 
-    params:     [(weight, bias), ...], real; each layer's rows are as many as the columns of the one before
+    params:     [(weight, bias), ...], real; each weight has as many rows as the one before has columns
     x:          (N, D) real
-    labels:     what the loss takes: (N,) integer labels or (N, K) real probabilities for
+    labels:     depends on the loss: (N,) integer labels or (N, K) real probabilities for
                 "softmax_cross_entropy", (N,) integer labels for "multiclass_hinge", and (N, K) real
                 targets for the others
-    activation: "relu", "sigmoid" or "tanh", of the hidden layers
+    activation: "relu", "sigmoid" or "tanh", after the hidden layers
     loss:       "softmax_cross_entropy", "multiclass_hinge", "binary_cross_entropy_with_logits",
                 "mean_squared_error" or "half_squared_error", with reduction="mean"
-    l2:         strength of the penalty on the weights, >= 0; biases are free
+    l2:         strength of the penalty on the weights, >= 0; biases have no penalty
     returns:    loss, a scalar; gradients in the structure of `params`
     raises:     TypeError for dtypes, ValueError for structure, shapes, labels and unknown names
     source:     CS231n, "Minimal Neural Network Case Study", "Training a Neural Network"
@@ -122,13 +128,13 @@ def mlp_loss_and_grads(
             value = value + l2_penalty(weight, l2)
             grad_weight = grad_weight + l2_penalty_backward(1.0, weight, l2)
         grads.append(rebuild(params[layer], (grad_weight, _bias_grad(grad_bias, bias))))
-        if layer > 0:  # nothing is below the first layer but the data
+        if layer > 0:  # the first layer needs no gradient with respect to the data
             grad = backward(grad @ weight.T, inputs[layer])
     return value, rebuild(params, reversed(grads))
 
 
 def _layers(params: Sequence[Any], x: Array, activation: Activation) -> tuple[list[Array], Array]:
-    """The input of every layer, and the scores that the last one gives."""
+    """The input of every layer, and the scores of the last layer."""
     inputs = [x]
     for weight, bias in params[:-1]:
         inputs.append(ACTIVATIONS[activation].forward(linear(inputs[-1], weight, bias)))
@@ -137,7 +143,7 @@ def _layers(params: Sequence[Any], x: Array, activation: Activation) -> tuple[li
 
 
 def _bias_grad(grad_bias: Array, bias: Array | None) -> Array | None:
-    """(K,) in the shape of the bias: (K,), (1, K), or none at all."""
+    """The (K,) gradient in the shape of the bias, (K,) or (1, K); None without a bias."""
     if bias is None or bias.ndim == 1:
         return None if bias is None else grad_bias
     return grad_bias[None, :]

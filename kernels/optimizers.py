@@ -1,8 +1,9 @@
-"""Optimisers as pure updates: parameters, gradients and state in, parameters and state out.
+"""Optimisers as pure functions: they take parameters, gradients and state, and return parameters and state.
 
-`params`, `grads` and the trees in a state are arrays, or lists, tuples and dicts of them of one structure.
-The definitions, and the names in the states, are those of `torch.optim`. A schedule is the caller's, who
-passes another `lr`. Weight decay falls on all of `params`, biases too; `l2_penalty` leaves biases alone.
+`params`, `grads` and the trees in a state are arrays, or lists, tuples and dicts of arrays with the same
+structure. The definitions and the names in the states follow `torch.optim`. For a learning-rate schedule,
+pass another `lr` at each step. Weight decay applies to all of `params`, biases included. To leave out biases,
+use `l2_penalty`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,23 @@ from typing import Any
 
 from .arrays import Array, Scalar, Tree, is_zero, namespace
 from .trees import tree_map
+
+__all__ = [
+    "sgd_step",
+    "momentum_init",
+    "momentum_step",
+    "adam_init",
+    "adam_step",
+    "adamw_step",
+    "rmsprop_init",
+    "rmsprop_step",
+    "adagrad_init",
+    "adagrad_step",
+    "adadelta_init",
+    "adadelta_step",
+    "rprop_init",
+    "rprop_step",
+]
 
 State = dict[str, Any]
 
@@ -23,8 +41,8 @@ def sgd_step(params: Tree, grads: Tree, lr: Scalar, weight_decay: Scalar = 0.0) 
     lr:           learning rate, >= 0
     weight_decay: strength of the L2 penalty on all of `params`, >= 0
     returns:      new params
-    raises:       TypeError for integer data; ValueError where structures or shapes differ, or for a number
-                  outside of its range, NaN among them
+    raises:       TypeError for integer data; ValueError if structures or shapes differ, or a number is
+                  outside its range or NaN
     source:       `torch.optim.SGD`
     """
     grads = _decayed(params, grads, weight_decay)
@@ -51,9 +69,9 @@ def momentum_step(
     v' = momentum v + g,  p' = p - lr v',  or p' = p - lr (g + momentum v') with `nesterov`
 
     params, grads: as for `sgd_step`
-    state:         of `momentum_init` or of the step before
+    state:         from `momentum_init` or the previous step
     lr, weight_decay: as for `sgd_step`
-    momentum:      the part of the velocity that stays, 0 <= momentum
+    momentum:      the factor of the previous velocity, >= 0
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        `torch.optim.SGD(momentum=..., nesterov=...)`
@@ -88,7 +106,7 @@ def adam_step(
     p' = p - lr m' / (1 - b1^t') / (sqrt(v' / (1 - b2^t')) + eps)
 
     params, grads: as for `sgd_step`
-    state:         of `adam_init` or of the step before
+    state:         from `adam_init` or the previous step
     lr, weight_decay: as for `sgd_step`
     betas:         b1 and b2, in [0, 1)
     eps:           added to the root of the second moment, >= 0
@@ -109,9 +127,9 @@ def adamw_step(
     eps: Scalar = 1e-8,
     weight_decay: Scalar = 1e-2,
 ) -> tuple[Tree, State]:
-    """One step of AdamW: Adam on p (1 - lr weight_decay), so that the decay is not rescaled.
+    """One step of AdamW: Adam on p (1 - lr weight_decay). Adam does not rescale the weight decay.
 
-    Arguments, returns and errors as for `adam_step`, but for the default `weight_decay`.
+    Arguments, returns and errors as for `adam_step`, except for the default `weight_decay`.
     source: Loshchilov and Hutter, arXiv:1711.05101; `torch.optim.AdamW`
     """
     kept = params if is_zero(weight_decay) else tree_map(lambda p: p * (1 - lr * weight_decay), params)
@@ -125,7 +143,7 @@ def _adam(
     step = state["step"] + 1
     mean = tree_map(lambda m, g: beta1 * m + (1 - beta1) * g, state["exp_avg"], grads)
     square = tree_map(lambda v, g: beta2 * v + (1 - beta2) * (g * g), state["exp_avg_sq"], grads)
-    # Both averages start at zero, and these factors take that bias out again.
+    # Both averages start at zero. These factors correct the bias that this causes.
     rate = lr / (1 - beta1 ** _exponent(step))
     root = (1 - beta2 ** _exponent(step)) ** 0.5
     params = tree_map(
@@ -155,9 +173,9 @@ def rmsprop_step(
     """One step of RMSprop: v' = alpha v + (1 - alpha) g^2,  p' = p - lr g / (sqrt(v') + eps).
 
     params, grads: as for `sgd_step`
-    state:         of `rmsprop_init` or of the step before
+    state:         from `rmsprop_init` or the previous step
     lr, weight_decay: as for `sgd_step`
-    alpha:         the part of the average that stays, in [0, 1)
+    alpha:         the decay rate of the average, in [0, 1)
     eps:           added to the root, >= 0
     returns:       new params, new state
     raises:        as `sgd_step`
@@ -223,10 +241,10 @@ def adadelta_step(
     u' = rho u + (1 - rho) d^2,  p' = p - lr d
 
     params, grads: as for `sgd_step`
-    state:         of `adadelta_init` or of the step before
+    state:         from `adadelta_init` or the previous step
     lr, weight_decay: as for `sgd_step`
-    rho:           the part of the averages that stays, in [0, 1)
-    eps:           added under the roots, >= 0
+    rho:           the decay rate of both averages, in [0, 1)
+    eps:           added inside the roots, >= 0
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        Zeiler, arXiv:1212.5701; `torch.optim.Adadelta`
@@ -240,7 +258,7 @@ def adadelta_step(
 
 
 def rprop_init(params: Tree, lr: Scalar = 1e-2) -> State:
-    """The state of `rprop_step` before the first step; `lr` >= 0 is the size of that step.
+    """The state of `rprop_step` before the first step. `lr` >= 0 is the size of the first step.
 
     {"prev": zeros like `params`, "step_size": `lr` in the shapes of `params`}
     """
@@ -255,15 +273,16 @@ def rprop_step(
     etas: tuple[Scalar, Scalar] = (0.5, 1.2),
     step_sizes: tuple[Scalar, Scalar] = (1e-6, 50.0),
 ) -> tuple[Tree, State]:
-    """One step of Rprop, for gradients of the whole data set: only their signs count.
+    """One step of Rprop, for gradients of the whole data set. Only the signs of the gradients are used.
 
-    The step of an element grows by etas[1] while its gradient keeps its sign and shrinks by etas[0] when
-    the sign turns; on a turn the element stays where it is and its gradient is forgotten.
+    If the gradient of an element has the same sign as before, its step size is multiplied by etas[1]. If the
+    sign has changed, the step size is multiplied by etas[0], the element does not move, and its gradient is
+    stored as 0.
 
     params, grads: as for `sgd_step`
-    state:         of `rprop_init` or of the step before
-    etas:          the two factors, 0 < etas[0] < 1 < etas[1]
-    step_sizes:    the smallest and the largest step, 0 <= step_sizes[0] <= step_sizes[1]
+    state:         from `rprop_init` or the previous step
+    etas:          the two factors of the step size, 0 < etas[0] < 1 < etas[1]
+    step_sizes:    the smallest and the largest step size, 0 <= step_sizes[0] <= step_sizes[1]
     returns:       new params, new state
     raises:        as `sgd_step`
     source:        Riedmiller and Braun, ICNN 1993; `torch.optim.Rprop`
@@ -285,7 +304,7 @@ def _rprop_step_size(
 
 
 def _decayed(params: Tree, grads: Tree, weight_decay: Scalar) -> Tree:
-    """The gradients of the loss with weight_decay / 2 * sum p^2 added."""
+    """The gradients of the loss plus weight_decay / 2 * sum p^2."""
     if is_zero(weight_decay):
         return grads
     return tree_map(lambda p, g: g + weight_decay * p, params, grads)
@@ -296,16 +315,16 @@ def _zeros_like(params: Tree) -> Tree:
 
 
 def _exponent(step: Scalar) -> Scalar:
-    """The number of steps as an exponent of a Python float: the standard takes no array of integers there."""
+    """The number of steps as an exponent of a Python float. The standard allows no integer array there."""
     if type(step) in (int, float):
         return step
     xp = namespace(step)
-    # The default dtype of the library: float64, or what the library computes with where it has no float64.
+    # The default dtype of the library: float64, or float32 if the library computes without float64.
     return xp.astype(step, xp.zeros(()).dtype) if xp.isdtype(step.dtype, "integral") else step
 
 
 def _scalar_for(array: Array, scalar: Scalar) -> Scalar:
-    """A scalar that does not promote `array`, also where a trace or a file made an array of the step."""
+    """`scalar` in the dtype of `array`, even if a trace or a checkpoint has turned the step into an array."""
     if type(scalar) in (int, float):
         return scalar
     return namespace(array).astype(scalar, array.dtype)

@@ -1,19 +1,26 @@
-"""Penalties on weights, added to a loss."""
+"""Penalties on weights, to be added to a loss."""
 
 from __future__ import annotations
 
 from .arrays import Array, Scalar, namespace
 
+__all__ = [
+    "l2_penalty",
+    "l2_penalty_backward",
+    "l1_penalty",
+    "l1_penalty_backward",
+]
+
 
 def l2_penalty(weight: Array, strength: Scalar) -> Array:
     """Squared L2 norm of `weight`, times strength / 2.
 
-    R = strength / 2 * sum W^2; the half makes the gradient strength * W.
+    R = strength / 2 * sum W^2. With the factor 1/2 the gradient is strength * W.
 
     weight:   real, any shape
     strength: a number >= 0 (the lambda of the course notes)
     returns:  scalar
-    raises:   TypeError for integer data, or a `strength` that is no number; ValueError for one below 0 or NaN
+    raises:   TypeError for integer data, or a `strength` that is not a number; ValueError if < 0 or NaN
     source:   CS231n, "Minimal Neural Network Case Study"
     """
     xp = namespace(weight)
@@ -27,7 +34,7 @@ def l2_penalty_backward(grad_out: Array | Scalar, weight: Array, strength: Scala
     weight:   real, any shape
     strength: a number >= 0
     returns:  the shape of `weight`
-    raises:   as `l2_penalty`; TypeError for a `grad_out` that is no scalar
+    raises:   as `l2_penalty`; TypeError if `grad_out` is not a scalar
     """
     return grad_out * strength * weight
 
@@ -38,7 +45,7 @@ def l1_penalty(weight: Array, strength: Scalar) -> Array:
     weight:   real, any shape
     strength: a number >= 0
     returns:  scalar
-    raises:   TypeError for integer data, or a `strength` that is no number; ValueError for one below 0 or NaN
+    raises:   TypeError for integer data, or a `strength` that is not a number; ValueError if < 0 or NaN
     source:   E6930, Lecture 1, "Loss Function"
     """
     xp = namespace(weight)
@@ -46,13 +53,13 @@ def l1_penalty(weight: Array, strength: Scalar) -> Array:
 
 
 def l1_penalty_backward(grad_out: Array | Scalar, weight: Array, strength: Scalar) -> Array:
-    """Vector-Jacobian product of `l1_penalty`: grad_out * strength * sign(W), 0 at the kink W = 0.
+    """Vector-Jacobian product of `l1_penalty`: grad_out * strength * sign(W). It is 0 at the kink W = 0.
 
     grad_out: scalar
     weight:   real, any shape
     strength: a number >= 0
     returns:  the shape of `weight`
-    raises:   as `l1_penalty`; TypeError for a `grad_out` that is no scalar
+    raises:   as `l1_penalty`; TypeError if `grad_out` is not a scalar
     """
     xp = namespace(weight)
     return grad_out * strength * xp.sign(weight)

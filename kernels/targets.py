@@ -1,7 +1,7 @@
-"""What labels ask of the classes: one class a row, or a weight on every class.
+"""Targets of label losses: one class for each row, or a weight for every class of each row.
 
-The losses of labels are linear in their target t: loss_i = sum_k t_ik cost_ik. A target of one class a row is
-kept as an index and a weight, so that only one cost a row is ever read.
+A label loss is linear in its target t: loss_i = sum_k t_ik cost_ik. A target with one class is stored as an
+index and a weight, so that only one cost of each row is read.
 """
 
 from __future__ import annotations
@@ -12,47 +12,47 @@ from typing import Any
 from array_api_compat import device
 
 from .arrays import Array, Scalar, is_zero, weighted
-from .reductions import Reduction, share
+from .reductions import Reduction, reduced_weight
 
 
 @dataclass(frozen=True)
 class LabelTarget:
-    """One class a row."""
+    """A target with one class for each row."""
 
     classes: Array  # (K,) integer, 0 to K - 1
-    label: Array  # (N, 1) integer in [0, K), also where the label given is outside
-    weight: Array  # (N, 1) real: 0 where the label is ignored, NaN where it is outside and not ignored
-    total: Array | int  # the sum of the weights, which "mean" divides by
-    uniform: bool  # whether no weight is 0, so that nothing has to be guarded against 0 * inf
+    label: Array  # (N, 1) integer, clipped to [0, K)
+    weight: Array  # (N, 1) real: 0 for an ignored label, NaN for any other label outside [0, K)
+    total: Array | int  # the sum of the weights: the divisor of "mean"
+    uniform: bool  # whether no weight is 0, so that 0 * inf cannot occur
 
     def one_hot(self) -> Array:
-        """(N, K) bool, true at each row's label."""
+        """(N, K) bool, true at the label of each row."""
         return self.classes == self.label
 
     def _times(self, xp: Any, weight: Array, values: Array) -> Array:
         return weight * values if self.uniform else weighted(xp, weight, values)
 
-    def _row_share(self, xp: Any, reduction: Reduction) -> Array:
-        return share(xp, self.weight, self.total, reduction, no_zeros=self.uniform)
+    def _row_weight(self, xp: Any, reduction: Reduction) -> Array:
+        return reduced_weight(xp, self.weight, self.total, reduction, no_zeros=self.uniform)
 
     def cost(self, xp: Any, log_normalizer: Array | float, scores: Array) -> Array:
         """sum_k t_ik (log_normalizer_i - scores_ik), (N,)."""
         costs = log_normalizer - xp.take_along_axis(scores, self.label, axis=-1)
         return self._times(xp, self.weight, costs)[:, 0]
 
-    def share(self, xp: Any, reduction: Reduction) -> Array:
-        """How much every cost moves the reduced loss: its derivative with respect to the costs, (N, K)."""
-        return xp.where(self.one_hot(), self._row_share(xp, reduction), 0.0)
+    def cost_gradient(self, xp: Any, reduction: Reduction) -> Array:
+        """The derivative of the reduced loss with respect to the costs, (N, K)."""
+        return xp.where(self.one_hot(), self._row_weight(xp, reduction), 0.0)
 
     def residual(self, xp: Any, exponentials: Array, total: Array, reduction: Reduction) -> Array:
-        """(sum_j t_ij) p_ik - t_ik with each row's share in the reduced loss, (N, K): (p - y) * share."""
-        row = self._row_share(xp, reduction)
-        # Where no row has to be guarded, its two factors are one: a pass less over (N, K).
+        """The derivative of the reduced loss with respect to logits, (N, K): (sum_j t_ij) p_ik - t_ik."""
+        row = self._row_weight(xp, reduction)
+        # Without zero weights, row / total is one factor for each row. This saves a pass over (N, K).
         probs = exponentials * (row / total) if self.uniform else weighted(xp, row, exponentials / total)
         return probs - xp.where(self.one_hot(), row, 0.0)
 
     def reweighted(self, xp: Any, class_weight: Array | None) -> LabelTarget:
-        """The same labels with their classes' weights, which leave the total as it is."""
+        """The same labels with class weights. The total does not change."""
         if class_weight is None:
             return self
         return replace(
@@ -62,22 +62,22 @@ class LabelTarget:
 
 @dataclass(frozen=True)
 class ClassTarget:
-    """A weight on every class of every row."""
+    """A target with a weight for every class of each row."""
 
     weight: Array  # (N, K) real
-    total: Array | int  # what "mean" divides by
+    total: Array | int  # the divisor of "mean"
 
     def cost(self, xp: Any, log_normalizer: Array | float, scores: Array) -> Array:
         """sum_k t_ik (log_normalizer_i - scores_ik), (N,)."""
         return xp.sum(weighted(xp, self.weight, log_normalizer - scores), axis=-1)
 
-    def share(self, xp: Any, reduction: Reduction) -> Array:
-        """How much every cost moves the reduced loss: its derivative with respect to the costs, (N, K)."""
-        return share(xp, self.weight, self.total, reduction)
+    def cost_gradient(self, xp: Any, reduction: Reduction) -> Array:
+        """The derivative of the reduced loss with respect to the costs, (N, K)."""
+        return reduced_weight(xp, self.weight, self.total, reduction)
 
     def residual(self, xp: Any, exponentials: Array, total: Array, reduction: Reduction) -> Array:
-        """(sum_j t_ij) p_ik - t_ik with each row's share in the reduced loss, (N, K)."""
-        target = self.share(xp, reduction)
+        """The derivative of the reduced loss with respect to logits, (N, K): (sum_j t_ij) p_ik - t_ik."""
+        target = self.cost_gradient(xp, reduction)
         row = xp.sum(target, axis=-1, keepdims=True)
         return weighted(xp, row, exponentials / total) - target
 
@@ -87,7 +87,7 @@ def label_target(
 ) -> LabelTarget:
     """The target of (N,) integer labels for (N, K) `scores`."""
     classes = xp.arange(scores.shape[-1], device=device(scores))
-    # The library's own index type holds every label, those of small unsigned types and -1 alike.
+    # The index dtype of the library holds every label: values of small unsigned dtypes, and -1.
     given = xp.astype(labels, classes.dtype)[:, None]
     label = xp.clip(given, 0, scores.shape[-1] - 1)
     known = given == label
@@ -113,7 +113,8 @@ def class_target(
     """The target of integer or soft labels for (N, K) `scores`.
 
     t_ik = class_weight_k * ((1 - s) y_ik + s / K), where s is `label_smoothing` and y_i the one-hot or
-    soft label. The total is PyTorch's: the weights of the labels for integer labels, N for soft ones.
+    soft label. As in PyTorch, the total is the sum of class_weight[label] for integer labels, and N for soft
+    labels.
     """
     probabilities, total = labels, scores.shape[0]
     if labels.ndim == 1:

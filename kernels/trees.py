@@ -1,4 +1,4 @@
-"""Lists, tuples and dicts of arrays, as parameters, gradients and optimiser states come."""
+"""Pytrees: lists, tuples and dicts of arrays, used for parameters, gradients and optimiser states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rebuild(container: Tree, items: Iterable[Any]) -> Tree:
 
 
 def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
-    """`function` of the corresponding leaves of trees of one structure; None has no leaves."""
+    """Apply `function` to the corresponding leaves of trees with the same structure. None has no leaves."""
     if tree is None:
         return None
     if isinstance(tree, dict):

@@ -3,139 +3,28 @@
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
-from .backends import Backend, backends, use_backend
-from .explaining import explain
-from .functions import (
-    adadelta_init,
-    adadelta_step,
-    adagrad_init,
-    adagrad_step,
-    adam_init,
-    adam_step,
-    adamw_step,
-    binary_cross_entropy,
-    binary_cross_entropy_backward,
-    binary_cross_entropy_with_grad,
-    binary_cross_entropy_with_logits,
-    binary_cross_entropy_with_logits_backward,
-    binary_cross_entropy_with_logits_with_grad,
-    half_squared_error,
-    half_squared_error_backward,
-    half_squared_error_with_grad,
-    l1_penalty,
-    l1_penalty_backward,
-    l2_penalty,
-    l2_penalty_backward,
-    linear,
-    linear_backward,
-    log_softmax,
-    log_softmax_backward,
-    mean_squared_error,
-    mean_squared_error_backward,
-    mean_squared_error_with_grad,
-    mlp_forward,
-    mlp_loss_and_grads,
-    momentum_init,
-    momentum_step,
-    multiclass_hinge,
-    multiclass_hinge_backward,
-    multiclass_hinge_with_grad,
-    nll_loss,
-    nll_loss_backward,
-    nll_loss_with_grad,
-    relu,
-    relu_backward,
-    rmsprop_init,
-    rmsprop_step,
-    rprop_init,
-    rprop_step,
-    sgd_step,
-    sigmoid,
-    sigmoid_backward,
-    softmax,
-    softmax_backward,
-    softmax_classifier_loss_and_grads,
-    softmax_cross_entropy,
-    softmax_cross_entropy_backward,
-    softmax_cross_entropy_with_grad,
-    tanh,
-    tanh_backward,
-)
-from .gradient_check import GradientCheck, check_gradients, numeric_gradient
-from .user_kernels import kernel
+# `x as x` tells type checkers that a name is public.
+from .backends import Backend as Backend
+from .backends import backends as backends
+from .backends import use_backend as use_backend
+from .explaining import explain as explain
+from .functions import *
+from .gradient_check import GradientCheck as GradientCheck
+from .gradient_check import check_gradients as check_gradients
+from .gradient_check import numeric_gradient as numeric_gradient
+from .user_kernels import kernel as kernel
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> _Any:
-    # Few programs are distributed; the others should not wait for its import.
+    # Few programs are distributed, so the others do not import it.
     if name == "distributed":
         return _import_module(".distributed", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = [
-    "Backend",
-    "GradientCheck",
-    "adadelta_init",
-    "adadelta_step",
-    "adagrad_init",
-    "adagrad_step",
-    "adam_init",
-    "adam_step",
-    "adamw_step",
-    "backends",
-    "binary_cross_entropy",
-    "binary_cross_entropy_backward",
-    "binary_cross_entropy_with_grad",
-    "binary_cross_entropy_with_logits",
-    "binary_cross_entropy_with_logits_backward",
-    "binary_cross_entropy_with_logits_with_grad",
-    "check_gradients",
-    "distributed",
-    "explain",
-    "half_squared_error",
-    "half_squared_error_backward",
-    "half_squared_error_with_grad",
-    "kernel",
-    "l1_penalty",
-    "l1_penalty_backward",
-    "l2_penalty",
-    "l2_penalty_backward",
-    "linear",
-    "linear_backward",
-    "log_softmax",
-    "log_softmax_backward",
-    "mean_squared_error",
-    "mean_squared_error_backward",
-    "mean_squared_error_with_grad",
-    "mlp_forward",
-    "mlp_loss_and_grads",
-    "momentum_init",
-    "momentum_step",
-    "multiclass_hinge",
-    "multiclass_hinge_backward",
-    "multiclass_hinge_with_grad",
-    "nll_loss",
-    "nll_loss_backward",
-    "nll_loss_with_grad",
-    "numeric_gradient",
-    "relu",
-    "relu_backward",
-    "rmsprop_init",
-    "rmsprop_step",
-    "rprop_init",
-    "rprop_step",
-    "sgd_step",
-    "sigmoid",
-    "sigmoid_backward",
-    "softmax",
-    "softmax_backward",
-    "softmax_classifier_loss_and_grads",
-    "softmax_cross_entropy",
-    "softmax_cross_entropy_backward",
-    "softmax_cross_entropy_with_grad",
-    "tanh",
-    "tanh_backward",
-    "use_backend",
-]
+# All classes and functions above, and the module that is imported on first use.
+__all__ = sorted(
+    ["distributed", *(name for name, value in globals().items() if callable(value) and name[0] != "_")]
+)

@@ -1,4 +1,4 @@
-"""The arguments of a call: bound to their parameters, and of one library and device."""
+"""Checks of all arguments of a call: they fit the parameters, and are of one library and device."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import Any
 
 import numpy
 
-from .backends.common.libraries import device_of, is_half, library_of, on_two_devices
-from .backends.common.static_values import is_static
-from .backends.common.trees import leaves, named_leaves
+from .backends import (
+    device_of,
+    is_half,
+    is_static,
+    leaves,
+    library_of,
+    named_leaves,
+    on_different_devices,
+)
 from .requirements import describe
 
 
 def bind(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> inspect.BoundArguments:
-    """The arguments by parameter; a TypeError that shows the signature where they do not fit it."""
+    """The arguments by parameter; a TypeError that shows the function's signature if they do not fit it."""
     try:
         return signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -24,7 +30,7 @@ def bind(
 
 
 def _bare(signature: inspect.Signature) -> str:
-    """The signature without annotations."""
+    """A function's signature without annotations."""
     parameters = [
         parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()
     ]
@@ -34,10 +40,10 @@ def _bare(signature: inspect.Signature) -> str:
 def arrays_in(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any], *, objects: bool
 ) -> tuple[str, Any, bool]:
-    """The one library of all the arrays, on one device, the first, and whether any is of half precision.
+    """The library of the arrays, their first one that has a device, and whether any is of half precision.
 
-    objects: whether an argument may be an object that stands for itself
-    raises:  TypeError, ValueError for other arguments
+    objects: whether an argument may be any object, which is then compared by identity
+    raises:  TypeError for arrays of two libraries, or a wrong type; ValueError for arrays on two devices
     """
     library: str | None = None
     first: Any = None
@@ -46,14 +52,14 @@ def arrays_in(
         found = library_of(leaf)
         if found is None:
             if not _is_option(leaf) and not (objects and is_static(leaf)):
-                raise _not_an_argument(name, signature, args, kwargs, objects=objects)
+                raise _wrong_type(name, signature, args, kwargs, objects=objects)
             continue
         if isinstance(leaf, numpy.generic):
-            continue  # a number that any library takes
+            continue  # any library takes a NumPy scalar as a number
         if library is None:
             library, first = found, leaf
-        elif found != library or on_two_devices(leaf, first):
-            raise _not_together(name, signature, args, kwargs)
+        elif found != library or on_different_devices(leaf, first):
+            raise _wrong_place(name, signature, args, kwargs)
         elif found != "numpy" and device_of(first) is None:
             first = leaf
         any_half = any_half or is_half(leaf)
@@ -71,7 +77,7 @@ def _is_option(leaf: Any) -> bool:
     return leaf is None or isinstance(leaf, int | float | str | complex)
 
 
-def _not_an_argument(
+def _wrong_type(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any], *, objects: bool
 ) -> TypeError:
     path, leaf = next(
@@ -79,14 +85,14 @@ def _not_an_argument(
         for path, leaf in _named_arguments(signature, args, kwargs)
         if library_of(leaf) is None and not _is_option(leaf) and not (objects and is_static(leaf))
     )
-    how = " Bring it in with cupy.asarray." if hasattr(leaf, "__cuda_array_interface__") else ""
+    how = " Convert it with cupy.asarray." if hasattr(leaf, "__cuda_array_interface__") else ""
     return TypeError(
         f"{name}: {path} is {describe(leaf)}; expected an array, a number, or a list, tuple or dict of them."
         + how
     )
 
 
-def _not_together(
+def _wrong_place(
     name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> TypeError | ValueError:
     named = _named_arguments(signature, args, kwargs)
@@ -98,11 +104,11 @@ def _not_together(
                 f"{name}: {first_path} is {describe(first)} and {path} is {describe(array)}; expected arrays "
                 "of one library. Convert one of them, for example with from_dlpack."
             )
-        if on_two_devices(array, first):
+        if on_different_devices(array, first):
             break
         if device_of(first) is None:
             first_path, first = path, array
     return ValueError(
-        f"{name}: {first_path} is on {device_of(first)} and {path} on {device_of(array)}; expected arrays on "
-        "one device. Move one of them first."
+        f"{name}: {first_path} is on {device_of(first)} and {path} is on {device_of(array)}; expected arrays "
+        "on one device. Move one of them first."
     )

@@ -1,6 +1,8 @@
-"""What each family of kernels requires. A check takes the kernel's name, then what the kernel takes.
+"""The checks of arguments, one for each family of kernels.
 
-It raises before anything is computed. Values are looked at only where that costs no wait for a device.
+A check takes the name of the kernel, then the arguments of the kernel. It raises before anything is computed.
+`check` looks at types, shapes, dtypes and options. `check_values` looks at values, but only if reading them
+does not wait for a device.
 """
 
 from __future__ import annotations
@@ -90,7 +92,7 @@ def _require_axis(name: str, argument: str, value: Any, axis: int) -> None:
 
 
 def label_loss(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
-    """The checks of a loss of `labels` whose first argument is called `argument`: its form, its values."""
+    """(check, check_values) for a loss of `labels` whose first argument is called `argument`."""
 
     def check(
         name: str,
@@ -125,33 +127,33 @@ def label_loss(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
 
 
 def label_loss_backward(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
-    """The same for the loss's backward."""
-    form, values = label_loss(argument, soft=soft)
+    """(check, check_values) for the backward of such a loss."""
+    check_forward, check_forward_values = label_loss(argument, soft=soft)
 
     def check(name: str, grad_out: Any, scores: Any, labels: Any, **options: Any) -> None:
-        form(name, scores, labels, **options)
+        check_forward(name, scores, labels, **options)
         rows = scores.shape[:1] if options.get("reduction") == "none" else ()
         require_grad_out(name, grad_out, rows, f"the rows of {argument} {tuple(scores.shape)}")
 
     def check_values(name: str, grad_out: Any, *args: Any, **options: Any) -> None:
-        values(name, *args, **options)
+        check_forward_values(name, *args, **options)
 
     return check, check_values
 
 
 def _with_margin(checks: tuple[Check, Check], position: int) -> tuple[Check, Check]:
-    """The checks of a loss of labels that takes a margin at `position`."""
-    form, values = checks
+    """The checks of a loss of labels, extended by a margin at `position`."""
+    check_others, check_other_values = checks
 
     def check(name: str, *args: Any, margin: Any = 1.0, **options: Any) -> None:
-        form(name, *args[:position], **options)
+        check_others(name, *args[:position], **options)
         require_scalar(name, "margin", args[position] if len(args) > position else margin)
 
     in_range = check_options(margin=position)
 
     def check_values(name: str, *args: Any, **options: Any) -> None:
         in_range(name, *args, **options)
-        values(name, *args, **options)
+        check_other_values(name, *args, **options)
 
     return check, check_values
 
@@ -161,7 +163,7 @@ hinge_backward = _with_margin(label_loss_backward("scores", soft=False), 3)
 
 
 def elementwise_loss(argument: str) -> Check:
-    """The check of a loss of elementwise `targets`, whose first argument is called `argument`."""
+    """The check of an elementwise loss whose first argument is called `argument`."""
 
     def check(
         name: str,
@@ -185,6 +187,7 @@ def elementwise_loss(argument: str) -> Check:
 
 
 def elementwise_loss_backward(argument: str) -> Check:
+    """The check of the backward of such a loss."""
     forward = elementwise_loss(argument)
 
     def check(name: str, grad_out: Any, predictions: Any, targets: Any, **options: Any) -> None:
@@ -203,7 +206,7 @@ def _require_broadcast(name: str, option: str, value: Any, argument: str, target
         fits = False
     if not fits:
         raise ValueError(
-            f"{name}: {option} has shape {tuple(value.shape)}; expected one that broadcasts to {shape}, "
+            f"{name}: {option} has shape {tuple(value.shape)}; expected a shape that broadcasts to {shape}, "
             f"the shape of {argument}."
         )
 
@@ -232,7 +235,7 @@ def network(name: str, params: Any, x: Any, *, activation: Any = "relu") -> None
         if not isinstance(layer, list | tuple) or len(layer) != 2:
             raise TypeError(
                 f"{name}: params[{index}] is {describe(layer)}; expected a layer (weight, bias). "
-                "One layer alone is [(weight, bias)]."
+                "A single layer is [(weight, bias)]."
             )
         weight_name = f"params[{index}][0]"
         _linear_parameters(name, weight_name, layer[0], f"params[{index}][1]", layer[1], columns, why)
@@ -242,7 +245,7 @@ def network(name: str, params: Any, x: Any, *, activation: Any = "relu") -> None
 def _classifier_loss(name: str, params: Any, x: Any, labels: Any, *, l2: Any = 0.0) -> None:
     _network_loss(name, params, x, labels, l2=l2)
     if len(params) != 1:
-        raise ValueError(f"{name}: params has {len(params)} layers; expected one, [(weight, bias)].")
+        raise ValueError(f"{name}: params has {len(params)} layers; expected one layer, [(weight, bias)].")
 
 
 def _network_loss(
@@ -261,7 +264,7 @@ def _network_loss(
     require_scalar(name, "l2", l2)
     if shape[1] == 0:
         raise ValueError(
-            f"{name}: the scores of the network have shape {shape}; expected at least one column."
+            f"{name}: the scores of the network have shape {shape}; expected at least one class."
         )
     if loss in LABEL_LOSSES:
         soft = loss == "softmax_cross_entropy"

@@ -1,23 +1,26 @@
-"""Which calls a compiling backend takes, and the compiled kernel for them."""
+"""Which calls are compiled, and the compiled kernel for calls of one signature."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from .backends.common.forks import compiling
-from .backends.common.libraries import library_of
-from .backends.common.trees import leaves
-from .backends.ir.dtypes import DTYPES, HALVES, dtype_of
-from .backends.registry import NotUsableError, not_usable, numba_why_not, report_broken
-from .backends.specializations import Kernel
-from .backends.trace.symbolic import SymbolicArray
-from .backends.trace.trace import by_parameter
-from .destinations import Given
+from .backends import (
+    COMPILED_DTYPES,
+    COMPILED_FLOATS,
+    COMPILING_CHOICES,
+    Specializations,
+    SymbolicArray,
+    by_parameter,
+    compile_for_cpu,
+    compile_for_gpu,
+    leaves,
+    library_of,
+    not_usable,
+    numba_why_not,
+)
+from .out import OutArgument
 from .requirements import describe
-
-# The library of the arrays -> the choices under which they are compiled for.
-COMPILING = {"numpy": ("auto", "numba"), "cupy": ("auto", "cupy")}
 
 
 def has_traced(tree: Any) -> bool:
@@ -26,17 +29,17 @@ def has_traced(tree: Any) -> bool:
 
 
 def is_compilable(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the arrays are of dtypes that the library's compiling backend knows, real ones among them."""
-    arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
-    dtypes = [dtype_of(array.dtype.name) for array in arrays]
-    known = (*DTYPES, *(HALVES if library == "cupy" else ()))
-    return all(dtype in known for dtype in dtypes) and any(
-        dtype is not None and dtype.is_float for dtype in dtypes
-    )
+    """Whether the compiling backend for `library` takes the dtypes of the arrays."""
+    names = [leaf.dtype.name for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
+    known, real = COMPILED_DTYPES[library], COMPILED_FLOATS[library]
+    return all(name in known for name in names) and any(name in real for name in names)
 
 
 def require_compilable(backend: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise a TypeError for a call that was asked to be compiled and cannot be, or a NotUsableError."""
+    """Raise for a call that "numba" or "cupy", chosen by name, cannot compile.
+
+    raises: TypeError for arrays of other dtypes; NotUsableError if Numba does not work here
+    """
     library = {"numba": "numpy", "cupy": "cupy"}.get(backend)
     if library is None:
         return
@@ -45,14 +48,13 @@ def require_compilable(backend: str, name: str, args: tuple[Any, ...], kwargs: d
             raise not_usable(backend, why_not)
         return
     arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
-    got = next(
-        (array for array in arrays if dtype_of(array.dtype.name) not in DTYPES), arrays[0] if arrays else None
-    )
-    known = "float16, bfloat16, float32 and float64" if library == "cupy" else "float32 and float64"
+    unknown = [array for array in arrays if array.dtype.name not in COMPILED_DTYPES[library]]
+    got = describe((unknown or arrays)[0]) if arrays else "no arrays"
+    known = "float16, bfloat16, float32 or float64" if library == "cupy" else "float32 or float64"
     raise TypeError(
-        f"{name}: the backend {backend!r} was asked for and got {describe(got) if arrays else 'no arrays'}; "
-        f"it compiles for arrays of {known}, with integers and bools beside them. Convert with "
-        f".astype({library}.float32), or use the backend {'numpy' if library == 'numpy' else 'auto'!r}."
+        f"{name}: got {got}; expected arrays of {known} (and of integers and bools) for the backend "
+        f"{backend!r}. Convert with .astype({library}.float32), or use the backend "
+        f"{'numpy' if library == 'numpy' else 'auto'!r}."
     )
 
 
@@ -65,85 +67,75 @@ def compiled_for(
     *,
     donate: tuple[str, ...] = (),
     options: frozenset[str] = frozenset(),
-    retraced: dict[str, int],
+    retraces: dict[str, int],
 ) -> Callable[..., Any] | None:
-    """The kernel compiled for calls of this form, when it is called first; None where nothing compiles it.
+    """The kernel compiled for calls of this signature, at its first call; None if no backend compiles it.
 
-    donate:   names of arguments whose memory the results may take
-    options:  names of arguments whose numbers are part of the form
-    retraced: how often the function was traced again, by what it was because of
-    returns:  a function of args, kwargs, their leaves, and `out`: arrays that take results, or None
+    donate:   names of the arguments whose memory the results may take
+    options:  names of the arguments whose values are constants of a program
+    retraces: see `Specializations`
+    returns:  `CompiledKernel.run`
     """
-    if library not in COMPILING or not is_compilable(library, args, kwargs):
+    if library not in COMPILING_CHOICES or not is_compilable(library, args, kwargs):
         return None
     if library == "numpy" and numba_why_not():
         return None
-    numbers = frozenset(leaves_of(function, args, kwargs, tuple(options)))
-    donated = donated_leaves(function, args, kwargs, donate)
-    kernel: Kernel | None = None
-    overwriting: dict[tuple[int, ...], Kernel] = {}  # by the leaves whose memory results may take
+    static = frozenset(leaves_of(function, args, kwargs, tuple(options)))
+    donated = leaves_of(function, args, kwargs, donate)
+    return CompiledKernel(library, function, name, static, donated, retraces).run
 
-    def kernel_for(donated: tuple[int, ...]) -> Kernel:
-        new = _program_for_cpu if library == "numpy" else _program_for_gpu
 
-        def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            return new(function, name, args, kwargs, donated, numbers)
+class CompiledKernel:
+    """A kernel for calls of one signature: its specializations, and those for calls with aliased `out=`.
 
-        return Kernel(make, retraced)
+    static:  numbers of the leaves whose values are constants of a program
+    donated: numbers of the leaves whose memory the results may take
+    """
 
-    def call(args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], out: Any) -> Any:
-        nonlocal kernel
-        if kernel is None:
-            kernel = kernel_for(donated)
+    def __init__(
+        self,
+        library: str,
+        function: Callable[..., Any],
+        name: str,
+        static: frozenset[int],
+        donated: tuple[int, ...],
+        retraces: dict[str, int],
+    ) -> None:
+        self._library, self._function, self._name = library, function, name
+        self._static, self._donated, self._retraces = static, donated, retraces
+        self._plain = self._specializations(donated)
+        self._aliased: dict[tuple[int, ...], Specializations] = {}  # by donated leaves
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], out: Any) -> Any:
+        """Run a call.
+
+        values: the leaves of (args, kwargs)
+        out:    arrays that take the results, or None
+        """
         if out is None:
-            return kernel(args, kwargs, values)
-        given, its = Given(out), kernel
-        # An argument that is to be overwritten may be overwritten while it is read.
-        if free := given.overwritten(values):
-            free = (*donated, *free)
-            its = overwriting.get(free) or overwriting.setdefault(free, kernel_for(free))
-        program, everything = its.program(args, kwargs, values)
-        return program(everything, given.matched(name, library, program.wanted, program.known))
+            return self._plain(args, kwargs, values)
+        given, specializations = OutArgument(out), self._plain
+        # An argument that is an out array as well may be overwritten before all of it is read: donate it.
+        if aliased := given.aliased(values):
+            donated = (*self._donated, *aliased)
+            specializations = self._aliased.get(donated) or self._aliased.setdefault(
+                donated, self._specializations(donated)
+            )
+        program, inputs = specializations.select(args, kwargs, values)
+        return program(inputs, given.match(self._name, self._library, program.out_specs, program.out_orders))
 
-    return call
+    def _specializations(self, donated: tuple[int, ...]) -> Specializations:
+        def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            compile_call = compile_for_cpu if self._library == "numpy" else compile_for_gpu
+            return compile_call(self._function, self._name, args, kwargs, donated, self._static)
 
-
-def _program_for_cpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
-    if why_not := numba_why_not():
-        raise not_usable("numba", why_not)
-    try:
-        with compiling:  # a fork must not leave its child a module that another thread has half imported
-            from .backends.cpu.program import Program
-            from .backends.cpu.runtime.threads import require_compiler
-        if why_not := numba_why_not():  # it may have been told so by a file that it reads when it is imported
-            raise not_usable("numba", why_not)
-        require_compiler()
-    except NotUsableError:
-        raise
-    except Exception as error:  # Numba refuses versions of NumPy and Python in ways of its own
-        raise report_broken("numba", error) from error
-    return Program(function, name, *call)
-
-
-def _program_for_gpu(function: Callable[..., Any], name: str, *call: Any) -> Any:
-    with compiling:
-        from .backends.cuda.cupy_device import current_device
-        from .backends.cuda.program import CudaProgram
-
-    return CudaProgram(function, name, *call, device=current_device())
-
-
-def donated_leaves(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], donate: tuple[str, ...]
-) -> tuple[int, ...]:
-    """The leaves of (args, kwargs) that belong to the donated arguments, and to no other."""
-    return leaves_of(function, args, kwargs, donate)
+        return Specializations(make, self._retraces)
 
 
 def leaves_of(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]
 ) -> tuple[int, ...]:
-    """The numbers of the leaves of (args, kwargs) that belong to some parameters."""
+    """The numbers of the leaves of (args, kwargs) that belong to the parameters called `names`."""
     if not names:
         return ()
     of_leaf = [

@@ -1,6 +1,6 @@
 """Data-parallel training over processes and machines: `communicator = op.distributed.initialize()`.
 
-Every rank computes the gradients of its share of the rows, and all take the same step:
+Every rank computes the gradients of its share of the rows, and all ranks take the same step:
 
     communicator = op.distributed.initialize()
     params = communicator.broadcast(params)
@@ -10,9 +10,9 @@ Every rank computes the gradients of its share of the rows, and all take the sam
         loss, grads = communicator.all_reduce_mean((loss, grads), len(x[mine]))
         params = op.sgd_step(params, grads, lr)
 
-Start it with `mpiexec -n 4 python train.py`. NumPy arrays travel by MPI, CuPy arrays by NCCL.
+Start it with `mpiexec -n 4 python train.py`. NumPy arrays are sent by MPI, CuPy arrays by NCCL.
 """
 
-from .backends.distributed.collectives import Communicator, initialize
+from .backends import Communicator, initialize
 
 __all__ = ["Communicator", "initialize"]

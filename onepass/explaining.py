@@ -1,31 +1,30 @@
-"""`op.explain`: what a compiling backend makes of a call."""
+"""`op.explain`: the graph, plan and program that the compiler makes of a call."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .backends.registry import numba_why_not
-from .compilation import donated_leaves, is_compilable, require_compilable
+from .backends import explanation_of, numba_why_not
+from .compilation import is_compilable, leaves_of, require_compilable
 from .dispatch import KernelFunction
 
 if TYPE_CHECKING:
-    from .backends.codegen.explain import Explanation
+    from .backends import Explanation
 
 
 def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
     """The plan that the compiler makes for function(*args, **kwargs); nothing is computed.
 
     function: a kernel of the library, an `@kernel`, or any function in plain array API
-    args, kwargs: as for a call: NumPy arrays of float32 and float64, with numbers and integer arrays beside
-    returns:  an Explanation: print it to read the graph, the sections and phases with their products and
-              loops, bytes moved, operations, memory held, and the emitted program; the figures are its
-              attributes `bytes_moved`, `operations` and `bytes_held`, the text is `text` and `source`, and
-              `cuda` is the program that a GPU runs for the same call
-    raises:   TypeError for arrays that are not compiled for, or an operation that the compiler does not know;
-              RuntimeError where Numba is not installed
+    args, kwargs: as for a call: NumPy arrays of float32 or float64, and numbers and integer arrays
+    returns:  an Explanation. `print` shows the graph, the plan with its matrix products and loops, bytes
+              moved, operations, memory held, and the emitted program. Its attributes: the figures
+              `bytes_moved`, `operations` and `bytes_held`; the plan `text`; the CPU program `source`; `cuda`,
+              the program that a GPU runs for the same call
+    raises:   TypeError for arrays of other dtypes, or an operation that the compiler does not support;
+              RuntimeError if Numba does not work here
     """
     name = getattr(function, "__name__", "kernel")
     why_not = numba_why_not()
@@ -37,10 +36,5 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
         args, kwargs = function.normalised(args, kwargs)
     if not is_compilable("numpy", args, kwargs):
         require_compilable("numba", name, args, kwargs)
-    from .backends.cpu.program import Program
-    from .backends.cuda.text import cuda_text
-
-    inside = inspect.unwrap(function)
-    donated = donated_leaves(inside, args, kwargs, getattr(function, "donate", ()))
-    explanation = Program(function, name, args, kwargs, donated, compiled=False).explanation()
-    return replace(explanation, cuda=cuda_text(function, name, args, kwargs, donated))
+    donated = leaves_of(inspect.unwrap(function), args, kwargs, getattr(function, "donate", ()))
+    return explanation_of(function, name, args, kwargs, donated)

@@ -1,4 +1,4 @@
-"""The kernels of the library as users call them: checked, and run by the backend their arrays ask for."""
+"""The public kernels of the library: each formula of `kernels` with the checks of its arguments."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from .dispatch import dispatched
 from .halves import run_leaf_by_leaf
 from .optimizer_checks import stateful_step, stateless_step
 
-# Each parameter is stepped by itself, and keeps its dtype.
-_optimiser = functools.partial(dispatched, halves=run_leaf_by_leaf)
+__all__ = kernels.__all__
+
+# Updates each parameter on its own, so that it keeps its dtype.
+_optimiser = functools.partial(dispatched, run_halves=run_leaf_by_leaf)
 
 relu = dispatched(kernels.relu, checks.activation)
 relu_backward = dispatched(kernels.relu_backward, checks.activation_backward)

@@ -1,7 +1,8 @@
-"""Analytic gradients held against differences, in float64 and away from kinks."""
+"""Gradients checked against finite differences, in float64 and away from kinks."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,31 +12,30 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import array_api_compat
 import numpy
 
-from .backends.common.libraries import device_of, is_real_array, library_of
-from .backends.common.trees import leaves, map_leaves, named_leaves
+from .backends import device_of, is_real_array, leaves, library_of, map_leaves, named_leaves
 from .requirements import describe, require_option, require_real
 
 Method: TypeAlias = Literal["central", "forward"]
 
-# What balances the truncation error of a difference against rounding: eps^(1/3) and eps^(1/2).
+# The steps that balance truncation and rounding errors of a difference: eps^(1/3) and eps^(1/2).
 STEPS: dict[str, float] = {"central": 6e-6, "forward": 1.5e-8}
 EPSILON = 2.0**-52
-# Rounding errors of a function's value, in units of EPSILON of its magnitude.
+# A bound of the rounding error of a function's value, in units of EPSILON times its magnitude.
 ROUNDINGS = 100
 
 
 class ArgumentCheck(NamedTuple):
-    """How one array's gradient compares."""
+    """The result of `check_gradients` for one array."""
 
     name: str
     error: float  # the largest relative error |analytic - numeric| / max(|analytic|, |numeric|)
-    tested: int  # entries, or random directions of a large array
-    kinks: int  # how many of these lie on a kink, where there is nothing to compare with
+    tested: int  # number of entries, or of random directions for a large array
+    kinks: int  # number of entries or directions that were skipped because of a kink
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The outcome of `check_gradients`; `print` it."""
+    """The result of `check_gradients`; `print` shows it."""
 
     arguments: tuple[ArgumentCheck, ...]
     rtol: float
@@ -57,7 +57,7 @@ class GradientCheck:
 def numeric_gradient(
     f: Callable[[Any], Any], x: Any, *, method: Method = "central", step: float | None = None
 ) -> Any:
-    """The gradient of a scalar function by differences, one element of `x` after the other.
+    """The gradient of a scalar function by finite differences, one element of `x` after the other.
 
     central: (f(x + h) - f(x - h)) / 2h, error of order h^2;  forward: (f(x + h) - f(x)) / h, of order h
 
@@ -66,7 +66,7 @@ def numeric_gradient(
     method:  "central" or "forward"
     step:    h, or None for 6e-6 (central) or 1.5e-8 (forward) times max(1, |x_i|)
     returns: numpy float64 array of the shape of `x`
-    raises:  TypeError for an `x` that is no real array, ValueError for an unknown method
+    raises:  TypeError if `x` is not a real array, ValueError for an unknown method
     source:  E6930, Lecture 1, "Numerical Gradient"
     """
     require_option("numeric_gradient", "method", method, tuple(STEPS))
@@ -95,26 +95,28 @@ def check_gradients(
     seed: int = 0,
     raises: bool = True,
 ) -> GradientCheck:
-    """Hold the vector-Jacobian product `f_backward` against differences of `f`.
+    """Check the vector-Jacobian product `f_backward` against finite differences of `f`, in float64.
 
-    f:           returns an array, real; `op.relu`, say
+    f:           returns a real array, or a tree of them; for example `op.relu`
     f_backward:  f_backward(grad_out, ...) returns the gradients of the first arguments of `f`, one or
-                 several. It is given, by name, the arguments of `f` that it has parameters for, and f's
-                 result for a parameter called `out`; or, if it has other parameters, `args` in their order
-    args:        the arguments of `f`: arrays, or lists, tuples and dicts of them; made float64 for the test
+                 several. It gets those arguments of `f` that it has parameters for, by name, and the result
+                 of `f` for a parameter called `out`. If it has other required parameters, it gets `args` by
+                 position
+    args:        the arguments of `f`: arrays, or lists, tuples and dicts of them; cast to float64
     kwargs:      keyword arguments for both functions
     method:      "central" or "forward" differences
     step:        h, or None for 6e-6 (central) or 1.5e-8 (forward) times max(1, |x_i|)
-    rtol:        the largest relative error that passes; what rounding makes of a difference is allowed on top
-    max_entries: an array with more entries is tested along `directions` random directions instead
-    seed:        of those directions, and of the weights that make one number of f's result
-    raises:      whether a failure is an AssertionError; else it is in the result
-    returns:     GradientCheck: the relative error of each array, how many differences it stands on, and how
-                 many entries were left out because they lie on a kink of `f` (of ReLU, hinge, |x|)
-    raises:      AssertionError where a gradient is wrong; TypeError and ValueError for what cannot be tested
+    rtol:        the largest relative error that passes, in addition to the rounding error of a difference
+    max_entries: a larger array is tested along `directions` random directions instead of entry by entry
+    seed:        for these directions, and for the random weights that reduce the result of `f` to one number
+    raises:      whether a failure raises an AssertionError; if not, see `passed` of the result
+    returns:     GradientCheck: for each array the relative error, the number of differences that were tested,
+                 and the number of entries that were skipped because they lie on a kink of `f` (ReLU, hinge,
+                 |x|)
+    raises:      AssertionError if a gradient is wrong; TypeError and ValueError for what cannot be tested
 
-    A kink shows as a one-sided slope that differs to the left and right however small the step. A kink
-    nearby is stepped around with a smaller step.
+    At a kink the slopes to the left and to the right differ for every step. If a kink is near an entry, a
+    smaller step is used.
     source: E6930, Lecture 1, "Numerical Gradient"
     """
     require_option("check_gradients", "method", method, tuple(STEPS))
@@ -128,9 +130,10 @@ def check_gradients(
     random = numpy.random.default_rng(seed)
     grad_out = map_leaves(lambda leaf: _random_like(leaf, random), out)
     grads = _call_backward(f_backward, grad_out, out, f, args, options)
+    differences = _Differences(method, step, rtol)
 
     def value(index: int, point: Any) -> tuple[float, float]:
-        """The number that is differentiated, with one argument changed, and its magnitude."""
+        """sum(grad_out * f) with one argument changed, and the sum of the magnitudes of its terms."""
         changed = iter([*points[:index], _asarray(point), *points[index + 1 :]])
         result = f(*map_leaves(lambda _: next(changed), args), **options)
         products = [v * o for v, o in zip(leaves(grad_out), leaves(result), strict=True)]
@@ -139,23 +142,11 @@ def check_gradients(
     differentiable = [index for index, point in enumerate(points) if is_real_array(point)]
     checked = []
     for index, grad in zip(differentiable, (g for g in leaves(grads) if g is not None), strict=False):
-        point = points[index]
-        grad = _in_shape(names[index], grad, point)
+        name, point = names[index], points[index]
+        grad = _in_shape(name, grad, point)
         small = _size(point) <= max_entries
         probes = _entries(point) if small else _random_directions(point, directions, random)
-        errors = [
-            _relative_error(
-                lambda t, i=index, p=point, d=direction: value(i, p + t * d),  # type: ignore[misc]
-                _sum(grad * direction),
-                method,
-                step or STEPS[method] * size,
-                rtol,
-            )
-            for size, direction in probes
-        ]
-        measured = [error for error in errors if error is not None]
-        worst = max(measured, default=0.0)
-        checked.append(ArgumentCheck(names[index], worst, len(measured), len(errors) - len(measured)))
+        checked.append(differences.check(name, functools.partial(value, index), point, grad, probes))
     if not checked:
         raise ValueError("check_gradients: got no real array with a gradient; expected at least one in args.")
     result = GradientCheck(tuple(checked), rtol)
@@ -166,8 +157,62 @@ def check_gradients(
     return result
 
 
+@dataclass(frozen=True)
+class _Differences:
+    """Finite differences of a function of an array, compared with a gradient."""
+
+    method: Method
+    step: float | None
+    rtol: float
+
+    def check(
+        self,
+        name: str,
+        value: Callable[[Any], tuple[float, float]],
+        point: Any,
+        grad: Any,
+        probes: Iterator[tuple[float, Any]],
+    ) -> ArgumentCheck:
+        """Compare the gradient of `value` at `point`, along each direction of `probes`."""
+        errors = [
+            self._relative_error(
+                lambda t, d=direction: value(point + t * d),  # type: ignore[misc]
+                _sum(grad * direction),
+                self.step or STEPS[self.method] * size,
+            )
+            for size, direction in probes
+        ]
+        measured = [error for error in errors if error is not None]
+        return ArgumentCheck(name, max(measured, default=0.0), len(measured), len(errors) - len(measured))
+
+    def _relative_error(
+        self, value: Callable[[float], tuple[float, float]], analytic: float, h: float
+    ) -> float | None:
+        """The relative error of `analytic`, the slope of `value` at 0; None if the slope jumps there."""
+        middle, magnitude = value(0.0)
+        if not numpy.isfinite(middle):
+            raise ValueError(f"check_gradients: the function is {middle} at args; expected a finite result.")
+        if not numpy.isfinite(analytic):
+            return float("inf")
+        error = previous_jump = None
+        for _ in range(5):
+            right, left = (value(h)[0] - middle) / h, (middle - value(-h)[0]) / h
+            numeric = right if self.method == "forward" else (right + left) / 2
+            largest, jump = max(abs(right), abs(left)), abs(right - left)
+            rounding = ROUNDINGS * EPSILON * magnitude / h
+            is_smooth = jump <= self.rtol * largest + rounding
+            # With a tenth of the step, a jump due to curvature shrinks to a tenth; one due to a kink stays.
+            if is_smooth or (previous_jump and 0.05 <= jump / previous_jump <= 0.2):
+                scale = max(abs(analytic), abs(numeric), rounding / self.rtol)
+                error = abs(analytic - numeric) / scale if scale else 0.0
+                if is_smooth or error <= self.rtol:
+                    return error
+            previous_jump, h = jump, h / 10
+        return error
+
+
 def _in_shape(name: str, grad: Any, point: Any) -> Any:
-    """The gradient in the shape of its argument: a bias may be (1, K) where its gradient is (K,)."""
+    """The gradient in the shape of its argument: a bias may be (1, K) and its gradient (K,)."""
     without_ones = [tuple(size for size in array.shape if size != 1) for array in (grad, point)]
     if without_ones[0] != without_ones[1]:
         raise ValueError(
@@ -175,32 +220,6 @@ def _in_shape(name: str, grad: Any, point: Any) -> Any:
             f"expected {tuple(point.shape)}, the shape of {name}."
         )
     return array_api_compat.array_namespace(grad).reshape(grad, tuple(point.shape))
-
-
-def _relative_error(
-    value: Callable[[float], tuple[float, float]], analytic: float, method: Method, h: float, rtol: float
-) -> float | None:
-    """How far `analytic` is from the slope of `value` at 0; None where the slope jumps there."""
-    middle, magnitude = value(0.0)
-    if not numpy.isfinite(middle):
-        raise ValueError(f"check_gradients: the function is {middle} at args; expected a finite result.")
-    if not numpy.isfinite(analytic):
-        return float("inf")
-    error = before = None
-    for _ in range(5):
-        right, left = (value(h)[0] - middle) / h, (middle - value(-h)[0]) / h
-        numeric = right if method == "forward" else (right + left) / 2
-        largest, jump = max(abs(right), abs(left)), abs(right - left)
-        rounding = ROUNDINGS * EPSILON * magnitude / h
-        straight = jump <= rtol * largest + rounding
-        # A tenth of the step leaves a tenth of what curvature adds to the jump, but all of a kink's.
-        if straight or (before and 0.05 <= jump / before <= 0.2):
-            scale = max(abs(analytic), abs(numeric), rounding / rtol)
-            error = abs(analytic - numeric) / scale if scale else 0.0
-            if straight or error <= rtol:
-                return error
-        before, h = jump, h / 10
-    return error
 
 
 def _call_backward(
@@ -211,16 +230,16 @@ def _call_backward(
     args: Sequence[Any],
     options: dict[str, Any],
 ) -> Any:
-    """f_backward with what its parameters ask for by name, else with all arguments in their order."""
-    given = {**dict(zip(_names(f, args), args, strict=True)), **options, "out": out}
-    wanted = [
+    """Call f_backward with the arguments that its parameters name, else with all arguments by position."""
+    available = {**dict(zip(_names(f, args), args, strict=True)), **options, "out": out}
+    parameters = [
         parameter
         for parameter in list(inspect.signature(f_backward).parameters.values())[1:]
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    required = [parameter.name for parameter in wanted if parameter.default is parameter.empty]
-    if required and all(name in given for name in required):
-        return f_backward(grad_out, **{p.name: given[p.name] for p in wanted if p.name in given})
+    required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+    if required and all(name in available for name in required):
+        return f_backward(grad_out, **{p.name: available[p.name] for p in parameters if p.name in available})
     return f_backward(grad_out, *args, **options)
 
 
@@ -232,7 +251,7 @@ def _names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
 
 
 def _entries(point: Any) -> Iterator[tuple[float, Any]]:
-    """Each entry of `point`: the size of a step there in units of STEPS, and its direction."""
+    """For each entry of `point`: the scale of its step, max(1, |x_i|), and its direction."""
     for entry in range(_size(point)):
         direction = numpy.zeros(_size(point))
         direction[entry] = 1.0
@@ -241,26 +260,26 @@ def _entries(point: Any) -> Iterator[tuple[float, Any]]:
 
 
 def _random_directions(point: Any, count: int, random: numpy.random.Generator) -> Iterator[tuple[float, Any]]:
-    """Random directions of length 1, in the form of `_entries`."""
+    """Random directions of length 1, as `_entries` gives them."""
     for _ in range(count):
         direction = random.standard_normal(tuple(point.shape))
         yield 1.0, _like(point, direction / numpy.linalg.norm(direction))
 
 
 def _random_like(leaf: Any, random: numpy.random.Generator) -> Any:
-    """A weight for every number of a result; 1 for a scalar."""
+    """Random weights for a result; 1 for a scalar."""
     if not is_real_array(leaf):
         raise TypeError(f"check_gradients: f returned {describe(leaf)}; expected real arrays.")
     return 1.0 if tuple(leaf.shape) == () else _like(leaf, random.standard_normal(tuple(leaf.shape)))
 
 
 def _like(array: Any, values: Any) -> Any:
-    """NumPy `values` as an array of the library and on the device of `array`."""
+    """NumPy `values` as an array of the library and device of `array`."""
     return array_api_compat.array_namespace(array).asarray(values, device=device_of(array))
 
 
 def _asarray(value: Any) -> Any:
-    """An array again, where NumPy made a scalar of arithmetic on arrays of shape ()."""
+    """An array: NumPy's arithmetic on arrays of shape () returns scalars."""
     return array_api_compat.array_namespace(value).asarray(value)
 
 
@@ -269,8 +288,8 @@ def _as_float64(array: Any) -> Any:
     wide = xp.astype(array, xp.float64)
     if wide.dtype != xp.float64:
         raise ValueError(
-            f"gradients by differences: {library_of(array)} has no float64 here; differences need it. "
-            "For JAX set jax_enable_x64."
+            f"finite differences: got {library_of(array)} arrays without float64; expected a library with "
+            "float64. For JAX set jax_enable_x64."
         )
     return wide
 

@@ -1,4 +1,4 @@
-"""Optimisers on parameters of half precision: every parameter is stepped by itself, and keeps its dtype."""
+"""Optimisers on parameters of half precision: each parameter keeps its dtype."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .backends.common.libraries import is_half, is_real_array
-from .backends.common.trees import map_leaves, named_leaves
-from .backends.eager import astype, run, widened
+from .backends import astype, is_half, is_real_array, map_leaves, named_leaves, run_eagerly, widen_half
 
 
 def run_leaf_by_leaf(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """An optimiser with halves widened to float32 on the way in, and rounded on the way out.
+    """Run an optimiser with halves widened to float32, and results rounded to the dtypes of the arguments.
 
-    A result is rounded to the half precision of the parameter, or of the part of the state, that it takes the
-    place of, unless its gradient is wider. So [float16, float32] stay [float16, float32].
+    A new parameter or state is rounded to half precision if the old one has it, unless the gradient is wider.
+    So [float16, float32] stays [float16, float32].
     """
-    given = inspect.signature(function).bind(*args, **kwargs).arguments
-    result = run(function, *map_leaves(widened, (args, kwargs)))
-    params, grads, state = given["params"], given.get("grads"), given.get("state")
-    if grads is None:  # a state to begin with
-        return {key: _rounded(part, params, params) for key, part in result.items()}
+    arguments = inspect.signature(function).bind(*args, **kwargs).arguments
+    result = run_eagerly(function, *map_leaves(widen_half, (args, kwargs)))
+    params, grads, state = arguments["params"], arguments.get("grads"), arguments.get("state")
+    if grads is None:  # the function makes a first state
+        return {key: _round(part, params, params) for key, part in result.items()}
     if state is None:
-        return _rounded(result, params, grads)
-    stepped = {key: _rounded(part, state[key], grads) for key, part in result[1].items()}
-    return _rounded(result[0], params, grads), stepped
+        return _round(result, params, grads)
+    new_state = {key: _round(part, state[key], grads) for key, part in result[1].items()}
+    return _round(result[0], params, grads), new_state
 
 
-def _rounded(tree: Any, like: Any, grads: Any) -> Any:
-    """The arrays of a tree in the dtypes of `like` where that, and the gradient there, are halves."""
+def _round(tree: Any, like: Any, grads: Any) -> Any:
+    """Cast arrays of `tree` to half precision where the arrays of `like` and `grads` there have it."""
     halves = _halves(like)
     paths = halves.keys() & _halves(grads).keys()
     leaves = [astype(leaf, halves[path]) if path in paths else leaf for path, leaf in named_leaves(tree, "")]

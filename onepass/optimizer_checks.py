@@ -1,17 +1,17 @@
-"""What the optimisers require: parameters, and gradients and states that have their structure and shapes."""
+"""The checks of optimisers: gradients and states have the structure and shapes of the parameters."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .backends.common.trees import named_leaves
+from .backends import named_leaves
 from .checks import Check
 from .option_ranges import PAIRS, check_options
 from .requirements import describe, require_real, require_scalar, require_shape
 
 
 def _init(name: str, params: Any, lr: Any = 0.0) -> None:
-    """Real arrays, at least one, and numbers."""
+    """`params` has real arrays, at least one; the options are numbers."""
     arrays = [(path, leaf) for path, leaf in named_leaves(params, "params") if leaf is not None]
     if not arrays:
         raise TypeError(f"{name}: params is {_described(params)}; expected at least one array.")
@@ -21,16 +21,17 @@ def _init(name: str, params: Any, lr: Any = 0.0) -> None:
 
 
 def _stateless_step(name: str, params: Any, grads: Any, lr: Any, weight_decay: Any = 0.0) -> None:
-    """Parameters and gradients of one structure, and numbers."""
+    """`grads` has the structure of `params`; the options are numbers."""
     _init(name, params)
     _require_like_params(name, "grads", grads, params)
     _require_settings(name, {"lr": lr, "weight_decay": weight_decay})
 
 
 def stateful_step(init_name: str, *trees: str, counts: bool = False) -> tuple[Check, Check]:
-    """The checks of an optimiser whose state comes from `init_name` and holds `trees` like the parameters.
+    """(check, check_values) for an optimiser whose state is made by `init_name`.
 
-    returns: the check of a call's form, and that of its values
+    trees:  the keys of the state whose values have the structure of the parameters
+    counts: whether the state has the number of steps
     """
     keys = {"step", *trees} if counts else {*trees}
 
@@ -42,25 +43,25 @@ def stateful_step(init_name: str, *trees: str, counts: bool = False) -> tuple[Ch
         if not isinstance(state, dict) or state.keys() != keys:
             got = f"a dict of {sorted(state)}" if isinstance(state, dict) else describe(state)
             raise ValueError(
-                f"{name}: state is {got}; expected a dict of {sorted(keys)}. Begin with {init_name}(params), "
-                f"then hand on the state that {name} returns."
+                f"{name}: state is {got}; expected a dict of {sorted(keys)}. Start with {init_name}(params), "
+                f"then pass the state that {name} returned."
             )
         if counts:
             require_scalar(name, "state['step']", state["step"])
         for tree in trees:
             _require_like_params(name, f"state[{tree!r}]", state[tree], params)
-        # lr, and the momentum of `momentum_step`, may come by position.
+        # lr, and the momentum of `momentum_step`, may be positional.
         _require_settings(name, {**dict(zip(("lr", "momentum"), settings, strict=False)), **named})
 
     return check, _options_beside_state
 
 
 def _require_like_params(name: str, argument: str, tree: Any, params: Any) -> None:
-    """A tree of real arrays with the structure and shapes of `params`; lists and tuples are alike."""
+    """`tree` has real arrays in the structure and shapes of `params`; a list equals a tuple."""
     if params is None or isinstance(params, dict | list | tuple):
         if _outline(tree) != _outline(params):
             raise ValueError(
-                f"{name}: {argument} is {_described(tree)}; expected the structure of its parameters, "
+                f"{name}: {argument} is {_described(tree)}; expected the structure of params, "
                 f"{_described(params)}."
             )
         parts = params or ()
@@ -72,7 +73,7 @@ def _require_like_params(name: str, argument: str, tree: Any, params: Any) -> No
 
 
 def _outline(tree: Any) -> Any:
-    """What two trees of one structure have in common at their root."""
+    """The structure of a tree at its root, to be compared."""
     if isinstance(tree, dict):
         return tree.keys()
     return len(tree) if isinstance(tree, list | tuple) else tree is None
@@ -85,7 +86,7 @@ def _described(tree: Any) -> str:
 
 
 def _require_settings(name: str, settings: dict[str, Any]) -> None:
-    """Numbers, or pairs of numbers where the option is a pair."""
+    """Each setting is a number, or a pair of numbers if the option is a pair."""
     for argument, setting in settings.items():
         values = [setting]
         if argument in PAIRS:

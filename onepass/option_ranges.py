@@ -1,7 +1,7 @@
-"""The ranges of options that are numbers, looked at in every call: NaN is in none of them.
+"""The ranges of numeric options, checked in every call. NaN is out of every range.
 
-A number in an array is looked at where that costs no wait for a device; one of a kernel that is traced, when
-the kernel is called.
+A number in an array is checked if reading it does not wait for a device. A symbolic number, inside a trace,
+is checked in every call of the kernel that is traced.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .backends.common.libraries import can_be_read
-from .backends.trace.indices import checks_are_on
-from .backends.trace.symbolic import SymbolicArray, look_at_every_call
+from .backends import SymbolicArray, can_be_read, check_in_every_call, checks_are_on
 
-# Of a kernel's name, an option's, and its value; raises a ValueError.
+# Takes the name of a kernel, the name of an option, and its value; raises a ValueError.
 RangeCheck = Callable[[str, str, Any], None]
 
 
-def _one(low: float, high: float, words: str) -> RangeCheck:
+def _range(low: float, high: float, words: str) -> RangeCheck:
     """The check of a number in [low, high]."""
 
     def check(name: str, option: str, value: Any) -> None:
@@ -26,7 +24,7 @@ def _one(low: float, high: float, words: str) -> RangeCheck:
             if not low <= value <= high:
                 raise ValueError(f"{name}: {option} is {value}; expected {words}.")
         elif isinstance(value, SymbolicArray):
-            look_at_every_call(value, lambda actual: check(name, option, actual))
+            check_in_every_call(value, lambda actual: check(name, option, actual))
         elif (number := _number(value)) is not None:
             check(name, option, number)
 
@@ -34,7 +32,7 @@ def _one(low: float, high: float, words: str) -> RangeCheck:
 
 
 def _pair(holds: Callable[[float, float], bool], words: str) -> RangeCheck:
-    """The check of two numbers that are known; of two others nothing is said."""
+    """The check of two numbers; passes if one of them cannot be read now."""
 
     def check(name: str, option: str, value: Any) -> None:
         first, second = (_number(part) for part in value)
@@ -45,21 +43,19 @@ def _pair(holds: Callable[[float, float], bool], words: str) -> RangeCheck:
 
 
 def _number(value: Any) -> float | None:
-    """A Python number of the same value; None where it is not to be had now."""
+    """The value as a Python number; None if it cannot be read now."""
     if isinstance(value, SymbolicArray):
         return None
     if isinstance(value, int | float):
         return float(value)
-    at_any_price = checks_are_on()
-    if not can_be_read(value, at_any_price=at_any_price):
+    if not can_be_read(value, may_wait=checks_are_on()):
         return None
-    return float(
-        value.detach() if hasattr(value, "detach") else value
-    )  # PyTorch warns of a tensor with a graph
+    # PyTorch warns about `float` of a tensor that requires a gradient.
+    return float(value.detach() if hasattr(value, "detach") else value)
 
 
-_at_least_0 = _one(0, math.inf, "a number >= 0")
-_below_1 = _one(0, math.nextafter(1, 0), "a number in [0, 1)")
+_at_least_0 = _range(0, math.inf, "a number >= 0")
+_below_1 = _range(0, math.nextafter(1, 0), "a number in [0, 1)")
 
 
 def _betas(name: str, option: str, value: Any) -> None:
@@ -85,18 +81,18 @@ RANGES: dict[str, RangeCheck] = {
         lambda smallest, largest: 0 <= smallest <= largest,
         "two numbers with 0 <= step_sizes[0] <= step_sizes[1]",
     ),
-    "label_smoothing": _one(0, 1, "a number in [0, 1]"),
-    "margin": _one(-math.inf, math.inf, "a number"),
+    "label_smoothing": _range(0, 1, "a number in [0, 1]"),
+    "margin": _range(-math.inf, math.inf, "a number"),
 }
 
-# Options that are two numbers.
+# The options that are pairs of numbers.
 PAIRS = ("betas", "etas", "step_sizes")
 
 
 def check_options(*, state: int | None = None, **positions: int) -> Callable[..., None]:
-    """A check of the options given by name, and of these where they come by position.
+    """A check_values of numeric options that are passed by name, or at these positions.
 
-    state: the position of an optimiser's state, which may have a number of steps
+    state: the position of an optimiser's state, whose number of steps is checked if it has one
     """
     by_position = [(position, option, RANGES[option]) for option, position in positions.items()]
 
@@ -104,7 +100,7 @@ def check_options(*, state: int | None = None, **positions: int) -> Callable[...
         for position, option, check in by_position:
             if position < len(args):
                 value = args[position]
-                # Every range of one number holds these, and here most calls end.
+                # Every range of one number contains [0, 1), which is where most values are.
                 if not (type(value) is float and 0.0 <= value < 1.0):
                     check(name, option, value)
         for option, value in kwargs.items():

@@ -1,6 +1,7 @@
-"""A user's function run operation by operation on NumPy arrays that it cannot write into.
+"""Runs a user's function operation by operation on read-only views of its NumPy arguments.
 
-The compiler refuses to write into an argument, so the same function must not do it when it is not compiled.
+The compiler rejects functions that write into an argument. So the same function must not do it when it is not
+compiled.
 """
 
 from __future__ import annotations
@@ -13,87 +14,86 @@ from typing import Any
 
 import numpy
 
-from .backends import eager
-from .backends.common.trees import fields_of, is_record, leaves, with_fields
-from .backends.trace.trace import leaf_names
+from .backends import fields_of, is_record, leaf_names, leaves, run_eagerly, with_fields
 
-# What NumPy says of an attempt.
-_REFUSALS = ("assignment destination is read-only", "output array is read-only")
+# How NumPy's error messages for a write begin.
+_WRITE_ERRORS = ("assignment destination is read-only", "output array is read-only")
 
 
-class Protected:
-    """Arguments in which every array is a read-only view of the caller's."""
+class ReadOnlyArguments:
+    """A copy of a pytree of arguments in which each array is a read-only view of the caller's array."""
 
     def __init__(self, tree: Any) -> None:
-        self.arrays: dict[int, tuple[Any, Any]] = {}  # by id: the caller's array and its view
-        self.trees: dict[int, tuple[Any, Any, Any]] = {}  # the caller's, the one that is given, what it held
-        self.tree = self._seen(tree)
+        self.arrays: dict[int, tuple[Any, Any]] = {}  # by id of a view: the caller's array, the view
+        # By id of a copied list, dict or object: the caller's, the copy, the items that the copy got.
+        self.trees: dict[int, tuple[Any, Any, Any]] = {}
+        self.tree = self._copy(tree)
 
-    def _seen(self, value: Any) -> Any:
+    def _copy(self, value: Any) -> Any:
         if type(value) is numpy.ndarray:
             return self._view(value)
         if isinstance(value, list | tuple):
-            items = [self._seen(item) for item in value]
-            made: Any = type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-            held: Any = items
+            items = [self._copy(item) for item in value]
+            copy: Any = type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+            got: Any = items
         elif isinstance(value, dict):
-            held = {key: self._seen(item) for key, item in value.items()}
-            made = dict(held)
+            got = {key: self._copy(item) for key, item in value.items()}
+            copy = dict(got)
         elif is_record(value):
-            held = {name: self._seen(item) for name, item in fields_of(value).items()}
-            made = with_fields(value, held)
-            held = dict(vars(made)) if hasattr(made, "__dict__") else held
+            got = {name: self._copy(item) for name, item in fields_of(value).items()}
+            copy = with_fields(value, got)
+            got = dict(vars(copy)) if hasattr(copy, "__dict__") else got
         else:
             return value
-        self.trees[id(made)] = value, made, held
-        return made
+        self.trees[id(copy)] = value, copy, got
+        return copy
 
     def _view(self, array: Any) -> Any:
         if not array.flags.writeable:
             return array
-        seen = array.view()
-        seen.flags.writeable = False
-        self.arrays[id(seen)] = array, seen
-        return seen
+        view = array.view()
+        view.flags.writeable = False
+        self.arrays[id(view)] = array, view
+        return view
 
     def write_back(self) -> None:
-        """Do to the caller's lists, dicts and objects what was done to those that were given."""
-        for given, made, held in self.trees.values():
-            if isinstance(made, list) and not _same(made, held):
-                given[:] = [self.returned(item) for item in made]
-            elif isinstance(made, dict) and not _same_items(made, held):
-                changed = {key: self.returned(item) for key, item in made.items()}
-                given.clear()
-                given.update(changed)
-            elif is_record(made) and hasattr(made, "__dict__") and not _same_items(vars(made), held):
-                for key, item in vars(made).items():
-                    if key not in held or held[key] is not item:
-                        object.__setattr__(given, key, self.returned(item))
+        """Apply the function's changes of copied lists, dicts and objects to the caller's."""
+        for original, copy, got in self.trees.values():
+            if isinstance(copy, list) and not _same(copy, got):
+                original[:] = [self.restored(item) for item in copy]
+            elif isinstance(copy, dict) and not _same_items(copy, got):
+                changed = {key: self.restored(item) for key, item in copy.items()}
+                original.clear()
+                original.update(changed)
+            elif is_record(copy) and hasattr(copy, "__dict__") and not _same_items(vars(copy), got):
+                for key, item in vars(copy).items():
+                    if key not in got or got[key] is not item:
+                        object.__setattr__(original, key, self.restored(item))
 
-    def returned(self, value: Any) -> Any:
-        """A value of the function's, with the caller's arrays in place of their views."""
+    def restored(self, value: Any) -> Any:
+        """A value of the function, with the caller's arrays in place of their views."""
         if id(value) in self.arrays:
             return self.arrays[id(value)][0]
         if id(value) in self.trees:
             return self.trees[id(value)][0]
         if isinstance(value, list | tuple):
-            items = [self.returned(item) for item in value]
+            items = [self.restored(item) for item in value]
             if _same(items, value):
                 return value
             return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         if isinstance(value, dict):
-            made = {key: self.returned(item) for key, item in value.items()}
-            return value if _same_items(made, value) else made
+            restored = {key: self.restored(item) for key, item in value.items()}
+            return value if _same_items(restored, value) else restored
         if is_record(value):
-            held = fields_of(value)
-            made = {key: self.returned(item) for key, item in held.items()}
-            return value if _same_items(made, held) else with_fields(value, made)
+            fields = fields_of(value)
+            restored = {key: self.restored(item) for key, item in fields.items()}
+            return value if _same_items(restored, fields) else with_fields(value, restored)
         return self._writeable(value)
 
     def _writeable(self, value: Any) -> Any:
-        """A view that the function made of an argument is as writeable as the argument."""
+        """Make a view of an argument writeable again."""
         is_view = type(value) is numpy.ndarray and value.base is not None and not value.flags.writeable
-        if is_view and any(numpy.may_share_memory(value, seen) for _, seen in self.arrays.values()):
+        if is_view and any(numpy.may_share_memory(value, view) for _, view in self.arrays.values()):
             value.flags.writeable = True
         return value
 
@@ -109,31 +109,31 @@ def _same_items(first: Any, second: Any) -> bool:
 def run_protected(
     name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """function(*args, **kwargs) on read-only views; results that are arguments are the caller's arrays.
+    """function(*args, **kwargs) on read-only views. A result that is an argument is the caller's array.
 
-    raises: TypeError where the function writes into an argument
+    raises: TypeError if the function writes into an argument
     """
-    protected = Protected((args, kwargs))
-    the_args, the_kwargs = protected.tree
+    protected = ReadOnlyArguments((args, kwargs))
+    copied_args, copied_kwargs = protected.tree
     try:
-        result = eager.run(function, the_args, the_kwargs)
+        result = run_eagerly(function, copied_args, copied_kwargs)
     except ValueError as error:
-        if not protected.arrays or not str(error).startswith(_REFUSALS):
+        if not protected.arrays or not str(error).startswith(_WRITE_ERRORS):
             raise
-        names = leaf_names(function, the_args, the_kwargs)
-        written = _written(error.__traceback__, protected, names)
+        names = leaf_names(function, copied_args, copied_kwargs)
+        written = _written_argument(error.__traceback__, protected, names)
         message = (
-            f"{name}: writes into the argument {written}; expected none to be changed. Copy it first, for "
-            "example with xp.asarray(..., copy=True)."
+            f"{name}: writes into the argument {written}; expected arguments to be unchanged. Copy it first, "
+            "for example with xp.asarray(..., copy=True)."
         )
     else:
         protected.write_back()
-        return protected.returned(result)
+        return protected.restored(result)
     raise TypeError(message)
 
 
-def _written(trace: TracebackType | None, protected: Protected, names: list[str]) -> str:
-    """The argument that the innermost statement writes into; all that it may be, where that is not known."""
+def _written_argument(trace: TracebackType | None, protected: ReadOnlyArguments, names: list[str]) -> str:
+    """The name of the argument that the innermost statement writes into; all candidates if unknown."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     target = None if trace is None else _target(trace)
@@ -147,7 +147,7 @@ def _written(trace: TracebackType | None, protected: Protected, names: list[str]
 
 
 def _target(trace: TracebackType) -> Any:
-    """The array that `target -= ...` or `target[...] = ...` writes into, by the text of the statement."""
+    """The array that `target -= ...` or `target[...] = ...` writes into, from the text of the statement."""
     frame = trace.tb_frame
     positions = list(frame.f_code.co_positions())[trace.tb_lasti // 2]
     line = linecache.getline(frame.f_code.co_filename, positions[0] or 0)
@@ -159,16 +159,16 @@ def _target(trace: TracebackType) -> Any:
             target = statement.value.value
         else:
             return None
-        # What is written into has been read already: reading it again changes nothing.
-        expression = ast.fix_missing_locations(ast.Expression(_read(target)))
+        # The statement has evaluated its target already, so evaluating it again has no side effects.
+        expression = ast.fix_missing_locations(ast.Expression(_as_load(target)))
         found = eval(compile(expression, "<target>", "eval"), frame.f_globals, dict(frame.f_locals))
     except Exception:
         return None
     return found if isinstance(found, numpy.ndarray) else None
 
 
-def _read(target: ast.expr) -> ast.expr:
-    """The expression that reads what the target names."""
+def _as_load(target: ast.expr) -> ast.expr:
+    """The target of an assignment as an expression."""
     if isinstance(target, ast.Subscript | ast.Attribute | ast.Name):
         target.ctx = ast.Load()
     return target

@@ -1,4 +1,4 @@
-"""Why a call is not compiled, in words: a warning under "auto", an error where a backend was asked for."""
+"""Why a call is not compiled: the text of a warning under "auto", of an error under "numba" and "cupy"."""
 
 from __future__ import annotations
 
@@ -7,44 +7,41 @@ import os
 import traceback
 from types import TracebackType
 
-from .backends import registry
-from .backends.codegen.coalesce import TooManyDimensionsError
-from .backends.registry import NotUsableError
-from .backends.trace.symbolic import WritesArgumentError
+from .backends import FOLDER, NotUsableError, TooManyDimensionsError, WritesArgumentError
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-# In a checkout this folder does not lie in the one above.
-_BACKENDS = os.path.dirname(os.path.abspath(registry.__file__))
+# In a checkout this folder is not inside of the one above.
+_BACKENDS = str(FOLDER.absolute())
 
 
-def to_raise(name: str, refused: Exception, backend: str) -> None:
-    """Raise what a call that cannot be compiled raises; nothing where "auto" runs it anyway."""
+def raise_if_error(name: str, refused: Exception, backend: str) -> None:
+    """Raise the error of a call that cannot be compiled; return if the call runs without the compiler."""
     if isinstance(refused, WritesArgumentError):
         raise refused.with_traceback(None)  # on every backend
     if backend == "auto":
         return
-    if _is_of_ours(refused) or _is_of_the_user(refused):
+    if _is_of_compiler(refused) or _is_of_user(refused):
         raise refused.with_traceback(None)
     raise TypeError(reason(name, refused)) from None
 
 
 def reason(name: str, refused: Exception) -> str:
-    """A sentence that names the kernel, the operation and the line."""
-    if _is_of_ours(refused):
+    """Why a call cannot be compiled, in one sentence with the kernel, the operation and the line."""
+    if _is_of_compiler(refused):
         return str(refused)
     if isinstance(refused, RecursionError):
         refused = RecursionError("its operations are nested too deeply")
-    said = str(refused).strip().partition("\n")[0].rstrip(".")
-    return f"{name}: cannot be compiled: {type(refused).__name__}: {said} ({_line(refused)})."
+    message = str(refused).strip().partition("\n")[0].rstrip(".")
+    return f"{name}: cannot be compiled: {type(refused).__name__}: {message} ({_line(refused)})."
 
 
-def _is_of_ours(error: Exception) -> bool:
-    """Whether the tracer said it, with kernel and line."""
+def _is_of_compiler(error: Exception) -> bool:
+    """Whether the compiler raised the error on purpose, with kernel and line in its text."""
     return hasattr(error, "of_trace") or isinstance(error, TooManyDimensionsError | NotUsableError)
 
 
-def _is_of_the_user(error: Exception) -> bool:
-    """Whether code outside of the compiler raised it on purpose: the user's, or a check of an argument."""
+def _is_of_user(error: Exception) -> bool:
+    """Whether code outside the compiler raised the error on purpose: the user's function, or a check."""
     innermost: TracebackType | None = error.__traceback__
     while innermost is not None and innermost.tb_next is not None:
         innermost = innermost.tb_next
@@ -62,7 +59,7 @@ def _is_compiler(file: str) -> bool:
 
 
 def _line(error: Exception) -> str:
-    """The innermost line that is not ours."""
+    """The innermost line outside this library."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         folder = os.path.dirname(os.path.abspath(frame.filename))
         if folder != _HERE and not _is_compiler(frame.filename):

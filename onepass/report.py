@@ -1,4 +1,4 @@
-"""`python -m onepass`: what this machine has, and whether every usable backend computes the same here."""
+"""`python -m onepass`: versions, backends, and a check that all usable backends agree on this machine."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ import numpy
 import threadpoolctl
 
 from . import __version__, functions, kernels
-from .backends import backends, chosen_backend, use_backend
-from .backends.common.trees import leaves, map_leaves
+from .backends import backends, chosen_backend, describe_cpu_backend, leaves, map_leaves, use_backend
 
-# Backends may order their sums as they like.
+# Backends may add up in different orders.
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 
 
 def main() -> int:
-    """Print the report; 0 where every usable backend agrees with the reference, else 1."""
+    """Print the report; returns 0 if every usable backend agrees with the reference, else 1."""
     print(f"onepass {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"array-api-compat {array_api_compat.__version__}, {os.cpu_count()} logical processors")
     for library in threadpoolctl.threadpool_info():
@@ -31,11 +30,11 @@ def main() -> int:
                 f"{library.get('architecture', 'unknown')} instructions, {library['num_threads']} threads"
             )
     if backends()["numba"].usable:
-        _describe_compiler()
-    print(f"\nbackends ({chosen_backend()!r} in force)")
+        print("\n".join(describe_cpu_backend()))
+    print(f"\nbackends (chosen: {chosen_backend()!r})")
     for backend in backends().values():
         print(f"  {backend}")
-    print("\nself-check: largest error against float64, relative to the largest value")
+    print("\nself-check: largest error, compared with float64 and relative to the largest value")
     failures = [
         f"{backend.name} {dtype}"
         for backend in backends().values()
@@ -47,20 +46,8 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def _describe_compiler() -> None:
-    """What compiled kernels run on; importing Numba for it."""
-    try:
-        from .backends.common.cache_folder import folder
-        from .backends.cpu.runtime import blas, threads
-    except Exception as error:  # an installation of Numba that does not import raises what it likes
-        print(f"compiled kernels: {error}")
-        return
-    print(f"compiled kernels: products by {blas.load()}; up to {threads.share_count()} threads")
-    print(f"compiled kernels are kept in {folder()}")
-
-
 def _agrees(backend: str, dtype: str) -> bool:
-    """Run a few kernels on one backend, print the worst error, and tell whether it is rounding."""
+    """Run a few kernels on one backend and print the largest error; returns whether it is only rounding."""
     errors = {}
     with use_backend(backend):
         for name, function, args in _samples():

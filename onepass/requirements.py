@@ -1,4 +1,4 @@
-"""What arguments must be; each error says who, what it got, what it expected and what to do."""
+"""Checks of single arguments. An error names the function, what it got, what it expected, and what to do."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from typing import Any
 
 import array_api_compat
 
-from .backends.common.bounds import bounds
-from .backends.common.libraries import can_be_read, is_real_array, kind_of, library_of
-from .backends.trace.indices import checks_are_on
-from .backends.trace.symbolic import SymbolicArray, look_at_every_call
+from .backends import (
+    SymbolicArray,
+    bounds,
+    can_be_read,
+    check_in_every_call,
+    checks_are_on,
+    is_real_array,
+    kind_of,
+    library_of,
+)
 
 
 def describe(value: Any) -> str:
-    """What an argument is, for an error message: "a list", "a numpy int64 array of shape (4,)"."""
+    """A value in an error message: "a list", "a numpy int64 array of shape (4,)"."""
     library = library_of(value)
     if library is not None:
         dtype = str(value.dtype).removeprefix(f"{library}.")
@@ -35,7 +41,7 @@ def _article(word: str) -> str:
 def require_array(name: str, argument: str, value: Any) -> None:
     if library_of(value) is None:
         raise TypeError(
-            f"{name}: {argument} is {describe(value)}; expected an array, of NumPy or of another library "
+            f"{name}: {argument} is {describe(value)}; expected an array of NumPy or another library "
             "that follows the array API standard. Convert it first, for example with "
             f"{'cupy' if hasattr(value, '__cuda_array_interface__') else 'numpy'}.asarray."
         )
@@ -65,7 +71,7 @@ def require_rows(name: str, argument: str, value: Any, letters: str) -> None:
 
 
 def require_scalar(name: str, argument: str, value: Any) -> None:
-    """A Python number, or a real array of shape (), as schedules inside a trace give it."""
+    """A Python number, or an array of shape (), like a learning rate that a traced kernel computes."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return
     if (
@@ -95,17 +101,17 @@ def require_grad_out(name: str, value: Any, shape: Sequence[int], why: str) -> N
 def require_labels(
     name: str, labels: Any, argument: str, shape: tuple[int, ...], *, ignore_index: Any, soft: bool
 ) -> None:
-    """For `argument` of `shape` (N, K): (N,) integers; or, where `soft`, (N, K) real probabilities."""
+    """Labels for `argument` of `shape` (N, K): (N,) integers, or if `soft`, (N, K) real probabilities."""
     require_array(name, "labels", labels)
     if isinstance(ignore_index, SymbolicArray):
-        ignore_index = operator.index(ignore_index)  # of a kernel that hands it on: part of the program
+        ignore_index = operator.index(ignore_index)  # makes it a constant of the traced kernel
     or_soft = f", or {shape} for soft labels" if soft else ""
     if soft and labels.ndim == 2 and _shape(labels) == shape:
         require_real(name, "labels", labels)
         if ignore_index is not None:
             raise ValueError(
                 f"{name}: ignore_index is {ignore_index} and labels has shape {shape}; expected None with "
-                "soft labels. A row of zeros does not count in their sum."
+                "soft labels. A row of zeros adds nothing to the loss."
             )
         return
     require_shape(name, "labels", labels, shape[:1], f"the rows of {argument} {shape}{or_soft}")
@@ -123,14 +129,14 @@ def require_labels(
 def require_labels_in_range(
     name: str, labels: Any, argument: str, shape: tuple[int, ...], ignore_index: Any
 ) -> None:
-    """Integer labels in [0, K) or ignore_index, where looking at them does not wait for a device."""
+    """Integer labels are in [0, K) or equal ignore_index; not checked if reading them waits for a device."""
     if library_of(labels) == "traced":
         sizes = tuple(map(int, shape))
 
         def look(actual: Any) -> None:
             require_labels_in_range(name, actual, argument, sizes, ignore_index)
 
-        look_at_every_call(labels, look)
+        check_in_every_call(labels, look)
         return
     if library_of(labels) == "numpy":
         if labels.size == 0:
@@ -138,13 +144,13 @@ def require_labels_in_range(
         smallest, largest = bounds(labels)
         if smallest >= 0 and largest < shape[1]:
             return
-    elif not can_be_read(labels, at_any_price=checks_are_on()):
+    elif not can_be_read(labels, may_wait=checks_are_on()):
         return
     xp = array_api_compat.array_namespace(labels)
     wide = xp.astype(labels, xp.arange(0).dtype)
     outside = (wide < 0) | (wide >= shape[1])
     unsigned = xp.isdtype(labels.dtype, "unsigned integer")
-    # A large unsigned label has become a negative number, which no ignore_index means.
+    # The cast makes a large unsigned label negative, and it must not match a negative ignore_index.
     if ignore_index is not None and (ignore_index >= 0 or not unsigned):
         outside = outside & (wide != ignore_index)
     if not bool(xp.any(outside)):

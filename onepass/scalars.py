@@ -1,6 +1,7 @@
-"""Which parameters of a library function are scalars, and which are integer options, by their annotations.
+"""Scalars and integer options of library functions, by the annotations of their parameters.
 
-A scalar is a weak number: as a Python number, a NumPy scalar or an array of shape () it never promotes.
+A scalar parameter takes weak numbers: a Python number, a NumPy scalar or an array of shape () does not change
+the dtype of the result.
 """
 
 from __future__ import annotations
@@ -13,20 +14,18 @@ from typing import Any
 import array_api_compat
 import numpy
 
-from .backends.common.libraries import device_of, library_of
-from .backends.common.trees import leaves, map_leaves
-from .backends.trace.symbolic import SymbolicArray
+from .backends import SymbolicArray, device_of, leaves, library_of, map_leaves
 from .kernels.arrays import Scalar
 
 
 def scalars_of(function: Callable[..., Any]) -> frozenset[str]:
-    """The parameters that are annotated `Scalar`, or with a type that has it among its alternatives."""
+    """The parameters annotated with `Scalar`, or with a union that has it."""
     hints = typing.get_type_hints(function, include_extras=True)
     return frozenset(name for name, hint in hints.items() if name != "return" and _has_scalar(hint))
 
 
 def options_of(function: Callable[..., Any]) -> frozenset[str]:
-    """The parameters that are integers by their annotation: a program is made for the value of each."""
+    """The parameters annotated with int. Their values are constants of a program."""
     hints = typing.get_type_hints(function)
     return frozenset(name for name, hint in hints.items() if hint in (int, int | None))
 
@@ -36,7 +35,7 @@ def _has_scalar(hint: Any) -> bool:
 
 
 def weak(tree: Any) -> Any:
-    """The same arguments with Python numbers for what is a scalar."""
+    """The same tree with Python numbers in place of scalars."""
     return map_leaves(_weak_leaf, tree)
 
 
@@ -44,7 +43,7 @@ def _weak_leaf(leaf: Any) -> Any:
     if isinstance(leaf, SymbolicArray):
         is_number = leaf.ndim == 0 and not leaf.node.weak
         return leaf.as_python_number() if is_number else leaf
-    if isinstance(leaf, numpy.longdouble):  # which .item() leaves as it is
+    if isinstance(leaf, numpy.longdouble):  # its .item() returns a longdouble again
         return float(leaf)
     if isinstance(leaf, numpy.generic) or (type(leaf) is numpy.ndarray and leaf.ndim == 0):
         return leaf.item()
@@ -54,27 +53,27 @@ def _weak_leaf(leaf: Any) -> Any:
 
 
 def as_option(value: Any) -> Any:
-    """An integer option as an integer of Python, where it is one."""
+    """An integer option as a Python int if it is an integer."""
     return operator.index(value) if isinstance(value, SymbolicArray) else _weak_leaf(value)
 
 
 def is_strong_scalar(leaf: Any) -> bool:
-    """Whether a leaf is a number that has a dtype of its own, as NumPy's and those of subclasses have."""
+    """Whether a leaf is a scalar, but not a plain Python number: it may have a dtype of its own."""
     if isinstance(leaf, numpy.generic | int | float):
         return type(leaf) not in (int, float, bool)
     return library_of(leaf) is not None and leaf.ndim == 0
 
 
 def has_scalars_beside_arrays(tree: Any) -> bool:
-    """Whether NumPy scalars stand beside arrays of another library."""
+    """Whether the tree has NumPy scalars and arrays of another library."""
     return any(isinstance(leaf, numpy.generic) for leaf in leaves(tree)) and _first_array(tree) is not None
 
 
 def scalars_beside_arrays(tree: Any) -> Any:
-    """The tree of a user's call with NumPy scalars as what they are beside arrays of another library.
+    """The arguments of a user's call, with NumPy scalars converted for the library of the arrays beside them.
 
-    `cupy.float32` is NumPy's type: its number is an array of shape () beside CuPy's arrays. Other libraries
-    take a float32 as such an array, and everything else as a weak number.
+    CuPy has no scalars of its own (`cupy.float32` is NumPy's type), so a NumPy scalar becomes a CuPy array
+    of shape (). For other libraries a float32 becomes an array of shape (), other scalars weak numbers.
     """
     array = _first_array(tree)
     if array is None:
@@ -94,5 +93,5 @@ def scalars_beside_arrays(tree: Any) -> Any:
 
 
 def _first_array(tree: Any) -> Any:
-    """The first array of a library other than NumPy; None where there is none."""
+    """The first array of a library other than NumPy; None if there is none."""
     return next((leaf for leaf in leaves(tree) if library_of(leaf) not in (None, "numpy", "traced")), None)

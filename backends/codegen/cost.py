@@ -1,28 +1,38 @@
-"""What a plan costs for arrays of given sizes: rows a block, shares, bytes, operations."""
+"""What a plan costs for arrays of given sizes: rows a block, workers, bytes, operations.
+
+Takes a plan and the sizes of its axes; gives for every block loop its BlockLoopWork, and what a stage is
+worth in workers. Everything is counted over the statements of the nests.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from ..ir.attributes import MatMul
+from ..ir.attributes import Transposes
 from ..ir.graph import Axis, Node, base
+from ..ir.nest import (
+    Accumulate,
+    BlockLoop,
+    Buffer,
+    BufferKind,
+    Compute,
+    Load,
+    LoopNest,
+    MatMul,
+    Reduce,
+    Store,
+)
 from ..ir.operations import ELEMENTWISE
 from . import totals
-from .fusion import Body, Product, RowLoop
-from .plan import Memory, Plan
-from .stages import kind
+from .plan import Plan
+from .stages import Role, role
 
 # What a processor of today does in a second, to tell work that is worth a second thread from what is not.
 PRODUCT_RATE = 1e11  # floating-point operations; down to a quarter of it where a dimension is under 32
 ELEMENT_NS, COST_NS = 0.15, 0.02  # an element loaded or stored, and an addition of it
 SHORT_ROWS = 3  # how much longer they take, loaded with gaps and stored with gaps
-WORTH_A_THREAD_NS = 12_000
-
-# On the CPU, rows of up to so many columns are computed side by side, so many at once.
-SHORT, LANES = 32, 64
-# The most workers that share a stage; every sum has a slot for each of them.
-MOST_SHARES = 64
+WORTH_A_WORKER_NS = 12_000
 
 # Buffers of a block should stay in the second-level cache, and a product needs rows to be fast.
 BLOCK_BYTES = 1 << 20
@@ -35,8 +45,8 @@ ROW_LOOP_ELEMENTS = 1 << 14
 
 
 @dataclass(frozen=True)
-class PhaseWork:
-    """One phase, for all its rows."""
+class BlockLoopWork:
+    """One block loop, for all its rows."""
 
     rows: int
     block: int
@@ -52,35 +62,32 @@ class Sizes:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.of = {axis: axis.size for axis in plan.axes}
-        self.phases = [self._phase(body) for body in plan.bodies]
+        self.loops = [self._work(loop) for loop in plan.loops]
 
     def elements(self, axes: tuple[Axis, ...]) -> int:
         return math.prod(self.of[axis.find()] for axis in axes)
 
-    def _phase(self, body: Body) -> PhaseWork:
-        rows = self.of[body.phase.axis.find()]
+    def _work(self, loop: BlockLoop) -> BlockLoopWork:
+        rows = self.of[loop.axis]
         moved = operations = 0
         nanoseconds = 0.0
-        factor_bytes = 0
-        for step in body.steps:
-            if isinstance(step, Product):
+        for step in loop.steps:
+            if isinstance(step, MatMul):
                 count = 2 * self._multiplications(step.node)
                 operations += count
                 nanoseconds += count / PRODUCT_RATE / self._speed(step.node) * 1e9
-                if kind(step.node) == "row":
-                    factor_bytes = max(factor_bytes, self._bytes(base(step.node.inputs[1])))
             else:
-                touched, cost = self._loop(step)
+                touched, cost = self._nest(step)
                 moved += touched
                 operations += cost
-                slower = SHORT_ROWS if self._has_short_rows(step, rows) else 1
+                slower = SHORT_ROWS if step.tile else 1
                 nanoseconds += slower * (cost * COST_NS + touched / 4 * ELEMENT_NS)
-        block = self._block(body, rows, factor_bytes, nanoseconds)
-        return PhaseWork(rows, block, -(-rows // block), moved, operations, nanoseconds)
+        block = self._block(loop, rows, nanoseconds)
+        return BlockLoopWork(rows, block, -(-rows // block), moved, operations, nanoseconds)
 
     def _multiplications(self, node: Node) -> int:
         a = node.inputs[0]
-        inner = a.shape[0 if node.attribute_as(MatMul).transpose_a else 1]
+        inner = a.shape[0 if node.attribute_as(Transposes).transpose_a else 1]
         return self.elements(node.axes) * (1 if inner is None else inner.size)
 
     def _speed(self, product: Node) -> float:
@@ -88,75 +95,101 @@ class Sizes:
         sizes = [1 if axis is None else axis.size for source in product.inputs for axis in source.shape]
         return max(0.25, min(1.0, min(sizes) / 32))
 
-    def _has_short_rows(self, loop: RowLoop, rows: int) -> bool:
-        widths = [self.elements(node.axes) // max(rows, 1) for node in loop.levels]
-        return 1 < max(widths, default=1) <= SHORT
-
     def _bytes(self, node: Node) -> int:
         return self.elements(node.axes) * node.dtype.itemsize
 
-    def _loop(self, loop: RowLoop) -> tuple[int, int]:
-        """Bytes read and written, and additions."""
-        read = {base(source) for node in loop.levels for source in node.inputs} - loop.levels.keys()
-        moved = sum(self._bytes(node) for node in [*read, *loop.stores] if node.axes)
-        costs = {operation: rule.cost for operation, rule in ELEMENTWISE.items()}
-        cost = sum(self.elements(node.axes) * costs.get(node.operation, 1) for node in loop.levels)
-        reductions = [base(node.inputs[0]) for node in loop.levels if len(node.inputs) == 1]
-        return moved, cost + sum(self.elements(node.axes) for node in reductions)
+    def _nest(self, nest: LoopNest) -> tuple[int, int]:
+        """Bytes loaded and stored, and additions."""
+        items = list(nest.items())
+        loaded: set[Buffer] = set()
+        stored: set[Buffer] = set()
+        for item in items:
+            if isinstance(item, Store):
+                stored.add(item.buffer)
+            elif isinstance(item, Load) and item.buffer not in stored:
+                # What the nest itself has stored for a later pass is still in the cache.
+                loaded.add(item.buffer)
+        buffers = [b for b in (*loaded, *stored) if b.kind not in (BufferKind.ROW, BufferKind.TILE)]
+        moved = sum(map(self._bytes_of, buffers))
+        cost = 0
+        # An operation that several passes repeat counts once.
+        for node in dict.fromkeys(computed(nest)):
+            rule = ELEMENTWISE.get(node.operation)
+            cost += self.elements(node.axes) * (1 if rule is None else rule.cost)
+        for item in items:
+            if isinstance(item, Reduce | Accumulate):
+                node = item.value.node if isinstance(item, Reduce) else item.node
+                cost += self.elements(base(node.inputs[0]).axes)
+        return moved, cost
 
-    def _block(self, body: Body, rows: int, factor_bytes: int, nanoseconds: float) -> int:
-        """Rows a block: never by the number of threads, so that a row's bits do not depend on it."""
-        if not any(isinstance(step, Product) for step in body.steps):
-            own = body.phase.axis.find()
-            values = [node for step in body.steps if isinstance(step, RowLoop) for node in step.levels]
-            widths = [self.elements(node.axes) // max(rows, 1) for node in values if node.axes[:1] == (own,)]
-            columns = max([*widths, 1])
+    def _bytes_of(self, buffer: Buffer) -> int:
+        return self.elements(buffer.axes) * buffer.itemsize
+
+    def _block(self, loop: BlockLoop, rows: int, nanoseconds: float) -> int:
+        """Rows a block: never by the number of workers, so that a row's bits do not depend on it."""
+        if not any(isinstance(step, MatMul) for step in loop.steps):
+            columns = max(
+                [self._columns(step, loop) for step in loop.steps if isinstance(step, LoopNest)] + [1]
+            )
             return max(1, min(rows, 1024, ROW_LOOP_ELEMENTS // columns))
-        if nanoseconds < 2 * WORTH_A_THREAD_NS:
+        if nanoseconds < 2 * WORTH_A_WORKER_NS:
             return max(1, min(rows, 2 * MOST_ROWS))
-        buffers = {self.plan.where(node, self.plan.bodies.index(body)) for node in body.blocks}
-        held = sum(self.elements(memory.axes) * memory.itemsize for memory in buffers if memory is not None)
-        row_bytes = held // max(rows, 1)
+        own = [b for b in self.plan.of_kind(BufferKind.BLOCK) if b.loop == loop.number]
+        row_bytes = sum(map(self._bytes_of, own)) // max(rows, 1)
+        factors = [
+            self._bytes(base(step.node.inputs[1]))
+            for step in loop.steps
+            if isinstance(step, MatMul) and role(step.node) is Role.ROW
+        ]
+        factor_bytes = max(factors, default=0)
         large = factor_bytes > LARGE_FACTOR_BYTES
         most_bytes = max(LARGE_BLOCK_BYTES, factor_bytes // 2) if large else BLOCK_BYTES
         fitting = most_bytes // max(row_bytes, 1)
         most = MOST_ROWS_OF_LARGE if large else MOST_ROWS
         block = max(FEWEST_ROWS, min(most, fitting // 16 * 16))
-        # Two shares at least, where there are rows for two.
+        # Work for two workers at least, where there are rows for two.
         return max(1, min(block, -(-rows // 32) * 16))
 
-    def length(self, memory: Memory, shares: int) -> int:
-        """Elements of a scratch array."""
-        own = self.elements(memory.axes)
-        if memory.kind == "whole":
-            return own
-        if memory.kind == "partial":
-            return own * (shares - 1)
-        if memory.kind == "total" and not totals.is_used(self.phases[memory.phase].blocks, shares):
-            return 0
-        if memory.kind == "block":
-            rows = self.of[self.plan.bodies[memory.phase].phase.axis.find()]
-            return shares * self.phases[memory.phase].block * (own // max(rows, 1))
-        return shares * own * (LANES if memory.kind == "lane" else 1)
+    def _columns(self, nest: LoopNest, loop: BlockLoop) -> int:
+        """Elements that a row of a value has at most."""
+        nodes = [node for node in (*computed(nest), *nest.stores) if node.axes[:1] == (loop.axis,)]
+        return max((self.elements(node.axes[1:]) for node in nodes), default=1)
 
-    def sections(self, threads: int) -> list[tuple[int, int, int]]:
-        """What `threads.run` is told: number of the section, shares, whether they may run at once."""
+    def length(self, buffer: Buffer, workers: int) -> int:
+        """Elements of a scratch buffer."""
+        own = self.elements(buffer.axes)
+        if buffer.kind is BufferKind.STAGE:
+            return own
+        if buffer.kind is BufferKind.PARTIAL:
+            return own * (workers - 1)
+        if buffer.kind is BufferKind.TOTAL and not totals.is_used(self.loops[buffer.loop].blocks, workers):
+            return 0
+        if buffer.kind is BufferKind.BLOCK:
+            return workers * self.loops[buffer.loop].block * self.elements(buffer.axes[1:])
+        return workers * own * (self.plan.target.tile if buffer.kind is BufferKind.TILE else 1)
+
+    def workers(self, stage: int, threads: int) -> int:
+        """The workers that the loops of a stage are worth."""
+        loops = self.plan.stages[stage].loops
+        work = [self.loops[loop.number] for loop in loops]
+        worth = int(sum(one.nanoseconds for one in work) / WORTH_A_WORKER_NS)
+        most = max([one.blocks for one in work], default=1)
+        return max(1, min(threads, most, worth, self.plan.target.workers))
+
+    def stages(self, threads: int) -> list[tuple[int, int, int]]:
+        """What `threads.run` is told: number of the stage, workers, whether they may run at once."""
         rows = []
-        for section in range(self.plan.schedule.sections):
-            inside = [
-                (body, work)
-                for body, work in zip(self.plan.bodies, self.phases, strict=True)
-                if body.phase.section == section
-            ]
-            worth = int(sum(work.nanoseconds for _, work in inside) / WORTH_A_THREAD_NS)
-            most = max([work.blocks for _, work in inside], default=1)
-            shares = max(1, min(threads, most, worth, MOST_SHARES))
-            rows.append((2 * section, shares, int(shares > 1)))
-            if shares > 1 and any(body.phase.sums for body, _ in inside):
-                large = any(
-                    self._bytes(node) > LARGE_FACTOR_BYTES for body, _ in inside for node in body.phase.sums
-                )
-                rows.append((2 * section + 1, shares, int(large)))
-        if self.plan.number_outputs:
-            rows.append((2 * self.plan.schedule.sections, 1, 0))
+        for number, stage in enumerate(self.plan.stages):
+            workers = self.workers(number, threads)
+            rows.append((2 * number, workers, int(workers > 1)))
+            if workers > 1 and stage.sums:
+                is_large = any(self._bytes(node) > LARGE_FACTOR_BYTES for node in stage.sums)
+                rows.append((2 * number + 1, workers, int(is_large)))
+        if self.plan.slots.outputs:
+            rows.append((2 * len(self.plan.stages), 1, 0))
         return rows
+
+
+def computed(nest: LoopNest) -> list[Node]:
+    """The nodes of a nest's elementwise operations, as often as they are computed."""
+    return [item.value.node for item in nest.items() if isinstance(item, Compute)]

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..ir.attributes import MatMul
-from ..ir.graph import Node, base
-from ..ir.operations import REDUCTIONS
-from .cost import PhaseWork, Sizes
-from .fusion import Body, Product, RowLoop
-from .plan import Memory, Plan
-from .stages import kind
+from ..ir.attributes import Transposes
+from ..ir.graph import base
+from ..ir.nest import (
+    Accumulate,
+    BlockLoop,
+    Buffer,
+    BufferKind,
+    Compute,
+    Item,
+    Keep,
+    LabelTest,
+    Load,
+    Loop,
+    LoopNest,
+    MatMul,
+    Position,
+    Reduce,
+    Store,
+    walk,
+)
+from .cost import BlockLoopWork, Sizes
+from .plan import Plan
+from .stages import Role, role
 
 
 @dataclass(frozen=True)
@@ -36,109 +53,107 @@ class Explanation:
         return f"{self.text}\n\nemitted program\n\n{self.source}"
 
 
-def explain(plan: Plan, sizes: Sizes, sections: list[tuple[int, int, int]], source: str) -> Explanation:
+def explain(plan: Plan, sizes: Sizes, threads: int, source: str) -> Explanation:
     """Put a plan into words, for the sizes of one call."""
-    shares = {number: count for number, count, _ in sections}
-    most = max(shares.values(), default=1)
-    held = {
-        memory: sizes.length(memory, most) * memory.dtype.itemsize
-        for memory in plan.memories
-        if memory.kind not in ("argument", "result")
-    }
-    moved = sum(work.bytes_moved for work in sizes.phases)
-    operations = sum(work.operations for work in sizes.phases)
+    workers = [sizes.workers(stage, threads) for stage in range(len(plan.stages))]
+    most = max(workers, default=1)
+    scratch = [
+        buffer for buffer in plan.buffers if buffer.kind not in (BufferKind.ARGUMENT, BufferKind.RESULT)
+    ]
+    held = {buffer: sizes.length(buffer, most) * buffer.itemsize for buffer in scratch}
+    moved = sum(work.bytes_moved for work in sizes.loops)
+    operations = sum(work.operations for work in sizes.loops)
     names = ", ".join(f"{name} = {sizes.of[axis]}" for axis, name in plan.axes.items())
-    scratch = _bytes(sum(held.values()))
-    cost = f"{_bytes(moved)} moved by row loops, {_count(operations)} operations, {scratch} of scratch memory"
+    bytes_held = sum(held.values())
     lines = [
         f"{plan.kernel}: {names}" if names else plan.kernel,
-        cost,
+        f"{_bytes(moved)} moved by loops, {_count(operations)} operations, {_bytes(bytes_held)} of workspace",
         "",
         "graph",
         *(f"  {node}" for node in plan.graph.nodes),
     ]
-    for section in range(plan.schedule.sections):
-        count = shares.get(2 * section, 1)
-        lines += ["", f"section {section}, in {count} share{'s' if count > 1 else ''}"]
-        for number, body in enumerate(plan.bodies):
-            if body.phase.section == section:
-                lines += _phase(plan, number, body, sizes.phases[number])
-        lines += [
-            f"  product of whole arrays: {node}"
-            for node, when in plan.schedule.whole.items()
-            if when == section
-        ]
-    lines += ["", "memory"]
+    for number, (stage, count) in enumerate(zip(plan.stages, workers, strict=True)):
+        lines += ["", f"stage {number}, {count} worker{'s' if count > 1 else ''}"]
+        for loop in stage.loops:
+            lines += _block_loop(plan, loop, sizes.loops[loop.number])
+        lines += [f"  {_product(product)}, of whole arrays" for product in stage.products]
+    lines += ["", "buffers"]
     lines += [
-        f"  {_memory(plan, memory)}{_size(held.get(memory))}"
-        for memory in plan.memories
-        if memory.kind != "lane"
+        f"  {_buffer(plan, b)}{_size(held.get(b))}" for b in plan.buffers if b.kind is not BufferKind.TILE
     ]
-    lanes = sum(size for memory, size in held.items() if memory.kind == "lane")
-    lines += [f"  rows side by side: {_bytes(lanes)}"] if lanes else []
-    return Explanation("\n".join(lines), source, moved, operations, sum(held.values()))
+    tiles = sum(size for buffer, size in held.items() if buffer.kind is BufferKind.TILE)
+    lines += [f"  values of row tiles: {_bytes(tiles)}"] if tiles else []
+    return Explanation("\n".join(lines), source, moved, operations, bytes_held)
 
 
-def _phase(plan: Plan, number: int, body: Body, work: PhaseWork) -> list[str]:
-    rows = plan.axes[body.phase.axis.find()]
+def _block_loop(plan: Plan, loop: BlockLoop, work: BlockLoopWork) -> Iterator[str]:
     cost = f"{_bytes(work.bytes_moved)}, {_count(work.operations)} operations"
-    lines = [f"  phase {number}: {work.rows} rows ({rows}) in blocks of {work.block}; {cost}"]
-    for step in body.steps:
-        if isinstance(step, Product):
-            node = step.node
-            a, b = (
-                f"v{base(source).number}{'.T' * turned}"
-                for source, turned in zip(node.inputs, node.attribute_as(MatMul).transposed, strict=True)
-            )
-            added = ", added up over the blocks" if kind(node) == "sum" else ""
-            lines.append(f"    product v{node.number} = {a} @ {b}{added}")
+    rows = f"{work.rows} rows ({plan.axes[loop.axis]}) in blocks of {work.block}"
+    yield f"  block loop {loop.number}: {rows}; {cost}"
+    for step in loop.steps:
+        if isinstance(step, MatMul):
+            yield f"    {_product(step)}{', added up over the blocks' if role(step.node) is Role.SUM else ''}"
         else:
-            lines += _row_loop(plan, number, step)
-    return lines
+            yield f"    nest over the rows{f', in tiles of {step.tile}' if step.tile else ''}"
+            yield from (f"      {line}" for line in _nest(plan, step))
 
 
-def _row_loop(plan: Plan, number: int, loop: RowLoop) -> list[str]:
-    lines = ["    loop over rows"]
-    for level in range(loop.last_level + 1):
-        nodes = sorted(
-            (node for node in loop.levels if loop.levels[node] == level), key=lambda node: node.number
-        )
-        within = [
-            f"v{node.number} = {node.operation}"
-            for node in nodes
-            if node.operation in REDUCTIONS and kind(node) == "row"
-        ]
-        stored = [f"v{node.number} in {_place(plan, node, number)}" for node in nodes if node in loop.stores]
-        carried = [
-            f"v{node.number} in {_place(plan, node, number)}" for node in nodes if node in loop.carried
-        ]
-        sums = [f"v{node.number}" for node in loop.sums if loop.levels.get(base(node.inputs[0]), 0) == level]
-        names = ", ".join(f"v{node.number}" for node in nodes)
-        parts = [
-            f"{title} {', '.join(items)}"
-            for title, items in (
-                ("reduces", within),
-                ("keeps", carried),
-                ("stores", stored),
-                ("adds up", sums),
-            )
-            if items
-        ]
-        lines.append(f"      turn {level}: computes {names}; {'; '.join(parts)}")
-    return lines
+def _product(product: MatMul) -> str:
+    transposed = zip(product.node.inputs, product.node.attribute_as(Transposes).transposed, strict=True)
+    a, b = (f"v{base(source).number}{'.T' * turned}" for source, turned in transposed)
+    return f"matmul v{product.node.number} = {a} @ {b}"
 
 
-def _place(plan: Plan, node: Node, phase: int) -> str:
-    memory = plan.where(node, phase)
-    return "the rows side by side" if memory is None else memory.name
+def _nest(plan: Plan, nest: LoopNest) -> Iterator[str]:
+    """A line for each loop over an axis, and for the statements of the row between them."""
+    row: list[Item] = []
+    for item in [*nest.body, None]:
+        if item is not None and not isinstance(item, Loop):
+            row.append(item)
+            continue
+        if words := _statements(row):
+            yield f"row: {words}"
+        row = []
+        if item is not None:
+            yield f"loop over {plan.axes[item.axis]}: {_statements(item.body)}"
 
 
-def _memory(plan: Plan, memory: Memory) -> str:
-    shape = ", ".join(plan.axes[axis] for axis in memory.axes)
+def _statements(items: Sequence[Item]) -> str:
+    """What statements do, by kind, in the order of the kinds."""
+    found: dict[str, dict[str, None]] = {}
+    for item in walk(tuple(items)):
+        if (words := _statement(item)) is not None:
+            found.setdefault(words[0], {})[words[1]] = None
+    return "; ".join(f"{verb} {', '.join(found[verb])}" for verb in _VERBS if verb in found)
+
+
+_VERBS = ("loads", "computes", "reduces", "keeps", "adds up", "stores")
+
+
+def _statement(item: Item) -> tuple[str, str] | None:
+    if isinstance(item, Load):
+        return "loads", item.buffer.name
+    if isinstance(item, Compute | LabelTest | Position):
+        return "computes", f"v{item.value.node.number}"
+    if isinstance(item, Reduce):
+        return "reduces", f"v{item.value.node.number} = {item.value.node.operation}"
+    if isinstance(item, Keep):
+        return "keeps", f"v{item.kept.node.number}"
+    if isinstance(item, Accumulate):
+        return "adds up", f"v{item.node.number}"
+    if isinstance(item, Store):
+        return "stores", f"v{item.node.number} in {item.buffer.name}"
+    return None
+
+
+def _buffer(plan: Plan, buffer: Buffer) -> str:
+    shape = ", ".join(plan.axes[axis] for axis in buffer.axes)
     taken = (
-        ", which a result takes over" if memory.kind == "argument" and memory.number in plan.donated else ""
+        ", which a result takes"
+        if buffer.kind is BufferKind.ARGUMENT and buffer.number in plan.donated
+        else ""
     )
-    return f"{memory.name}: {memory.kind} {memory.dtype} ({shape}){taken}"
+    return f"{buffer.name}: {buffer.kind} {buffer.dtype} ({shape}){taken}"
 
 
 def _size(size: int | None) -> str:

@@ -1,7 +1,14 @@
-"""The inside of a phase: products of a block of rows, and loops over its rows, in turn.
+"""The steps of a fusion group: matrix products of a block of rows, and loop nests over its rows, in turn.
 
-A row loop goes over each row as often as its reductions demand: once for the maximum, once for what is
-computed with the maximum, and so on. These turns are its levels.
+Takes a fusion group; gives its steps. A nest passes over each row as often as its reductions demand: softmax
+takes the maximum in pass 0, the sum of the exponentials in pass 1, and divides in pass 2. For the step of a
+network with one hidden layer the steps are
+
+    hidden = x @ w1            product
+    relu                       nest 0
+    logits = relu @ w2         product
+    cross-entropy, gradient    nest 1: three passes over the row of logits
+    ...                        products of the backward pass, and the nest with the mask of the ReLU
 """
 
 from __future__ import annotations
@@ -10,53 +17,51 @@ from dataclasses import dataclass, field
 
 from ..ir.graph import Axis, Node, sources
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
-from .stages import CHEAP, Phase, is_taken_whole, kind, must_be_complete
+from .stages import CHEAP, FusionGroup, Role, is_taken_whole, must_be_complete, role
 
 
 @dataclass(eq=False)
-class Product:
-    """A matrix product of a block of rows: node of it, added up over the blocks if it is a sum."""
+class NestSpec:
+    """What one loop nest computes: a walk over the rows of a block.
 
-    node: Node
-
-
-@dataclass(eq=False)
-class RowLoop:
-    """One walk over the rows of a block.
-
-    stores:  row values that are to be in memory afterwards
-    sums:    sums over the rows
-    levels:  of every value that is computed in it
-    carried: values of a level that a later one reads from a buffer of one row
+    stores: row values that are in memory afterwards
+    sums:   sums over the rows that it adds to
+    passes: of every value that it computes, the pass over the row that computes it
+    kept:   values of one pass that a later pass reads, and that cost too much to be computed again
+    loaded: values that it finds in memory
     """
 
     stores: list[Node] = field(default_factory=list)
     sums: list[Node] = field(default_factory=list)
-    levels: dict[Node, int] = field(default_factory=dict)
-    carried: list[Node] = field(default_factory=list)
-    loaded: set[Node] = field(default_factory=set)  # what it finds in memory
+    passes: dict[Node, int] = field(default_factory=dict)
+    kept: list[Node] = field(default_factory=list)
+    loaded: set[Node] = field(default_factory=set)
 
     @property
-    def last_level(self) -> int:
-        return max(self.levels.values(), default=0)
+    def last_pass(self) -> int:
+        return max(self.passes.values(), default=0)
 
 
-@dataclass(eq=False)
-class Body:
-    """What a phase does with each block."""
+@dataclass(frozen=True)
+class FusedGroup:
+    """The steps of a fusion group for each block of rows.
 
-    phase: Phase
-    steps: list[Product | RowLoop]
-    blocks: list[Node]  # values that are kept for the block only
+    steps:        products, as the nodes that they are, and loop nests
+    block_values: values that are in memory for the rows of the block only
+    """
+
+    group: FusionGroup
+    steps: tuple[Node | NestSpec, ...]
+    block_values: tuple[Node, ...]
 
 
-def body(phase: Phase) -> Body:
-    """Put what a phase computes into steps."""
-    inside = sorted(phase.inside, key=lambda node: node.number)
+def fuse(group: FusionGroup) -> FusedGroup:
+    """Put what a group computes into steps."""
+    inside = sorted(group.inside, key=lambda node: node.number)
     step: dict[Node, int] = {}
     for node in inside:
         step[node] = 1 if node.operation is Op.MATMUL else 0
-        for source in _inside(node, phase):
+        for source in _inside(node, group):
             before = step[source]
             if node.operation is Op.MATMUL:
                 step[node] = max(step[node], before + (2 if source.operation is Op.MATMUL else 1))
@@ -66,53 +71,55 @@ def body(phase: Phase) -> Body:
 
     # Every row value that a product reads, or that is kept, is stored by the loop of its step.
     goals: dict[int, list[Node]] = {}
-    blocks: list[Node] = [node for node in products if kind(node) == "row" and node not in phase.kept]
+    blocks: list[Node] = [node for node in products if role(node) is Role.ROW and node not in group.stores]
     for node in products:
-        for source in _inside(node, phase):
+        for source in _inside(node, group):
             if source.operation is not Op.MATMUL:
                 goals.setdefault(step[source], []).append(source)
-                if source not in phase.kept:
+                if source not in group.stores:
                     blocks.append(source)
-    for node in phase.kept:
+    for node in group.stores:
         if node.operation is not Op.MATMUL:
             goals.setdefault(step[node], []).append(node)
     sums: dict[int, list[Node]] = {}
-    for node in phase.sums:
+    for node in group.sums:
         if node.operation is not Op.MATMUL:
             sums.setdefault(step[node], []).append(node)
 
-    loops: dict[int, RowLoop] = {}
+    loops: dict[int, NestSpec] = {}
     stored: set[Node] = set(products)
-    made_in: dict[Node, RowLoop] = {}
+    made_in: dict[Node, NestSpec] = {}
     for number in sorted(goals.keys() | sums.keys()):
-        loop = loops[number] = RowLoop(sorted(set(goals.get(number, [])), key=_number), sums.get(number, []))
-        _find_inside(loop, phase, stored, made_in, blocks)
+        loop = loops[number] = NestSpec(sorted(set(goals.get(number, [])), key=_number), sums.get(number, []))
+        _find_inside(loop, group, stored, made_in, blocks)
         stored.update(loop.stores)
     for loop in loops.values():
-        _find_levels(loop, phase)
-    steps: list[Product | RowLoop] = []
+        _find_passes(loop, group)
+    steps: list[Node | NestSpec] = []
     for number in sorted({step[node] for node in products} | loops.keys()):
-        steps += [Product(node) for node in products if step[node] == number]
+        steps += [node for node in products if step[node] == number]
         if number in loops:
             steps.append(loops[number])
-    return Body(phase, steps, sorted(set(blocks), key=_number))
+    return FusedGroup(group, tuple(steps), tuple(sorted(set(blocks), key=_number)))
 
 
 def _number(node: Node) -> int:
     return node.number
 
 
-def _inside(node: Node, phase: Phase) -> list[Node]:
-    """The inputs that this phase computes and this value reads row by row."""
+def _inside(node: Node, group: FusionGroup) -> list[Node]:
+    """The inputs that this group computes and this value reads row by row."""
     return [
         source
         for position, source in enumerate(sources(node))
-        if source in phase.inside and kind(source) == "row" and not must_be_complete(source, node, position)
+        if source in group.inside
+        and role(source) is Role.ROW
+        and not must_be_complete(source, node, position)
     ]
 
 
 def _find_inside(
-    loop: RowLoop, phase: Phase, stored: set[Node], made_in: dict[Node, RowLoop], blocks: list[Node]
+    loop: NestSpec, group: FusionGroup, stored: set[Node], made_in: dict[Node, NestSpec], blocks: list[Node]
 ) -> None:
     """All that the loop computes; what an earlier one computed at some expense, that one stores."""
     stack = loop.stores + loop.sums
@@ -122,9 +129,9 @@ def _find_inside(
         if node in computed:
             continue
         computed.add(node)
-        for source in _inside(node, phase):
+        for source in _inside(node, group):
             earlier = made_in.get(source)
-            if source not in stored and earlier is not None and _is_worth_storing(source, phase):
+            if source not in stored and earlier is not None and _is_worth_storing(source, group):
                 earlier.stores.append(source)
                 stored.add(source)
                 blocks.append(source)
@@ -132,20 +139,21 @@ def _find_inside(
                 loop.loaded.add(source)
             else:
                 stack.append(source)
-    for node in sorted(computed, key=_number):  # a set has the order of addresses
+    # In the order of the graph: that of a set depends on addresses, and so would the text.
+    for node in sorted(computed, key=_number):
         made_in.setdefault(node, loop)
-        loop.levels[node] = 0
+        loop.passes[node] = 0
 
 
-def _is_worth_storing(node: Node, phase: Phase) -> bool:
+def _is_worth_storing(node: Node, group: FusionGroup) -> bool:
     if node.operation in REDUCTIONS:
         return True
-    return expression_cost(node, phase, frozenset()) > CHEAP
+    return expression_cost(node, group, frozenset()) > CHEAP
 
 
-def expression_cost(node: Node, phase: Phase, there: frozenset[Node] | set[Node]) -> int:
+def expression_cost(node: Node, group: FusionGroup, there: frozenset[Node] | set[Node]) -> int:
     """Additions an element, down to what is there; what is one number a row counts for nothing."""
-    free = node in there or kind(node) in ("leaf", "number") or is_row_number(node, phase)
+    free = node in there or role(node) in (Role.LEAF, Role.NUMBER) or is_row_number(node, group)
     if free or node.operation is Op.MATMUL:
         return 0
     if node.operation in REDUCTIONS:
@@ -155,50 +163,50 @@ def expression_cost(node: Node, phase: Phase, there: frozenset[Node] | set[Node]
     for source in sources(node):
         if total > 4 * CHEAP:
             break
-        total += expression_cost(source, phase, there)
+        total += expression_cost(source, group, there)
     return total
 
 
-def is_row_number(node: Node, phase: Phase) -> bool:
+def is_row_number(node: Node, group: FusionGroup) -> bool:
     """Whether a value is one number a row."""
-    return all(axis is phase.axis.find() for axis in node.axes)
+    return all(axis is group.axis.find() for axis in node.axes)
 
 
-def column_axis(node: Node, phase: Phase) -> Axis | None:
+def column_axis(node: Node, group: FusionGroup) -> Axis | None:
     """The axis within a row that a value runs over."""
-    return next((axis for axis in node.axes if axis is not phase.axis.find()), None)
+    return next((axis for axis in node.axes if axis is not group.axis.find()), None)
 
 
-def _find_levels(loop: RowLoop, phase: Phase) -> None:
-    computed = sorted(loop.levels, key=_number)
+def _find_passes(loop: NestSpec, group: FusionGroup) -> None:
+    computed = sorted(loop.passes, key=_number)
     for node in computed:
-        level = 0
+        number = 0
         for position, source in enumerate(sources(node)):
-            if source in loop.levels and not is_taken_whole(node, position):
-                along = source.operation in REDUCTIONS and kind(source) == "row"
-                level = max(level, loop.levels[source] + (1 if along else 0))
-        loop.levels[node] = level
-    # A reduction's level is that of the loop over the columns that it runs in; its users come one later.
-    last = last_levels(loop, phase, computed)
+            if source in loop.passes and not is_taken_whole(node, position):
+                along = source.operation in REDUCTIONS and role(source) is Role.ROW
+                number = max(number, loop.passes[source] + (1 if along else 0))
+        loop.passes[node] = number
+    # A reduction's pass is that of the loop over the columns that it runs in; its users come one later.
+    last = last_passes(loop, group, computed)
     there: set[Node] = set(loop.loaded)
     for node in computed:
-        if column_axis(node, phase) is None or node.operation in REDUCTIONS:
+        if column_axis(node, group) is None or node.operation in REDUCTIONS:
             continue
-        is_used_later = last[node] > loop.levels[node]
-        if is_used_later and node not in loop.stores and expression_cost(node, phase, there) > CHEAP:
-            loop.carried.append(node)
+        is_used_later = last[node] > loop.passes[node]
+        if is_used_later and node not in loop.stores and expression_cost(node, group, there) > CHEAP:
+            loop.kept.append(node)
             there.add(node)
         elif node in loop.stores:
             there.add(node)
 
 
-def last_levels(loop: RowLoop, phase: Phase, computed: list[Node]) -> dict[Node, int]:
-    """The last level in which each value is asked for, directly or through what is computed from it there."""
-    last = dict(loop.levels)
+def last_passes(loop: NestSpec, group: FusionGroup, computed: list[Node]) -> dict[Node, int]:
+    """The last pass that uses each value, itself or through what is computed from it there."""
+    last = dict(loop.passes)
     for user in reversed(computed):
-        ends = column_axis(user, phase) is None or user.operation in REDUCTIONS or user in loop.stores
-        level = loop.levels[user] if ends else last[user]
+        ends = column_axis(user, group) is None or user.operation in REDUCTIONS or user in loop.stores
+        number = loop.passes[user] if ends else last[user]
         for source in sources(user):
             if source in last:
-                last[source] = max(last[source], level)
+                last[source] = max(last[source], number)
     return last

@@ -1,4 +1,4 @@
-"""From a call to its plan: trace, simplify, merge, and put into phases and memory."""
+"""From a call to its plan: trace, simplify, coalesce axes, and plan."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..trace.trace import Traced, trace
+from .buffers import Rounding
 from .passes import PASSES, after_trace
 from .plan import Plan, make_plan
+from .target import Target
 
 
 @dataclass
@@ -33,28 +35,17 @@ def lower(
     donated_leaves: Sequence[int] = (),
     numbers: frozenset[int] = frozenset(),
     *,
-    takes_halves: bool = False,
-    reads_rows_first: bool = False,
+    target: Target,
 ) -> Lowered:
     """The plan of a call.
 
     donated_leaves: arguments whose memory results may take
     numbers:        leaves whose number is an option, part of the form of the call
-    takes_halves:   whether arrays may be of half precision
-    reads_rows_first: see `make_plan`
     """
-    traced = trace(function, kernel, args, kwargs, numbers, takes_halves=takes_halves)
+    traced = trace(function, kernel, args, kwargs, numbers, takes_halves=target.takes_halves)
     state = after_trace(traced)
     for each in PASSES:
         each.run(state)
-    plan = make_plan(
-        kernel,
-        state.graph,
-        state.outputs,
-        donated_leaves,
-        traced.trace.halves,
-        traced.half,
-        rounds=not traced.trace.any_single,
-        reads_rows_first=reads_rows_first,
-    )
+    rounding = Rounding(traced.trace.halves, traced.half, rounds=not traced.trace.any_single)
+    plan = make_plan(kernel, state.graph, state.outputs, target, rounding, donated_leaves)
     return Lowered(traced, plan, [node.sizes() for node in traced.outputs], state.slots)

@@ -1,300 +1,210 @@
-"""The plan of a program: schedule, loops, and the memory that every value lives in."""
+"""The plan of a program: stages of loop nests and products, and the buffers that they work on.
+
+Takes a simplified graph and a target; gives a Plan, a tree of frozen records which nobody changes. For
+`relu(x)`:
+
+    stage 0
+      block loop over n0:  nest: for row: for column: Load x0, Compute maximum, Store r0
+    buffers                x0 argument (n0, n1), r0 result (n0, n1)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from ..ir.attributes import Leaf, Size
-from ..ir.dtypes import FLOAT32, DType
-from ..ir.graph import Axis, Graph, Node, base, sources, walk
+from ..ir.attributes import Size
+from ..ir.graph import Axis, Graph, Node, base, walk
+from ..ir.nest import BlockLoop, Buffer, BufferKind, Item, MatMul, Operand, Stage
 from ..ir.operations import Op
-from .donation import comes_before, may_take
-from .fusion import Body, Product, RowLoop, body
-from .stages import Phase, Schedule, kind, schedule
+from .aliasing import accesses, nests_of, share_memory
+from .buffers import Buffers, Rounding, ScalarSlots, scalar_slots
+from .fusion import FusedGroup, fuse
+from .nests import Nests
+from .rewrite import with_buffers, with_meetings
+from .stages import Role, Schedule, role, schedule
+from .target import Target
+from .values import Body
 
-Kind = Literal["argument", "result", "whole", "partial", "total", "block", "row", "lane"]
 
+@dataclass(frozen=True)
+class Outputs:
+    """The results that are single numbers: computed at the end, each put into its slot of the scalar buffer.
 
-@dataclass(eq=False)
-class Memory:
-    """An array of the program.
-
-    kind: "argument" and "result" are the caller's; "whole" is kept from section to section; "partial" has a
-          share's part of a sum, for every share but the first; "total" has a share's sum in float64 of a
-          product of many blocks, "block" the rows of one block, "row" one row, all for every share; "lane"
-          has a number, or a row, for each of the rows that are computed side by side
-    axes: what it is indexed by, outermost first; of a block the first one counts rows of the block
-    number: of the leaf for an argument, else a count
-    half:   what the memory holds where that is narrower than `dtype`; None where it is not
+    body:   the statements that compute them
+    values: of every result, in the order of the slots
     """
 
-    name: str
-    kind: Kind
-    dtype: DType
-    axes: tuple[Axis, ...]
-    number: int = 0
-    phase: int = 0  # whose block or row it is
-    half: DType | None = None
-
-    @property
-    def held(self) -> DType:
-        """The dtype of its elements."""
-        return self.half or self.dtype
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of an element."""
-        return self.held.itemsize
+    body: tuple[Item, ...]
+    values: Mapping[Node, Operand]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
-    """All that a dialect needs to know to print the program."""
+    """All that a renderer needs to know to print a program, and a caller to run it.
+
+    outputs: nodes of the result's arrays, in their order
+    place:   the buffer of every value that is in memory as a whole
+    partial: the workers' parts of every sum with axes
+    totals:  the workers' totals in float64, of the sums that have one
+    donated: argument's leaf -> number of the result that takes its memory
+    ready:   the stage from whose start on a sum, a whole product or a number is known
+    flags:   lookups whose indices are watched, in the order of their flags
+    """
 
     kernel: str
     graph: Graph
-    schedule: Schedule
-    bodies: list[Body]
-    axes: dict[Axis, str] = field(default_factory=dict)  # names of the sizes
-    memories: list[Memory] = field(default_factory=list)
-    place: dict[Node, Memory] = field(default_factory=dict)  # of what is in memory as a whole
-    local: dict[tuple[int, Node], Memory] = field(default_factory=dict)  # by phase: of blocks and rows
-    partial: dict[Node, Memory] = field(default_factory=dict)
-    scalars: list[int] = field(default_factory=list)  # leaves of the numbers of a call
-    number_sums: list[Node] = field(default_factory=list)  # sums without axes
-    number_outputs: list[Node] = field(default_factory=list)
-    donated: dict[int, int] = field(default_factory=dict)  # leaf -> result that takes its memory
-    halves: Mapping[int, DType] = field(default_factory=dict)  # leaf -> the half precision of its memory
-    half: DType | None = None  # what results are rounded to that depend on no argument
-    rounds: bool = True  # whether any result is rounded to a half precision
+    target: Target
+    outputs: tuple[Node, ...]
+    stages: tuple[Stage, ...]
+    numbers: Outputs
+    axes: Mapping[Axis, str]
+    buffers: tuple[Buffer, ...]
+    place: Mapping[Node, Buffer]
+    partial: Mapping[Node, Buffer]
+    totals: Mapping[Node, Buffer]
+    slots: ScalarSlots
+    rounding: Rounding
+    donated: Mapping[int, int]
+    ready: Mapping[Node, int]
+    flags: tuple[Node, ...]
 
     @property
-    def scalar_dtypes(self) -> dict[int, DType]:
-        """Leaf -> dtype of the numbers of a call, in the order of their slots."""
-        nodes = [node for node in self.graph.nodes if node.operation is Op.SCALAR]
-        dtypes = {node.attribute_as(Leaf).number: node.dtype for node in nodes}
-        return {leaf: dtypes[leaf] for leaf in self.scalars}
+    def loops(self) -> tuple[BlockLoop, ...]:
+        """All block loops, by their numbers."""
+        return tuple(loop for stage in self.stages for loop in stage.loops)
 
-    def half_of(self, node: Node) -> DType | None:
-        """What a result is rounded to: the half precision of all floating arguments that it depends on."""
-        if node.dtype != FLOAT32 or not self.halves or not self.rounds:
-            return None
-        inputs = [n for n in walk([node]) if n.operation is Op.INPUT and n.dtype.is_float]
-        found = {self.halves.get(n.attribute_as(Leaf).number) for n in inputs} or {self.half}
-        return found.pop() if len(found) == 1 else None
+    @property
+    def multiplies(self) -> bool:
+        """Whether there are matrix products."""
+        return any(
+            stage.products or any(isinstance(step, MatMul) for loop in stage.loops for step in loop.steps)
+            for stage in self.stages
+        )
 
-    def held_number(self, node: Node) -> DType:
-        """What is kept of a result that is a single number."""
-        return self.half_of(node) or node.dtype
-
-    def of_kind(self, *kinds: Kind) -> list[Memory]:
-        return [memory for memory in self.memories if memory.kind in kinds]
-
-    def add(self, memory: Memory) -> Memory:
-        self.memories.append(memory)
-        return memory
-
-    def where(self, node: Node, phase: int) -> Memory | None:
-        """The memory that has a value, as seen from a phase."""
-        return self.local.get((phase, node)) or self.place.get(node)
+    def of_kind(self, *kinds: BufferKind) -> list[Buffer]:
+        """The buffers of some kinds, in their order."""
+        return [buffer for buffer in self.buffers if buffer.kind in kinds]
 
 
 def make_plan(
     kernel: str,
     graph: Graph,
     outputs: list[Node],
+    target: Target,
+    rounding: Rounding | None = None,
     donated_leaves: Iterable[int] = (),
-    halves: Mapping[int, DType] | None = None,
-    half: DType | None = None,
-    *,
-    rounds: bool = True,
-    reads_rows_first: bool = False,
 ) -> Plan:
     """Lower a simplified graph.
 
     outputs:        the nodes of the result's arrays
     donated_leaves: arguments whose memory results may take
-    halves:         arguments whose memory holds a half precision
-    half:           what floating results are rounded to that depend on no argument
-    rounds:         whether any result is rounded to a half precision
-    reads_rows_first: whether in each turn over a row the dialect computes what the row has one of, and then
-                    stores elements
     """
+    rounding = rounding or Rounding()
     outputs = [_computed(graph, node) for node in outputs]
     scheduled = schedule(outputs)
-    plan = Plan(kernel, graph, scheduled, [body(phase) for phase in scheduled.phases])
-    plan.halves, plan.half, plan.rounds = halves or {}, half, rounds
     nodes = list(walk(outputs))
+    slots = scalar_slots(nodes, scheduled, target.workers)
+    buffers = Buffers(scheduled, slots, rounding)
+    stages, numbers = _Stages(scheduled, buffers, target).all()
+    donated_leaves = set(donated_leaves)
+    donated = [b for b in buffers.all if b.kind is BufferKind.ARGUMENT and b.number in donated_leaves]
+    unused = _unused_rows(stages, buffers)
+    taken = share_memory(stages, numbers.body, donated, shares_rows=target.shares_rows)
+    stages = tuple(with_buffers(stage, taken) for stage in stages)
+    return Plan(
+        kernel=kernel,
+        graph=graph,
+        target=target,
+        outputs=tuple(outputs),
+        stages=tuple(with_meetings(stage) for stage in stages) if target.shares_rows else stages,
+        numbers=numbers,
+        axes=_names_of_axes(nodes),
+        buffers=tuple(buffer for buffer in buffers.all if buffer not in taken and buffer not in unused),
+        place={node: taken.get(buffer, buffer) for node, buffer in buffers.place.items()},
+        partial=buffers.partial,
+        totals=buffers.totals,
+        slots=slots,
+        rounding=rounding,
+        donated={
+            a.number: r.number
+            for r, a in taken.items()
+            if a.kind is BufferKind.ARGUMENT and r.kind is BufferKind.RESULT
+        },
+        ready=scheduled.when,
+        flags=tuple(buffers.flags),
+    )
+
+
+def _unused_rows(stages: tuple[Stage, ...], buffers: Buffers) -> set[Buffer]:
+    """Buffers for kept rows of nests that keep them in tiles."""
+    stored = {access.buffer for stage in stages for nest in nests_of(stage) for access in accesses(nest)}
+    kept = {buffer for buffer in buffers.all if buffer.kind is BufferKind.ROW}
+    return kept - stored - set(buffers.totals.values())
+
+
+def _names_of_axes(nodes: list[Node]) -> dict[Axis, str]:
+    names: dict[Axis, str] = {}
     for node in nodes:
         for shape in [node.shape, *(source.shape for source in node.inputs)]:
             for axis in shape:
                 if axis is not None:
-                    plan.axes.setdefault(axis.find(), f"n{len(plan.axes)}")
+                    names.setdefault(axis.find(), f"n{len(names)}")
         if node.operation is Op.SIZE:
-            plan.axes.setdefault(node.attribute_as(Size).axis.find(), f"n{len(plan.axes)}")
-        if node.operation is Op.SCALAR:
-            plan.scalars.append(node.attribute_as(Leaf).number)
-        if node.operation is Op.INPUT:
-            leaf = node.attribute_as(Leaf).number
-            argument = Memory(f"x{leaf}", "argument", node.dtype, node.axes, leaf)
-            argument.half = plan.halves.get(leaf)
-            plan.place[node] = plan.add(argument)
-    _place_results(plan, outputs, tuple(donated_leaves), reads_rows_first)
-    for node in scheduled.complete:
-        if kind(node) == "sum" and not node.axes:
-            plan.number_sums.append(node)
-            continue
-        if node not in plan.place:
-            plan.place[node] = plan.add(Memory(f"w{node.number}", "whole", node.dtype, node.axes))
-        if kind(node) == "sum":
-            plan.partial[node] = plan.add(Memory(f"p{node.number}", "partial", node.dtype, node.axes))
-    for number, inside in enumerate(plan.bodies):
-        _place_locals(plan, number, inside, reads_rows_first)
-    return plan
+            names.setdefault(node.attribute_as(Size).axis.find(), f"n{len(names)}")
+    return names
 
 
 def _computed(graph: Graph, node: Node) -> Node:
     """The node itself, or a copy of it where it would be an argument's own memory or is only an index."""
     source = base(node)
-    if kind(source) != "leaf" or not source.axes:
+    if role(source) is not Role.LEAF or not source.axes:
         return node
-    copy = graph.node(Op.COPY, (source,), shape=source.shape, dtype=source.dtype, line=source.line)
+    copy = graph.node(Op.COPY, (source,), None, shape=source.shape, dtype=source.dtype, line=source.line)
     if node is source:
         return copy
     return graph.node(Op.VIEW, (copy,), node.attribute, shape=node.shape, dtype=node.dtype)
 
 
-def _place_results(
-    plan: Plan, outputs: list[Node], donated_leaves: tuple[int, ...], reads_rows_first: bool
-) -> None:
-    free = [node for node in plan.place if node.attribute_as(Leaf).number in donated_leaves]
-    placed: list[Memory] = []
-    for output in outputs:
-        node = base(output)
-        if not node.axes:
-            if node not in plan.number_outputs:
-                plan.number_outputs.append(node)
-        elif node not in plan.place:
-            number = len(placed)
-            taken = next((given for given in free if may_take(plan, node, given, reads_rows_first)), None)
-            if taken is not None:
-                free.remove(taken)
-                plan.place[node] = plan.place[taken]
-                plan.donated[taken.attribute_as(Leaf).number] = number
-            else:
-                result = Memory(f"r{number}", "result", node.dtype, node.axes, number)
-                result.half = plan.half_of(node)
-                plan.place[node] = plan.add(result)
-            placed.append(plan.place[node])
+class _Stages:
+    """Builds the stages of a schedule."""
 
+    def __init__(self, scheduled: Schedule, buffers: Buffers, target: Target) -> None:
+        self.schedule, self.buffers, self.target = scheduled, buffers, target
+        self.fused = [fuse(group) for group in scheduled.groups]
+        for number, fused in enumerate(self.fused):
+            buffers.place_locals(number, fused, keeps_rows=target.keeps_rows)
+        self.nests = Nests(buffers, target)
 
-def _place_locals(plan: Plan, number: int, inside: Body, reads_rows_first: bool) -> None:
-    """Buffers of a block's rows, one taking over from another where it can, and of single rows."""
-    phase = inside.phase
-    for node in inside.blocks:
-        plan.local[number, node] = Memory(
-            f"b{number}_{node.number}", "block", node.dtype, node.axes, phase=number
+    def all(self) -> tuple[tuple[Stage, ...], Outputs]:
+        """The stages, and the results that are single numbers."""
+        stages = tuple(map(self.stage, range(self.schedule.stages)))
+        body = Body()
+        values = {node: self.nests.value(node, body) for node in self.buffers.slots.outputs}
+        return stages, Outputs(tuple(body.items), values)
+
+    def stage(self, number: int) -> Stage:
+        prologue = Body()
+        loops = tuple(
+            self.block_loop(i, fused, prologue)
+            for i, fused in enumerate(self.fused)
+            if fused.group.stage == number
         )
-    last_use = _last_uses(inside)
-    for position, step in enumerate(inside.steps):
-        if not isinstance(step, RowLoop):
-            continue
-        taken: set[Node] = set()
-        for node in step.stores:
-            own = plan.local.get((number, node))
-            if own is None:
-                continue
-            for source in sorted(step.loaded, key=lambda value: value.number):
-                there = plan.local.get((number, source))
-                if (
-                    there is not None
-                    and source not in taken
-                    and source.axes == node.axes
-                    and source.dtype == node.dtype
-                    and last_use[source] == position
-                    and _reads_only_in_place(step, source, node, phase if reads_rows_first else None)
-                ):
-                    plan.local[number, node] = there
-                    taken.add(source)
-                    break
-        _place_carried(plan, number, step, phase.axis.find())
-    for (where, _), memory in list(plan.local.items()):
-        if where == number and memory not in plan.memories and memory.kind in ("block", "row"):
-            plan.memories.append(memory)
+        products = tuple(self.product(node, 0) for node, at in self.schedule.whole.items() if at == number)
+        return Stage(tuple(prologue.items), loops, products)
 
-
-def _last_uses(inside: Body) -> dict[Node, int]:
-    last: dict[Node, int] = {}
-    for position, step in enumerate(inside.steps):
-        nodes = [step.node] if isinstance(step, Product) else list(step.levels)
-        for node in nodes:
-            for source in sources(node):
-                last[source] = position
-    return last
-
-
-def _reads_only_in_place(loop: RowLoop, source: Node, written: Node, phase: Phase | None) -> bool:
-    """Whether every read of `source` in the loop is of the element that is written next, or comes before.
-
-    phase: of the loop, where what a row has one of is computed before its elements are stored; else None
-    """
-    for node in loop.levels:
-        if source in sources(node):
-            later = loop.levels[node] > loop.levels[written] or (
-                node is not written and node not in _expression(written, loop)
-            )
-            if node.operation is Op.TAKE_ALONG_AXIS or later:
-                return False
-    # Other values that are stored or added up may read it through cheap expressions of theirs.
-    return all(
-        source not in _loads(other, loop) or (phase is not None and comes_before(other, written, loop, phase))
-        for other in [*loop.stores, *loop.sums]
-        if other is not written and not _is_sum_of(other, written)
-    )
-
-
-def _is_sum_of(node: Node, written: Node) -> bool:
-    return written in sources(node)
-
-
-def _expression(node: Node, loop: RowLoop) -> set[Node]:
-    """The node, and all that is computed on the way to it in this loop."""
-    found: set[Node] = set()
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        if current not in found:
-            found.add(current)
-            stack += [source for source in sources(current) if source in loop.levels]
-    return found
-
-
-def _loads(node: Node, loop: RowLoop) -> set[Node]:
-    return {source for part in _expression(node, loop) for source in sources(part)}
-
-
-def _place_carried(plan: Plan, number: int, loop: RowLoop, rows: Axis) -> None:
-    """A row's values for a later level live in the row of a result that is written later, if there is one."""
-    used: set[Memory] = set()
-    for node in loop.carried:
-        home = next(
-            (
-                place
-                for store in loop.stores
-                if (place := plan.where(store, number)) is not None
-                and place not in used
-                and place.kind in ("result", "block", "whole")
-                and place.dtype == node.dtype
-                and store.axes == node.axes
-                and loop.levels[store] == loop.last_level
-                and not any(plan.where(source, number) is place for source in loop.loaded)
-            ),
-            None,
+    def block_loop(self, number: int, fused: FusedGroup, prologue: Body) -> BlockLoop:
+        steps = tuple(
+            self.product(step, number)
+            if isinstance(step, Node)
+            else self.nests.nest(step, fused, number, prologue)
+            for step in fused.steps
         )
-        if home is None:
-            columns = tuple(axis for axis in node.axes if axis is not rows)
-            home = Memory(f"t{number}_{node.number}", "row", node.dtype, columns, phase=number)
-        used.add(home)
-        plan.local[number, node] = home
+        return BlockLoop(number, fused.group.stage, fused.group.axis.find(), steps, tuple(fused.group.sums))
+
+    def product(self, node: Node, loop: int) -> MatMul:
+        a, b, out = (self.buffers.where(base(value), loop) for value in (*node.inputs, node))
+        assert a is not None, f"{node} has operands in no memory"
+        assert b is not None, f"{node} has operands in no memory"
+        assert out is not None, f"{node} has no buffer"
+        return MatMul(node, a, b, out)

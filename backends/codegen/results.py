@@ -8,18 +8,19 @@ from typing import Any, TypeAlias
 import numpy
 
 from ..common.libraries import library_of
-from ..common.out_arrays import Wanted
+from ..common.out_arrays import ArraySpec
 from ..common.trees import fields_of, is_record, leaves, map_leaves, with_fields
 from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Axis, Node, base
+from ..ir.nest import Buffer, BufferKind
 from ..trace.symbolic import SymbolicArray
 from ..trace.trace import Traced
-from .plan import Memory, Plan
+from .plan import Plan
 
 
-def shape_of(result: Memory, plan: Plan, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+def shape_of(result: Buffer, plan: Plan, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape in which the kernel returns it first, unless that is a transposition."""
-    for node, shape in zip(plan.schedule.outputs, shapes, strict=True):
+    for node, shape in zip(plan.outputs, shapes, strict=True):
         if plan.place.get(base(node)) is result and _kept(node) == base(node).axes:
             return shape
     return tuple(axis.size for axis in result.axes)
@@ -30,28 +31,28 @@ def _kept(node: Node) -> tuple[Axis, ...]:
     return tuple(axis.find() for axis in node.shape if axis is not None)
 
 
-def wanted(traced: Traced, plan: Plan, library: str = "numpy", device: Any = None) -> Any:
-    """The tree of the result, with what a destination must be in place of every array that is computed."""
+def out_specs(traced: Traced, plan: Plan, library: str = "numpy", device: Any = None) -> Any:
+    """The tree of the result, with what an out array must be in place of every array that is computed."""
 
     def leaf(value: Any) -> Any:
         if not isinstance(value, SymbolicArray):
             return value
-        sizes, dtype = value.node.sizes(), numpy_dtype(plan.held_number(value.node))
-        return Wanted(sizes, dtype, library, device, is_number=not sizes)
+        sizes, dtype = value.node.sizes(), numpy_dtype(plan.rounding.held(value.node))
+        return ArraySpec(sizes, dtype, library, device, is_scalar=not sizes)
 
     return map_leaves(leaf, traced.result)
 
 
-def places(traced: Traced, plan: Plan) -> list[Memory | None]:
+def places(traced: Traced, plan: Plan) -> list[Buffer | None]:
     """For every leaf of the result the memory that is written as that leaf and nothing else, if there is one.
 
     Not for numbers, for what is returned transposed, and for memory that is returned more than once.
     """
     if _returns_constants(traced):
         return [None] * len(leaves(traced.result))
-    everywhere = [plan.place.get(base(node)) for node in plan.schedule.outputs]
+    everywhere = [plan.place.get(base(node)) for node in plan.outputs]
 
-    def place(node: Node) -> Memory | None:
+    def place(node: Node) -> Buffer | None:
         found = plan.place.get(base(node)) if _kept(node) == base(node).axes else None
         return found if everywhere.count(found) == 1 else None
 
@@ -65,8 +66,8 @@ def number_places(traced: Traced, plan: Plan) -> list[int | None]:
     """
     if _returns_constants(traced):
         return [None] * len(leaves(traced.result))
-    everywhere = [base(node) for node in plan.schedule.outputs]
-    positions = {node: number for number, node in enumerate(plan.number_outputs)}
+    everywhere = [base(node) for node in plan.outputs]
+    positions = {node: number for number, node in enumerate(plan.slots.outputs)}
     return [
         None if node is None or everywhere.count(base(node)) > 1 else positions.get(base(node))
         for node in _nodes(traced, plan)
@@ -75,7 +76,7 @@ def number_places(traced: Traced, plan: Plan) -> list[int | None]:
 
 def _nodes(traced: Traced, plan: Plan) -> list[Node | None]:
     """The node of every leaf of the result, in the plan; None for what is not computed."""
-    nodes = iter(plan.schedule.outputs)
+    nodes = iter(plan.outputs)
     return [next(nodes) if isinstance(leaf, SymbolicArray) else None for leaf in leaves(traced.result)]
 
 
@@ -98,18 +99,18 @@ def builder(
     traced: Traced,
     plan: Plan,
     number: NumberText,
-    arguments: Sequence[Memory],
-    given: Mapping[Memory, tuple[int, ...]],
+    arguments: Sequence[Buffer],
+    given: Mapping[Buffer, tuple[int, ...]],
 ) -> Callable[..., Any]:
-    """A function of (arguments, fresh, numbers, whole) that makes the result's tree.
+    """A function of (arguments, fresh, scalars, integers) that makes the result's tree.
 
     given: the shapes of the arrays that the program works with
     """
     constants: dict[str, Any] = {"with_fields": with_fields}
     texts = {m: f"arguments[{i}]" for i, m in enumerate(arguments)}
-    texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind("result"))}
-    nodes = iter(plan.schedule.outputs)
-    returned: set[Memory] = set()
+    texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind(BufferKind.RESULT))}
+    nodes = iter(plan.outputs)
+    returned: set[Buffer] = set()
 
     def constant(value: Any) -> str:
         name = f"c{len(constants)}"
@@ -151,6 +152,6 @@ def builder(
         return leaf(value)
 
     made: Callable[..., Any] = eval(
-        f"lambda arguments, fresh, numbers, whole=None: {tree(traced.result)}", constants
+        f"lambda arguments, fresh, scalars, integers=None: {tree(traced.result)}", constants
     )
     return made

@@ -6,7 +6,7 @@ no dimension of a value runs over the same axis as another one of it.
 
 from __future__ import annotations
 
-from ..ir.attributes import Attribute, BroadcastTo, Constant, MatMul, Reduction, View
+from ..ir.attributes import Attribute, BroadcastTo, Constant, Reduction, Transposes, View
 from ..ir.facts import is_inside
 from ..ir.graph import Axis, Graph, Node, Shape, base, walk
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
@@ -224,7 +224,7 @@ class _Rebuild:
                 self.axes.unify(a.shape[0], b.shape[0])  # type: ignore[arg-type]
         rows = fresh(a.shape[1]) if transpose_a else a.shape[0]
         shape = (rows, fresh(b.shape[0 if transpose_b else 1]))
-        return self.make(Op.MATMUL, [a, b], old, shape, MatMul(transpose_a, transpose_b))
+        return self.make(Op.MATMUL, [a, b], old, shape, Transposes(transpose_a, transpose_b))
 
 
 def _untransposed(node: Node) -> tuple[Node, bool]:

@@ -1,15 +1,20 @@
-"""The schedule: which loops over rows there are, in which order, and what each of them is to leave behind.
+"""The stages of a program, and the fusion groups of each stage.
 
-A value is local to the rows of its first axis. A sum over rows is complete only when all rows are done, so
-what uses it comes in a later section. Sections follow each other; in a section there is one phase for every
-axis that is looped over, and phases of one section do not need each other.
+Takes the outputs of a simplified graph; gives a schedule. A value is local to the rows of its first axis. A
+sum over the rows is complete when all rows are done, so a value that uses it is computed in a later stage. A
+stage has one fusion group for each axis that is looped over. Groups of one stage do not need each other's
+results.
+
+`loss, x.T @ grad` of a network becomes one stage with one group over the rows of x: the loss and the product
+are sums that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows first, then a loop that uses it.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 
-from ..ir.attributes import MatMul
+from ..ir.attributes import Transposes
 from ..ir.graph import Axis, Node, base, sources, walk
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 
@@ -19,28 +24,38 @@ CHEAP = 8
 NUMBERS = (Op.CONSTANT, Op.SCALAR, Op.SIZE)
 
 
-def kind(node: Node) -> str:
+class Role(enum.Enum):
     """How a value comes to be.
 
-    "leaf":   it is there, or is known from the indices alone
-    "number": it has no axes; every thread computes it for itself
-    "row":    local to the rows of its phase
-    "sum":    combined over all the rows of its phase
-    "whole":  a product of whole arrays that has no rows to share out
+    LEAF:   it is there, or is known from the indices alone
+    NUMBER: it has no axes; every worker computes it for itself
+    ROW:    local to the rows of its group
+    SUM:    combined over all the rows of its group
+    WHOLE:  a product of whole arrays that has no rows to share out
     """
+
+    LEAF = enum.auto()
+    NUMBER = enum.auto()
+    ROW = enum.auto()
+    SUM = enum.auto()
+    WHOLE = enum.auto()
+
+
+def role(node: Node) -> Role:
+    """How a value comes to be."""
     if node.operation is Op.INPUT or node.operation in NUMBERS or node.operation is Op.IOTA:
-        return "leaf"
+        return Role.LEAF
     if node.operation is Op.MATMUL:
-        transposed = node.attribute_as(MatMul).transpose_a
+        transposed = node.attribute_as(Transposes).transpose_a
         rows = node.inputs[0].shape[0]
-        return "whole" if rows is None else "sum" if transposed else "row"
+        return Role.WHOLE if rows is None else Role.SUM if transposed else Role.ROW
     if node.operation in REDUCTIONS:
         source = base(node.inputs[0])
-        return "row" if source.axes[0] in node.axes else "sum"
-    return "row" if node.axes else "number"
+        return Role.ROW if source.axes[0] in node.axes else Role.SUM
+    return Role.ROW if node.axes else Role.NUMBER
 
 
-def phase_axis(node: Node) -> Axis:
+def row_axis(node: Node) -> Axis:
     """The axis whose rows a "row" or "sum" value is computed in."""
     if node.operation is Op.MATMUL or node.operation in REDUCTIONS:
         first = node.inputs[0] if node.operation is Op.MATMUL else base(node.inputs[0])
@@ -54,7 +69,7 @@ def is_inline(node: Node) -> bool:
 
 
 def _inline_cost(node: Node) -> int:
-    if kind(node) in ("leaf", "number"):
+    if role(node) in (Role.LEAF, Role.NUMBER):
         return 0
     if node.operation not in ELEMENTWISE and node.operation is not Op.BROADCAST_TO:
         return CHEAP + 1
@@ -70,32 +85,37 @@ def _inline_cost(node: Node) -> int:
 def is_taken_whole(consumer: Node, position: int) -> bool:
     """Whether a value's consumer reads all of it for every row."""
     if consumer.operation is Op.MATMUL:
-        return kind(consumer) == "whole" or (kind(consumer) == "row" and position == 1)
+        return role(consumer) is Role.WHOLE or (role(consumer) is Role.ROW and position == 1)
     # A copy has the same elements in other places.
     return consumer.operation is Op.COPY or (consumer.operation is Op.TAKE and position == 0)
 
 
 def must_be_complete(source: Node, consumer: Node, position: int) -> bool:
     """Whether all of `source` must be in memory before the loop of `consumer` starts."""
-    how = kind(source)
-    if how in ("leaf", "number"):
+    how = role(source)
+    if how in (Role.LEAF, Role.NUMBER):
         return False
-    if how in ("sum", "whole") or is_taken_whole(consumer, position) or kind(consumer) == "number":
+    if how in (Role.SUM, Role.WHOLE) or is_taken_whole(consumer, position) or role(consumer) is Role.NUMBER:
         return True
-    if phase_axis(source) is phase_axis(consumer):
+    if row_axis(source) is row_axis(consumer):
         return False
     return not is_inline(source)
 
 
 @dataclass(eq=False)
-class Phase:
-    """One loop over the rows of an axis."""
+class FusionGroup:
+    """All that one loop over the rows of an axis computes.
 
-    section: int
+    stores: row values that are in memory afterwards
+    sums:   sums over the rows that it leaves
+    inside: all values that it computes
+    """
+
+    stage: int
     axis: Axis
-    kept: list[Node] = field(default_factory=list)  # row values that are to be in memory afterwards
+    stores: list[Node] = field(default_factory=list)
     sums: list[Node] = field(default_factory=list)
-    inside: set[Node] = field(default_factory=set)  # all that is computed in it
+    inside: set[Node] = field(default_factory=set)
 
 
 @dataclass
@@ -103,18 +123,18 @@ class Schedule:
     """What runs when."""
 
     outputs: list[Node]
-    phases: list[Phase]
-    whole: dict[Node, int]  # products of whole arrays, with their sections
+    groups: list[FusionGroup]
+    whole: dict[Node, int]  # products of whole arrays, with their stages
     complete: list[Node]  # values that are in memory as a whole, in the order of their making
-    sections: int
-    when: dict[Node, int]  # the section from whose start on a sum, a whole product or a number is known
+    stages: int
+    when: dict[Node, int]  # the stage from whose start on a sum, a whole product or a number is known
 
-    def phases_of(self, section: int) -> list[Phase]:
-        return [phase for phase in self.phases if phase.section == section]
+    def groups_of(self, stage: int) -> list[FusionGroup]:
+        return [group for group in self.groups if group.stage == stage]
 
 
 def schedule(outputs: list[Node]) -> Schedule:
-    """Put everything that the outputs need into sections and phases."""
+    """Put everything that the outputs need into stages and groups."""
     nodes = [node for node in walk(outputs) if node.operation is not Op.VIEW]
     users: dict[Node, list[tuple[Node, int]]] = {node: [] for node in nodes}
     for node in nodes:
@@ -123,35 +143,35 @@ def schedule(outputs: list[Node]) -> Schedule:
     ends = {base(node) for node in outputs}
     earliest, known = _times(nodes)
 
-    # What has to be left behind by a loop, and the latest section that is early enough for its users.
+    # What has to be left behind by a loop, and the latest stage that is early enough for its users.
     goals = [
         node
         for node in nodes
-        if kind(node) == "sum"
-        or (kind(node) == "row" and node in ends)
-        or (kind(node) == "row" and any(must_be_complete(node, *user) for user in users[node]))
+        if role(node) is Role.SUM
+        or (role(node) is Role.ROW and node in ends)
+        or (role(node) is Role.ROW and any(must_be_complete(node, *user) for user in users[node]))
     ]
-    section = _as_late_as_useful(nodes, goals, users, earliest)
+    stage = _as_late_as_useful(nodes, goals, users, earliest)
 
-    phases: dict[tuple[int, int], Phase] = {}
+    groups: dict[tuple[int, int], FusionGroup] = {}
     numbers = {axis: i for i, axis in enumerate(_axes_in_order(nodes))}
-    for node in sorted(goals, key=lambda goal: (section[goal], goal.number)):
-        key = section[node], numbers[phase_axis(node)]
-        phase = phases.setdefault(key, Phase(key[0], phase_axis(node)))
-        (phase.sums if kind(node) == "sum" else phase.kept).append(node)
-    ordered = [phases[key] for key in sorted(phases)]
+    for node in sorted(goals, key=lambda goal: (stage[goal], goal.number)):
+        key = stage[node], numbers[row_axis(node)]
+        group = groups.setdefault(key, FusionGroup(key[0], row_axis(node)))
+        (group.sums if role(node) is Role.SUM else group.stores).append(node)
+    ordered = [groups[key] for key in sorted(groups)]
     _fill(ordered)
 
-    whole = {node: earliest[node] for node in nodes if kind(node) == "whole"}
-    last = max([phase.section for phase in ordered] + list(whole.values()), default=-1)
-    of_sum = {node: phase.section + 1 for phase in ordered for node in phase.sums}
+    whole = {node: earliest[node] for node in nodes if role(node) is Role.WHOLE}
+    last = max([group.stage for group in ordered] + list(whole.values()), default=-1)
+    of_sum = {node: group.stage + 1 for group in ordered for node in group.sums}
     when: dict[Node, int] = {}
     for node in nodes:
-        if kind(node) in ("leaf", "number"):
+        if role(node) in (Role.LEAF, Role.NUMBER):
             when[node] = max([when[source] for source in sources(node)], default=0)
         else:
             when[node] = of_sum.get(node, known[node])
-    complete = [node for phase in ordered for node in phase.sums + phase.kept]
+    complete = [node for group in ordered for node in group.sums + group.stores]
     return Schedule(outputs, ordered, whole, complete + list(whole), last + 1, when)
 
 
@@ -165,16 +185,16 @@ def _axes_in_order(nodes: list[Node]) -> list[Axis]:
 
 
 def _times(nodes: list[Node]) -> tuple[dict[Node, int], dict[Node, int]]:
-    """The first section that can compute each value, and the first that can read all of it."""
+    """The first stage that can compute each value, and the first that can read all of it."""
     earliest: dict[Node, int] = {}
     known: dict[Node, int] = {}
     for node in nodes:
         time = 0
         for position, source in enumerate(sources(node)):
-            complete = must_be_complete(source, node, position) or kind(source) in ("leaf", "number")
+            complete = must_be_complete(source, node, position) or role(source) in (Role.LEAF, Role.NUMBER)
             time = max(time, known[source] if complete else earliest[source])
         earliest[node] = time
-        known[node] = time if kind(node) in ("leaf", "number") else time + 1
+        known[node] = time if role(node) in (Role.LEAF, Role.NUMBER) else time + 1
     return earliest, known
 
 
@@ -184,54 +204,52 @@ def _as_late_as_useful(
     users: dict[Node, list[tuple[Node, int]]],
     earliest: dict[Node, int],
 ) -> dict[Node, int]:
-    """The section of every goal: a loop that runs anyway may as well do it, if that is early enough."""
-    section = dict(earliest)
+    """The stage of every goal: a loop that runs anyway may as well do it, if that is early enough."""
+    stage = dict(earliest)
     never = 1 << 30
-    # The first section that computes a value, or needs a number; users come later among the nodes.
+    # The first stage that computes a value, or needs a number; users come later among the nodes.
     first: dict[Node, int] = {}
     for node in reversed(nodes):
         complete = [user for user in users[node] if must_be_complete(node, *user)]
         needed = [first[user] for user, _ in users[node] if (user, _) not in complete]
         if node in goals:
             latest = min((first[user] for user, _ in complete), default=never)
-            same = [section[goal] for goal in goals if phase_axis(goal) is phase_axis(node)]
-            section[node] = max(
-                t
-                for t in [*same, section[node]]
-                if earliest[node] <= t and (t < latest or t == earliest[node])
+            same = [stage[goal] for goal in goals if row_axis(goal) is row_axis(node)]
+            stage[node] = max(
+                t for t in [*same, stage[node]] if earliest[node] <= t and (t < latest or t == earliest[node])
             )
-            needed.append(section[node])
-        elif kind(node) == "whole":
-            needed.append(section[node])
+            needed.append(stage[node])
+        elif role(node) is Role.WHOLE:
+            needed.append(stage[node])
         first[node] = min(needed, default=never)
-    return section
+    return stage
 
 
-def _fill(phases: list[Phase]) -> None:
-    """What each phase computes: all that its goals need and that no memory holds."""
-    made_in: dict[Node, Phase] = {}
-    for phase in phases:
-        for node in phase.kept:
-            made_in.setdefault(node, phase)
-    for phase in phases:
-        stack = phase.sums + phase.kept
+def _fill(groups: list[FusionGroup]) -> None:
+    """What each group computes: all that its goals need and that no memory holds."""
+    made_in: dict[Node, FusionGroup] = {}
+    for group in groups:
+        for node in group.stores:
+            made_in.setdefault(node, group)
+    for group in groups:
+        stack = group.sums + group.stores
         while stack:
             node = stack.pop()
-            if node in phase.inside:
+            if node in group.inside:
                 continue
-            phase.inside.add(node)
+            group.inside.add(node)
             for position, source in enumerate(sources(node)):
-                if kind(source) != "row" or must_be_complete(source, node, position):
+                if role(source) is not Role.ROW or must_be_complete(source, node, position):
                     continue
                 earlier = made_in.get(source)
-                if earlier is not None and earlier.section < phase.section:
-                    if source not in earlier.kept and is_expensive(source):
-                        earlier.kept.append(source)
-                    if source in earlier.kept:
+                if earlier is not None and earlier.stage < group.stage:
+                    if source not in earlier.stores and is_expensive(source):
+                        earlier.stores.append(source)
+                    if source in earlier.stores:
                         continue
                 stack.append(source)
-        for node in phase.inside:
-            made_in.setdefault(node, phase)
+        for node in group.inside:
+            made_in.setdefault(node, group)
 
 
 def is_expensive(node: Node) -> bool:

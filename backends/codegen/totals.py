@@ -1,7 +1,7 @@
 """Which sums of float32 over many rows are added up in float64, and how often their parts are moved there.
 
 A float32 total of millions of rows is so large that it takes in little of each further row, or nothing. So no
-part of a sum is of more than a few rows; parts are added up in float64, and the total of a share is rounded
+part of a sum is of more than a few rows. Parts are added up in float64, and the total of a worker is rounded
 once, when all its rows are done. Where a part ends depends on numbers of rows and blocks alone.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from ..ir.dtypes import FLOAT32, FLOAT64
 from ..ir.graph import Node
+from ..ir.nest import Buffer, BufferKind
 from ..ir.operations import Op
-from .plan import Kind, Memory
 
 # Powers of two. A product has rounded its block of rows by then, and adding up a matrix takes long.
 ROWS_OF_PART, BLOCKS_OF_PART = 64, 64
@@ -21,12 +21,12 @@ def is_kept_wide(node: Node) -> bool:
     return node.dtype == FLOAT32 and bool(node.axes) and node.operation in (Op.SUM, Op.MATMUL)
 
 
-def total_of(node: Node, phase: int) -> Memory:
-    """The memory of a share's total. Of a product it is only there where a share has many blocks."""
-    kind: Kind = "total" if node.operation is Op.MATMUL else "row"
-    return Memory(f"d{node.number}", kind, FLOAT64, node.axes, phase=phase)
+def total_of(node: Node, loop: int) -> Buffer:
+    """The buffer of a worker's total. Of a product it is only there where a worker has many blocks."""
+    kind = BufferKind.TOTAL if node.operation is Op.MATMUL else BufferKind.ROW
+    return Buffer(f"d{node.number}", kind, FLOAT64, node.axes, loop=loop)
 
 
-def is_used(blocks: int, shares: int) -> bool:
-    """Whether any share has more blocks than the part of a product has."""
-    return -(-blocks // shares) > BLOCKS_OF_PART
+def is_used(blocks: int, workers: int) -> bool:
+    """Whether any worker has more blocks than the part of a product has."""
+    return -(-blocks // workers) > BLOCKS_OF_PART

@@ -1,105 +1,170 @@
-"""The part of the printer that names values: each is computed in the outermost place that can."""
+"""Where values are computed: each in the outermost body that knows the indices that it needs.
+
+Takes a value of the graph and a body, and adds to that body, or to one around it, the statements that compute
+the value; gives the operand that stands for it. In a loop over the columns of `x - max(x, axis=1)`, the load
+of x goes into the loop, and what belongs to the row goes before it:
+
+    v1 = Load m[row]             in the body of the row
+    for column:
+        v0 = Load x[row, column]
+        v2 = Compute v0 - v1     the operand that is returned for the difference
+"""
 
 from __future__ import annotations
 
-from ..ir.attributes import Constant, Leaf, Size, View
-from ..ir.facts import is_inside
-from ..ir.graph import Axis, Node, base, sources
-from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
-from .dialect_protocol import Dialect
-from .fusion import Body, RowLoop
-from .plan import Memory, Plan
-from .scopes import Scope
+from dataclasses import dataclass, field
 
-# Operations of a chain that are printed by recursion; Python allows about a thousand calls.
+from ..ir.attributes import Constant, Size, View
+from ..ir.dtypes import BOOL, INT64, DType
+from ..ir.facts import is_argument, is_inside
+from ..ir.graph import Axis, Node, base, sources
+from ..ir.nest import (
+    BlockRow,
+    Buffer,
+    BufferKind,
+    CheckIndex,
+    Compute,
+    Gathered,
+    Index,
+    Item,
+    LabelTest,
+    Length,
+    Literal,
+    Load,
+    LoadScalar,
+    LoopIndex,
+    Operand,
+    Position,
+    TileLoop,
+    Value,
+    Zero,
+)
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
+from .buffers import Buffers
+from .fusion import NestSpec
+from .target import Target
+
+# Operations of a chain that are placed by recursion; Python allows about a thousand calls.
 DEEPEST = 50
 
 
-class ValuePrinter:
-    """Prints the values of one plan."""
+class Body:
+    """A list of statements that grows, and what is known where it stands.
 
-    def __init__(self, plan: Plan, dialect: Dialect, shares: int) -> None:
-        self.plan = plan
-        self.dialect = dialect
-        self.used: dict[str, int] = {}
-        self.slots: dict[Memory, int] = {}
-        self.sum_slot = {node: len(plan.scalars) + shares * i for i, node in enumerate(plan.number_sums)}
-        self.output_slot = {
-            node: len(plan.scalars) + shares * len(plan.number_sums) + i
-            for i, node in enumerate(plan.number_outputs)
-        }
-        self.numbers = len(plan.scalars) + shares * len(plan.number_sums) + len(plan.number_outputs)
-        self.body: Body | None = None
-        self.loop: RowLoop | None = None
-        self.number = 0
-        self.done: set[Node] = set()
-        self.depth = 0
-        self.flags: dict[Node, int] = {}  # gathers whose indices are watched -> slots of their flags
+    index:   of every axis that a loop around it runs over
+    known:   operands of the values that were placed here
+    assumed: comparisons of a column with the row's label whose outcome is known here
+    """
 
-    def name(self, node: Node) -> str:
-        count = self.used[f"v{node.number}"] = self.used.get(f"v{node.number}", 0) + 1
-        return f"v{node.number}" + (f"_{count}" if count > 1 else "")
+    def __init__(
+        self,
+        parent: Body | None = None,
+        index: dict[Axis, Index] | None = None,
+        items: list[Item] | None = None,
+        assumed: dict[Node, bool] | None = None,
+    ) -> None:
+        self.parent = parent
+        self.index = index or {}
+        self.items: list[Item] = [] if items is None else items
+        self.assumed = assumed or {}
+        self.known: dict[Node, Operand] = {}
 
-    def length(self, axis: Axis | None) -> str:
-        return "1" if axis is None else self.plan.axes[axis.find()]
+    @property
+    def is_tile(self) -> bool:
+        """Whether its statements are done for every row of a tile."""
+        return False
 
-    def index(self, axis: Axis, scope: Scope) -> str:
-        return scope.index[axis.find()]
+    def add(self, item: Item) -> None:
+        self.items.append(item)
 
-    def read(self, node: Node, scope: Scope) -> str:
-        """The value that stands in its memory."""
-        memory = self.plan.where(node, self.number)
-        assert memory is not None, f"{node} is not in memory"
-        return self.dialect.read(self.element(node, scope), memory.held)
+    def at(self, axis: Axis, index: Index) -> Body:
+        """A body for one position along another axis, whose statements stand among this one's."""
+        return Body(self, {**self.index, axis: index}, self.items)
 
-    def element(self, node: Node, scope: Scope) -> str:
-        """The element of a value's memory at the scope's row and column."""
-        memory = self.plan.where(node, self.number)
-        assert memory is not None, f"{node} is not in memory"
-        return f"{memory.name}[{self.offset_of(memory, node, scope)}]"
+    def inside(self, axis: Axis, assumed: dict[Node, bool] | None = None) -> Body:
+        """The body of a loop over an axis."""
+        return Body(self, {**self.index, axis: LoopIndex(axis)}, None, assumed)
 
-    def offset_of(self, memory: Memory, node: Node, scope: Scope) -> str:
-        axes = node.axes
-        rows = None if self.body is None else self.body.phase.axis.find()
-        if memory.kind == "row":
-            axes = tuple(axis for axis in axes if axis is not rows)
-        text = ""
-        for axis in axes:
-            index = self.index(axis, scope)
-            if memory.kind == "block" and axis is rows:
-                index = self.row_of_block()
-            text = f"({text}) * {self.plan.axes[axis]} + {index}" if text else index
-        return text or "0"
+    def flush(self) -> None:
+        """Nothing waits here."""
 
-    def row_of_block(self) -> str:
-        """The row's number in the buffers of its block."""
-        return "i"
 
-    def value(self, node: Node, scope: Scope) -> str:
-        """A name or a number for the value, computed in the outermost scope that can."""
+class TileBody(Body):
+    """The body of a tile of rows: statements wait until one loop over the rows of the tile does them all."""
+
+    def __init__(self, parent: Body, index: dict[Axis, Index]) -> None:
+        super().__init__(parent, index)
+        self.waiting: list[Item] = []
+
+    @property
+    def is_tile(self) -> bool:
+        return True
+
+    def add(self, item: Item) -> None:
+        self.waiting.append(item)
+
+    def at(self, axis: Axis, index: Index) -> Body:
+        return Body(self, {**self.index, axis: index}, self.waiting)
+
+    def flush(self) -> None:
+        if self.waiting:
+            self.items.append(TileLoop(tuple(self.waiting)))
+            # A body for one position may still hold the list.
+            self.waiting = []
+
+
+@dataclass
+class Values:
+    """Places the values of one plan.
+
+    buffers: where values lie in memory
+    spec:    what the nest that is being built computes; None outside of nests
+    done:    values of the nest that have been stored
+    to_keep: values that later passes over the row find in registers
+    kept:    those that are in registers by now
+    tiles:   values that are there for every row of a tile
+    main:    the longest axis within a row, or the rows where there is none
+    tests_labels: whether a comparison with a label becomes a LabelTest
+    """
+
+    buffers: Buffers
+    target: Target
+    number: int = 0
+    rows: Axis | None = None
+    spec: NestSpec | None = None
+    done: set[Node] = field(default_factory=set)
+    to_keep: set[Node] = field(default_factory=set)
+    kept: dict[Node, Value] = field(default_factory=dict)
+    tiles: dict[Node, Buffer] = field(default_factory=dict)
+    main: Axis | None = None
+    tests_labels: bool = False
+    depth: int = 0
+
+    def value(self, node: Node, body: Body) -> Operand:
+        """The operand for a value, computed in the outermost body that can."""
         node = base(node)
         if node.operation is Op.CONSTANT:
-            return self.dialect.literal(node.attribute_as(Constant).value, node.dtype)
+            return Literal(node.attribute_as(Constant).value, node.dtype)
         if node.operation is Op.SIZE:
-            return self.plan.axes[node.attribute_as(Size).axis.find()]
-        if node in scope.assumed:
-            return str(scope.assumed[node])
-        home = self.home(node, scope)
-        if node in home.names:
-            return home.names[node]
-        self.depth += 1
-        if self.depth > DEEPEST:
-            self.name_inputs(node, home)
-        text = self.expression(node, home)
-        self.depth -= 1
-        if self.can_repeat(text, home) or _is_literal(text):
-            home.names[node] = text
-        else:
-            home.names[node] = self.named(node, text, home)
-        return home.names[node]
+            return Length(node.attribute_as(Size).axis.find())
+        if node in body.assumed:
+            return Literal(body.assumed[node], BOOL)
+        if node in self.kept and self.is_in_main_loop(body):
+            return self.kept[node]
+        home = self.home(node, body)
+        if node not in home.known:
+            self.depth += 1
+            if self.depth > DEEPEST:
+                self.place_chain(node, home)
+            home.known[node] = self.placed(node, home)
+            self.depth -= 1
+        return home.known[node]
 
-    def name_inputs(self, node: Node, scope: Scope) -> None:
-        """Name what a long chain of operations is made of, its first link first, without recursion."""
+    def is_in_main_loop(self, body: Body) -> bool:
+        return self.main is not None and body.index.get(self.main) == LoopIndex(self.main)
+
+    def place_chain(self, node: Node, body: Body) -> None:
+        """Place what a long chain of operations is made of, its first link first, without recursion."""
         chain, stack, seen = [], [(node, False)], {node}
         while stack:
             link, is_done = stack.pop()
@@ -108,161 +173,202 @@ class ValuePrinter:
                 continue
             stack.append((link, True))
             for source in reversed(sources(link)):
-                is_known = source in self.home(source, scope).names
-                if (
-                    source.operation in ELEMENTWISE
-                    and source not in seen
-                    and not is_known
-                    and self.is_computed(source)
-                ):
+                is_known = source in self.home(source, body).known
+                is_new = source.operation in ELEMENTWISE and source not in seen and not is_known
+                if is_new and self.is_computed(source):
                     seen.add(source)
                     stack.append((source, False))
         depth, self.depth = self.depth, 0
         for link in chain[:-1]:
-            self.value(link, scope)
+            self.value(link, body)
         self.depth = depth
 
-    def is_computed(self, node: Node) -> bool:
-        """Whether the value is an expression here, and not read from memory."""
-        computed_here = self.loop is not None and node in self.loop.levels and node not in self.done
-        return computed_here or self.plan.where(node, self.number) is None
-
-    def can_repeat(self, text: str, home: Scope) -> bool:
-        """Whether an expression is a mere name, as good as one more."""
-        return text.replace("_", "").isalnum()
-
-    def named(self, node: Node, text: str, home: Scope) -> str:
-        """The name under which a value is known from now on."""
-        name = self.name(node)
-        home.add(self.dialect.declare(name, node.dtype, text))
-        return name
-
-    def home(self, node: Node, scope: Scope) -> Scope:
-        """The outermost scope that knows all the indices that the value needs."""
+    def home(self, node: Node, body: Body) -> Body:
+        """The outermost body that knows all the indices that the value needs."""
         needed = set(node.axes)
-        if scope.assumed and self.depends_on_assumed(node, scope):
-            return scope
-        while scope.parent is not None and needed <= set(scope.parent.index):
-            scope = scope.parent
-        return scope
+        if body.assumed and self.depends_on_assumed(node, body):
+            return body
+        while body.parent is not None and needed <= set(body.parent.index):
+            body = body.parent
+        return body
 
-    def depends_on_assumed(self, node: Node, scope: Scope) -> bool:
-        assert self.loop is not None
+    def depends_on_assumed(self, node: Node, body: Body) -> bool:
+        assert self.spec is not None
         stack, seen = [node], {node}
         while stack:
             current = stack.pop()
-            if current in scope.assumed:
+            if current in body.assumed:
                 return True
-            if current not in self.done and current in self.loop.levels and not reduces(current):
+            if (
+                current not in self.done
+                and current in self.spec.passes
+                and current.operation not in REDUCTIONS
+            ):
                 new = [source for source in sources(current) if source not in seen]
                 seen.update(new)
                 stack += new
         return False
 
-    def expression(self, node: Node, scope: Scope) -> str:
+    def is_computed(self, node: Node) -> bool:
+        """Whether the value is computed here, and not loaded."""
+        is_of_nest = self.spec is not None and node in self.spec.passes and node not in self.done
+        return is_of_nest or self.buffer_of(node) is None
+
+    def buffer_of(self, node: Node) -> Buffer | None:
+        """The buffer that has a value, as seen from the nest."""
+        return self.tiles.get(node) or self.buffers.where(node, self.number)
+
+    def new_value(self, node: Node, body: Body, dtype: DType | None = None) -> Value:
+        """A value of a body; each row of a tile has one of its own."""
+        if not body.is_tile:
+            return Value(node)
+        return Value(node, self.buffers.tile(f"v{node.number}_lane", dtype or node.dtype, (), self.number))
+
+    def placed(self, node: Node, body: Body) -> Operand:
+        """Add the statements that compute a value to the body."""
         if node.operation is Op.IOTA:
-            return self.dialect.index(self.index(node.axes[0], scope) if node.axes else "0")
-        if node.operation is Op.SCALAR:
-            return self.dialect.number_from(
-                node.dtype, str(self.plan.scalars.index(node.attribute_as(Leaf).number))
-            )
-        if node in self.sum_slot:
-            return self.dialect.number_from(node.dtype, str(self.sum_slot[node]))
+            value = self.new_value(node, body)
+            body.add(Position(value, body.index[node.axes[0].find()] if node.axes else Zero()))
+            return value
+        slot = self.buffers.slot_of(node)
+        if slot is not None:
+            value = self.new_value(node, body)
+            body.add(LoadScalar(value, slot))
+            return value
         if not self.is_computed(node):
-            return self.read(node, scope)
-        if node.operation is Op.TAKE_ALONG_AXIS:
-            return self.take_along_axis(node, scope)
-        if node.operation is Op.COPY:
-            return self.copied(node, scope)
-        if node.operation is Op.TAKE:
-            return self.take(node, scope)
-        operands = [self.value(source, scope) for source in node.inputs]
-        if node.operation in (Op.WHERE, Op.ASTYPE, Op.LOGICAL_NOT) and operands[0] in ("True", "False"):
-            yes = operands[0] == "True"
+            return self.loaded(node, body)
+        if node.operation in _MOVES:
+            return _MOVES[node.operation](self, node, body)
+        label = self.label_of_test(node, body)
+        if label is not None:
+            return self.label_test(node, label, body)
+        return self.computed(node, [self.value(source, body) for source in node.inputs], body)
+
+    def computed(self, node: Node, operands: list[Operand], body: Body) -> Operand:
+        """An elementwise operation; one whose outcome is known becomes its operand or a number."""
+        condition = operands[0] if operands else None
+        if isinstance(condition, Literal) and condition.dtype == BOOL:
             if node.operation is Op.WHERE:
-                return operands[1] if yes else operands[2]
+                return self.alias(node, operands[1 if condition.number else 2], body)
             if node.operation is Op.LOGICAL_NOT:
-                return str(not yes)
-            return self.dialect.literal(yes, node.dtype)
-        return self.elementwise(node, operands)
+                return Literal(not condition.number, BOOL)
+            if node.operation is Op.ASTYPE:
+                return Literal(condition.number, node.dtype)
+        value = self.new_value(node, body)
+        body.add(Compute(value, tuple(operands)))
+        return value
 
-    def elementwise(self, node: Node, operands: list[str]) -> str:
-        """The expression of an elementwise operation."""
-        return self.dialect.elementwise(node, operands)
+    def alias(self, node: Node, operand: Operand, body: Body) -> Operand:
+        """The operand itself, in a tile only where each row of the tile has one."""
+        if not body.is_tile or not isinstance(operand, Value) or operand.buffer is not None:
+            return operand
+        value = self.new_value(node, body)
+        body.add(Gathered(value, operand, None))
+        return value
 
-    def take_along_axis(self, node: Node, scope: Scope) -> str:
+    def loaded(self, node: Node, body: Body) -> Value:
+        buffer = self.buffer_of(node)
+        assert buffer is not None, f"{node} is not in memory"
+        value = self.new_value(node, body)
+        body.add(Load(value, node, buffer, self.index_in(buffer, node, body)))
+        return value
+
+    def index_in(self, buffer: Buffer, node: Node, body: Body) -> tuple[Index, ...]:
+        """The index of a value's element in a buffer, at the position of the body."""
+        if buffer.kind is BufferKind.TILE:
+            return tuple(body.index[axis.find()] for axis in buffer.axes)
+        axes = node.axes
+        if buffer.kind is BufferKind.ROW:
+            axes = tuple(axis for axis in axes if axis is not self.rows)
+        return tuple(
+            BlockRow() if buffer.kind is BufferKind.BLOCK and axis is self.rows else body.index[axis]
+            for axis in axes
+        )
+
+    def label_of_test(self, node: Node, body: Body) -> Node | None:
+        """The label that a comparison in the main loop compares the column's position with."""
+        if node.operation is not Op.EQUAL or not (self.tests_labels and self.is_in_main_loop(body)):
+            return None
+        for position, other in (node.inputs, node.inputs[::-1]):
+            if base(position).operation is Op.IOTA and self.main not in base(other).axes:
+                return other
+        return None
+
+    def label_test(self, node: Node, label: Node, body: Body) -> Operand:
+        value = self.new_value(node, body)
+        body.add(LabelTest(value, self.value(label, body)))
+        return value
+
+    # Values at looked-up positions
+
+    def taken_along_axis(self, node: Node, body: Body) -> Operand:
+        """The element at a looked-up column, which may itself be computed there."""
         scores = base(node.inputs[0])
         axis = next((axis for axis in scores.axes if axis not in node.axes), None)
-        index = self.safe_index(node, axis, scope)
-        there = scope if axis is None else scope.at(axis, index)
-        return self.gathered(node, axis, index, self.value(scores, there))
+        index, checked = self.checked_index(node, axis, body)
+        there = body if axis is None else body.at(axis, index)
+        operand = self.value(scores, there)
+        if checked is None or not self.target.masks_outside:
+            return self.alias(node, operand, body)
+        value = self.new_value(node, body)
+        body.add(Gathered(value, operand, checked))
+        return value
 
-    def take(self, node: Node, scope: Scope) -> str:
+    def taken(self, node: Node, body: Body) -> Operand:
+        """The element of a vector at a looked-up index."""
         vector = base(node.inputs[0])
         # A view may have dimensions of 1 beside the vector's own.
         axis = node.inputs[0].shape[0]
-        index = self.safe_index(node, axis, scope)
+        index, checked = self.checked_index(node, axis, body)
+        masked = checked if self.target.masks_outside else None
         if axis is None:
-            return self.gathered(node, axis, index, self.value(vector, scope))
-        memory = self.plan.where(vector, self.number)
-        assert memory is not None
-        return self.gathered(node, axis, index, self.dialect.read(f"{memory.name}[{index}]", memory.held))
-
-    def gathered(self, node: Node, axis: Axis | None, index: str, value: str) -> str:
-        """What a gather gives, of the element at an index that was made to lie inside."""
+            operand = self.value(vector, body)
+            if masked is None:
+                return self.alias(node, operand, body)
+            value = self.new_value(node, body)
+            body.add(Gathered(value, operand, masked))
+            return value
+        buffer = self.buffers.where(vector, self.number)
+        assert buffer is not None, f"{vector} is not in memory"
+        value = self.new_value(node, body)
+        body.add(Load(value, vector, buffer, (index,), masked))
         return value
 
-    def copied(self, node: Node, scope: Scope) -> str:
+    def copied(self, node: Node, body: Body) -> Operand:
         """The element of the input at the same position, which may be another place of the same axes."""
         seen = node.inputs[0]
         source = base(seen)
         dimensions = seen.attribute.dimensions if isinstance(seen.attribute, View) else range(source.ndim)
         index = {
-            dimension: self.index(axis, scope)
+            dimension: body.index[axis.find()]
             for dimension, axis in zip(dimensions, node.shape, strict=True)
             if dimension is not None and axis is not None
         }
+        value = self.new_value(node, body)
         if source.operation is Op.IOTA:
-            return self.dialect.index(index.get(0, "0"))
-        memory = self.plan.where(source, self.number)
-        assert memory is not None, f"{source} is not in memory"
-        text = ""
-        for dimension, axis in enumerate(source.shape):
-            if axis is not None:
-                text = f"({text}) * {self.length(axis)} + {index[dimension]}" if text else index[dimension]
-        return self.dialect.read(f"{memory.name}[{text}]", memory.held)
-
-    def safe_index(self, node: Node, axis: Axis | None, scope: Scope) -> str:
-        """A gather's index, inside whatever the data are: from the end where negative, then clamped."""
-        index = base(node.inputs[1])
-        value = self.value(index, scope)
-        if is_inside(index, axis):
+            body.add(Position(value, index.get(0, Zero())))
             return value
-        name = self.name_of_index(index, scope)
-        for line in self.dialect.inside(name, value, self.length(axis), index.dtype, self.flag(node)):
-            scope.add(line)
-        return name
+        buffer = self.buffers.where(source, self.number)
+        assert buffer is not None, f"{source} is not in memory"
+        where = tuple(index[dimension] for dimension, axis in enumerate(source.shape) if axis is not None)
+        body.add(Load(value, source, buffer, where))
+        return value
 
-    def name_of_index(self, index: Node, scope: Scope) -> str:
-        """The name of an index that is made to lie inside."""
-        return f"{self.name(index)}_inside"
+    def checked_index(self, node: Node, axis: Axis | None, body: Body) -> tuple[Index, Value | None]:
+        """The index that a value is taken at, inside the axis for any data, and what checked it."""
+        index = base(node.inputs[1])
+        operand = self.value(index, body)
+        if is_inside(index, axis):
+            return operand, None
+        value = Value(
+            index,
+            self.buffers.tile(f"v{index.number}_inside_lane", INT64, (), self.number)
+            if body.is_tile
+            else None,
+        )
+        watched = not (self.target.looks_at_arguments and is_argument(index))
+        body.add(CheckIndex(value, operand, axis, self.buffers.flag_of(node) if watched else None))
+        return value, value
 
-    def flag(self, node: Node) -> str:
-        """The place of the flag for an index of this gather that is outside; empty where none is needed."""
-        slot = self.flags.setdefault(node, self.numbers + len(self.flags))
-        return self.dialect.flag(slot)
 
-
-def reduces(node: Node) -> bool:
-    """Whether a value is a reduction, along columns or rows."""
-    return node.operation in REDUCTIONS
-
-
-def _is_literal(text: str) -> bool:
-    return (
-        text.startswith(("float32(", "float64(", "int64("))
-        and text.count("(") == 1
-        and "[" not in text
-        and not any(c in text for c in "+*/ ")
-        and not text.split("(")[1][0].isalpha()
-    )
+_MOVES = {Op.TAKE_ALONG_AXIS: Values.taken_along_axis, Op.TAKE: Values.taken, Op.COPY: Values.copied}

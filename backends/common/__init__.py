@@ -1,1 +1,1 @@
-"""What every room may use: trees of arguments, libraries of arrays, the cache folder, locks at a fork."""
+"""What every room may use: pytrees, libraries of arrays, the cache folder, locks at a fork."""

@@ -1,4 +1,4 @@
-"""The folder of compiled programs: where it is, and a warning where it cannot be used."""
+"""The cache folder of compiled programs: where it is, and a warning where it cannot be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _warned = False
 
 
 def folder() -> Path:
-    """Where source and machine code are kept: ONEPASS_CACHE_DIR, or the user's folder for caches."""
+    """The folder for source and machine code: ONEPASS_CACHE_DIR, or the user's cache folder."""
     chosen = os.environ.get("ONEPASS_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -22,9 +22,9 @@ def folder() -> Path:
 
 
 def private_folder() -> Path:
-    """`folder()`, made where it is missing.
+    """`folder()`, created if it is missing.
 
-    raises: NotPrivateError where others can write into it; OSError where it cannot be made
+    raises: NotPrivateError if other users can write into it; OSError if it cannot be created
     """
     path = folder()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -32,20 +32,20 @@ def private_folder() -> Path:
     return path
 
 
-def warn(trouble: Exception) -> None:
-    """Say, once in a process, why compiled programs are not kept."""
+def warn(problem: Exception) -> None:
+    """Warn, once per process, that compiled programs are not cached, and say why."""
     global _warned
     if not _warned:
         _warned = True
-        advice = "Set ONEPASS_CACHE_DIR to a folder that can be written and has space."
-        if isinstance(trouble, NotPrivateError):
+        advice = "Set ONEPASS_CACHE_DIR to a writable folder with free space."
+        if isinstance(problem, NotPrivateError):
             advice = (
-                "What others have put there would be run. Make it yours alone with chmod 700, or set "
-                "ONEPASS_CACHE_DIR (and NUMBA_CACHE_DIR where that is in use) to a folder of your own."
+                "Files from other users would be run as code. Run chmod 700 on the folder, or set "
+                "ONEPASS_CACHE_DIR (and NUMBA_CACHE_DIR if you use it) to a folder of your own."
             )
         warnings.warn(
-            f"onepass cannot keep compiled programs in {folder()} ({type(trouble).__name__}: {trouble}). "
-            f"They are compiled again in every process. {advice}",
+            f"onepass cannot cache compiled programs in {folder()} ({type(problem).__name__}: {problem}). "
+            f"Every process compiles them again. {advice}",
             RuntimeWarning,
             stacklevel=3,
         )

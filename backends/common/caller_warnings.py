@@ -1,4 +1,4 @@
-"""Warnings that name the line of the user's code that called."""
+"""Warnings that point at the user's line, not at a line of this library."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import warnings
 from pathlib import Path
 
 _BACKENDS = Path(__file__).parents[1]
-# This package, and the public API above it, which has no folders of its own.
+# This package, and the public API above it, which has no sub-folders of its own.
 _OURS = (str(_BACKENDS), str(Path(sys.modules[__package__.split(".")[0]].__file__ or "").parent))
 
 
 def warn(message: str) -> None:
-    """A RuntimeWarning at the innermost line that is not ours."""
+    """A RuntimeWarning at the innermost line outside this library."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and _is_ours(Path(frame.f_code.co_filename)):
         level, frame = level + 1, frame.f_back

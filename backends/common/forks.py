@@ -1,21 +1,21 @@
-"""Locks that a fork leaves in order.
+"""Locks that stay usable after a fork.
 
-A forked child has one thread, and memory as the parent's other threads left it at that moment: a lock that
-one of them held stays held, and the data that it guards may be half written. So a fork waits for these locks:
+A forked child has one thread. Its memory is a copy of the parent's at that moment: a lock that another thread
+held stays locked for ever, and the data that it guards may be half written. So a fork waits for these locks:
 
-    with compiling: ...   imports of compilers, compiling, loading machine code
-    with briefly: ...     a few statements on data that threads share
+    with compile_lock: ...   importing compilers, compiling, loading machine code
+    with data_lock: ...      a few statements on data that threads share
 
-and for the locks of Numba and llvmlite that a thread may hold without ours. The forking thread holds all of
-them during the fork; afterwards they are free in the parent and in the child.
+and for the locks of Numba and llvmlite that a thread may hold without holding ours. The forking thread holds
+all of them during the fork. Afterwards they are free in the parent and in the child.
 """
 
 from __future__ import annotations
 
 import contextlib
 
-# A fork takes the lock of `logging` as well, and imports of compilers take it inside of ours. Hooks that were
-# registered last run first: with `logging` imported before, a fork takes its lock after ours, as imports do.
+# A fork takes the lock of `logging` too, and importing a compiler takes that lock inside ours. Fork hooks run
+# in reverse order of registration: with `logging` imported first, a fork takes its lock after ours.
 import logging  # noqa: F401
 import operator
 import os
@@ -25,23 +25,23 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-# Seconds. A fork that has waited so long goes ahead, and its child compiles nothing.
-LONGEST_WAIT = 60.0
+# Seconds. A fork that has waited this long goes ahead, and its child compiles nothing.
+MAX_WAIT = 60.0
 
-# Where Numba and llvmlite have locks, in the order in which a thread that compiles takes them.
-_OF_OTHERS = (
+# The locks of Numba and llvmlite, in the order in which a compiling thread takes them.
+_LOCKS_OF_LIBRARIES = (
     ("numba.core.compiler_lock", "global_compiler_lock._lock"),
     ("numba.np.ufunc.parallel", "_backend_init_thread_lock"),
     ("llvmlite.binding.ffi", "lib._lock._lock"),
 )
 
 
-class Compiling:
-    """A reentrant lock for long work. Threads that want it let a thread that waits to fork go first."""
+class CompileLock:
+    """A reentrant lock for long work. A thread that waits to fork gets it before threads that compile."""
 
     def __init__(self) -> None:
         self.lock: Any = threading.RLock()
-        self.forking: set[int] = set()  # the threads that wait to fork, or do so
+        self.forking: set[int] = set()  # ids of threads that wait to fork, or are forking
 
     def __enter__(self) -> None:
         is_inside = self.lock._is_owned()
@@ -55,33 +55,33 @@ class Compiling:
         self.lock.release()
 
 
-compiling = Compiling()
-briefly = threading.Lock()
+compile_lock = CompileLock()
+data_lock = threading.Lock()
 
-# Called in a child that cannot compile, with the reason.
+# Called with the reason in a child that cannot compile.
 when_cannot_compile: list[Callable[[str], None]] = []
 
-# By thread: what it holds while it forks, whether it held that before, and whether it has everything.
+# By id of a forking thread: the locks that it took, with whether it held them before; whether it got all.
 _held: dict[int, tuple[list[tuple[Any, bool]], bool]] = {}
 
 
 def _locks() -> Iterator[Any]:
-    yield compiling.lock
-    for module, path in _OF_OTHERS:
-        # Another version may have its locks elsewhere, or none.
+    yield compile_lock.lock
+    for module, path in _LOCKS_OF_LIBRARIES:
+        # Other versions may keep these locks elsewhere, or have none.
         with contextlib.suppress(AttributeError):
             yield operator.attrgetter(path)(sys.modules.get(module))
-    yield briefly
+    yield data_lock
 
 
 def _before() -> None:
     thread = threading.get_ident()
-    compiling.forking.add(thread)
-    end = time.monotonic() + LONGEST_WAIT
+    compile_lock.forking.add(thread)
+    end = time.monotonic() + MAX_WAIT
     held: list[tuple[Any, bool]] = []
     has_all = True
     for lock in _locks():
-        was_held = lock is not briefly and lock._is_owned()
+        was_held = lock is not data_lock and lock._is_owned()
         if not lock.acquire(timeout=max(0.0, end - time.monotonic())):
             has_all = False
             break
@@ -94,13 +94,13 @@ def _after_in_parent() -> None:
     held, _ = _held.pop(thread)
     for lock, _ in reversed(held):
         lock.release()
-    compiling.forking.discard(thread)
+    compile_lock.forking.discard(thread)
 
 
 def _after_in_child() -> None:
     held, has_all = _held.pop(threading.get_ident())
     _held.clear()
-    compiling.forking.clear()
+    compile_lock.forking.clear()
     for lock, was_held in reversed(held):
         if was_held:
             lock.release()
@@ -111,8 +111,8 @@ def _after_in_child() -> None:
             lock._at_fork_reinit()
         for cannot_compile in when_cannot_compile:
             cannot_compile(
-                "this process was forked while another thread compiled; start the process before that, or "
-                "with the method 'spawn'"
+                "this process was forked while another thread compiled; fork earlier, or use the start "
+                "method 'spawn'"
             )
 
 

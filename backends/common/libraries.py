@@ -1,4 +1,8 @@
-"""Which library an object is an array of, and what kind of numbers it holds; answers are kept by type."""
+"""The library, device and kind of dtype of an array; answers are cached by type.
+
+library_of(numpy.ones(3)) == "numpy", kind_of(numpy.ones(3)) == "real floating"
+library_of([1, 2, 3]) is None
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,23 @@ from typing import Any, Literal
 
 import array_api_compat
 
-# Imported now, because a fork would leave its child a module that another thread has half imported.
+# Imported here and not on first use: a fork during the import leaves a half imported module in the child.
 import array_api_compat.numpy
 import numpy
 import numpy.ma
 
-from .forks import compiling
+from .forks import compile_lock
 
 Kind = Literal["real floating", "integral", "bool", "complex floating", "other"]
 
 _library_of_type: dict[type, str | None] = {}
-# By type of array and dtype: dtypes of two libraries are not for comparing.
+# By array type and dtype, because dtypes of different libraries cannot be compared.
 _kind_of_dtype: dict[tuple[type, Any], Kind] = {}
 _halves: dict[tuple[type, Any], bool] = {}
 
 
 def library_of(value: Any) -> str | None:
-    """The library that `value` is an array of: "numpy", "torch", "traced", ...; None for no array."""
+    """The library of an array: "numpy", "torch", "traced", ...; None if `value` is not an array."""
     try:
         return _library_of_type[type(value)]
     except KeyError:
@@ -33,7 +37,7 @@ def library_of(value: Any) -> str | None:
 
 
 def _find_library(value: Any) -> str | None:
-    # `*` is another operation for a matrix, and a mask would be lost on the way.
+    # For a matrix `*` is a matrix product, and operations of the standard drop a mask.
     if isinstance(value, numpy.matrix | numpy.ma.MaskedArray):
         return None
     if not array_api_compat.is_array_api_obj(value):
@@ -42,13 +46,13 @@ def _find_library(value: Any) -> str | None:
         return "traced"
     if isinstance(value, numpy.ndarray | numpy.generic):
         return "numpy"
-    with compiling:  # what knows the library is imported, and a fork waits for that
+    with compile_lock:  # array_namespace imports a module, and a fork waits for that
         namespace: str = array_api_compat.array_namespace(value).__name__
     return namespace.removeprefix("array_api_compat.").split(".")[0]
 
 
 def kind_of(array: Any) -> Kind:
-    """The kind of the array's dtype, in the words of the array API standard."""
+    """The kind of the array's dtype, as `isdtype` of the array API standard names it."""
     key = type(array), array.dtype
     try:
         return _kind_of_dtype[key]
@@ -57,7 +61,7 @@ def kind_of(array: Any) -> Kind:
 
 
 def _find_kind(array: Any) -> Kind:
-    # NumPy's and CuPy's namespaces do not know the dtype that ml_dtypes gives them.
+    # `isdtype` of NumPy and CuPy does not know the bfloat16 of ml_dtypes.
     if str(array.dtype) == "bfloat16":
         return "real floating"
     namespace = array_api_compat.array_namespace(array)
@@ -74,7 +78,7 @@ def is_real_array(value: Any) -> bool:
 
 
 def is_half(array: Any) -> bool:
-    """Whether the array holds float16 or bfloat16, in which sums would lose their small terms."""
+    """Whether the dtype is float16 or bfloat16, in which sums would lose small terms."""
     key = type(array), array.dtype
     try:
         return _halves[key]
@@ -87,7 +91,7 @@ def is_half(array: Any) -> bool:
 
 
 def device_of(array: Any) -> Any:
-    """The device that holds the array, or None where a library does not say (inside a trace)."""
+    """The device that holds the array; None if the library does not say, as inside a trace."""
     try:
         return array_api_compat.device(array)
     except AttributeError:
@@ -95,49 +99,52 @@ def device_of(array: Any) -> Any:
 
 
 def device_key(array: Any) -> Hashable:
-    """What stands for the device of the array in a key: the device itself, or the number of CuPy's.
+    """A hashable value for the array's device: the device itself, or the number of a CuPy device.
 
-    A `cupy.cuda.Device` compares by its number and has no hash.
+    A `cupy.cuda.Device` has no hash.
     """
     key: Hashable = array.device.id if library_of(array) == "cupy" else device_of(array)
     return key
 
 
 def device_to_enter(array: Any) -> int | None:
-    """The number of the device that has to be current for a call with the array; None where none has to be.
+    """The number of the CuPy device to make current for a call with this array; None for other libraries.
 
     CuPy allocates and launches on the current device, wherever the arrays are.
     """
     return int(array.device.id) if library_of(array) == "cupy" else None
 
 
-def is_current(device: int) -> bool:
-    """Whether CuPy's device of this number is the current one of this thread."""
+def is_current_device(device: int) -> bool:
+    """Whether the CuPy device of this number is current in this thread."""
     return bool(sys.modules["cupy"].cuda.runtime.getDevice() == device)
 
 
-def entered(device: int) -> AbstractContextManager[Any]:
-    """In its context CuPy's device of this number is the current one of this thread."""
+def device_context(device: int) -> AbstractContextManager[Any]:
+    """A context in which the CuPy device of this number is current in this thread."""
     context: AbstractContextManager[Any] = sys.modules["cupy"].cuda.Device(device)
     return context
 
 
-def on_two_devices(array: Any, other: Any) -> bool:
-    """Whether two arrays of one library are known to be on different devices; inside a trace no device is."""
+def on_different_devices(array: Any, other: Any) -> bool:
+    """Whether two arrays of one library are on different devices; False if a device is unknown."""
     if isinstance(array, numpy.ndarray):
         return False
     devices = device_of(array), device_of(other)
     return None not in devices and devices[0] != devices[1]
 
 
-def can_be_read(array: Any, *, at_any_price: bool) -> bool:
-    """Whether the values of `array` can be looked at; `at_any_price`, also by waiting for a device."""
+def can_be_read(array: Any, *, may_wait: bool) -> bool:
+    """Whether Python can read the values of `array`.
+
+    may_wait: whether reading them may wait for a device
+    """
     library = library_of(array)
     if library == "numpy":
         return True
     if (library == "jax" and _is_traced(array)) or (library == "torch" and _is_transformed(array)):
         return False
-    if at_any_price:
+    if may_wait:
         return True
     if library == "cupy" or array_api_compat.is_lazy_array(array):
         return False
@@ -145,14 +152,14 @@ def can_be_read(array: Any, *, at_any_price: bool) -> bool:
 
 
 def _is_traced(array: Any) -> bool:
-    """Whether a JAX array stands for values that are not there yet, as inside `jax.jit`."""
+    """Whether a JAX array has no values yet, as inside `jax.jit`."""
     import jax
 
     return isinstance(array, jax.core.Tracer)
 
 
 def _is_transformed(tensor: Any) -> bool:
-    """Whether a PyTorch tensor stands for others, as inside `torch.func.vmap` or `torch.func.grad`."""
+    """Whether a PyTorch tensor wraps others, as inside `torch.func.vmap` or `torch.func.grad`."""
     import torch
 
     functorch = getattr(torch._C, "_functorch", None)

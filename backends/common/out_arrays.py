@@ -1,4 +1,9 @@
-"""Arrays of the caller's that take results: whether they share memory, and how results get into them."""
+"""The arrays of `out=`: what each must be, whether they share memory, and copying results into them.
+
+Takes a result and the user's arrays, and gives the result with these arrays in it:
+
+    OutArrays("f", like=(x, y), arrays=[None, mine]).copy_from((x, y)) == (x, mine)   # mine holds y
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,18 @@ import numpy
 from .libraries import library_of
 from .trees import leaves, map_leaves, named_leaves
 
-# Steps that may be taken to find out whether two strided arrays have an element in common.
-MOST_WORK: Any = 10_000
+# Limit on the work of the exact test whether two strided arrays share an element.
+MAX_WORK: Any = 10_000
 
 
-class Wanted:
-    """What an array must be to take a result. No dataclass, because it is a leaf of a tree.
+class ArraySpec:
+    """What an array of `out=` must be to take a result. Not a dataclass, because it is a leaf of a pytree.
 
-    dtype: of the result's library, whose name is `library`; a number of Python's takes any library
-    is_number: the result is immutable, so that a number in its place asks for no more than a fresh one
+    dtype:     in the library named `library`
+    is_scalar: the result is an immutable number, so a number in its place means "allocate"
     """
 
-    __slots__ = ("device", "dtype", "is_number", "library", "shape")
+    __slots__ = ("device", "dtype", "is_scalar", "library", "shape")
 
     def __init__(
         self,
@@ -31,75 +36,93 @@ class Wanted:
         library: str | None = "numpy",
         device: Any = None,
         *,
-        is_number: bool = False,
+        is_scalar: bool = False,
     ) -> None:
         self.shape, self.dtype, self.library = shape, dtype, library
-        self.device, self.is_number = device, is_number
+        self.device, self.is_scalar = device, is_scalar
 
 
 @dataclass(frozen=True, slots=True)
-class Destinations:
-    """The caller's arrays, one or None for every leaf of the result, which has the structure of `like`."""
+class OutArrays:
+    """The user's arrays, one or None for each leaf of the result. The result has the structure of `like`."""
 
     kernel: str
     like: Any
     arrays: list[Any]
 
-    def require_apart(self, some: Iterable[int] | None = None) -> None:
-        """A ValueError where two of the arrays share memory, of which one is among `some` or any."""
-        given = [number for number, array in enumerate(self.arrays) if array is not None]
-        for one in given if some is None else some:
-            for other in given:
-                if other != one and share_memory(self.arrays[one], self.arrays[other], exactly=True):
-                    names = [path for path, _ in named_leaves(self.like, "out")]
+    def require_disjoint(self, some: Iterable[int] | None = None) -> None:
+        """Raise a ValueError if two of the arrays share memory.
+
+        some: the leaf numbers to compare with all others; None compares all pairs
+        """
+        used = [number for number, array in enumerate(self.arrays) if array is not None]
+        for one in used if some is None else some:
+            for other in used:
+                if other != one and shares_memory(self.arrays[one], self.arrays[other]):
+                    paths = [path for path, _ in named_leaves(self.like, "out")]
                     first, second = sorted((one, other))
                     raise ValueError(
-                        f"{self.kernel}: {names[first]} and {names[second]} share memory; expected arrays "
-                        "apart from each other. Give another array, or None for a fresh one."
+                        f"{self.kernel}: {paths[first]} and {paths[second]} share memory; expected arrays "
+                        "that do not overlap. Pass another array, or None to allocate one."
                     )
 
-    def filled(self, result: Any, there: Collection[int] = ()) -> Any:
-        """`result` with these arrays in place of its leaves, which are copied into them.
+    def copy_from(self, result: Any, done: Collection[int] = ()) -> Any:
+        """Copy the leaves of `result` into these arrays.
 
-        there: the numbers of arrays that have their result already
+        done:    the leaf numbers of arrays that already hold their result
+        returns: `result` with these arrays in place of its leaves
         """
-        copied = [n for n, array in enumerate(self.arrays) if array is not None and n not in there]
-        found = leaves(result)
-        # A result may be an argument, and that may be the destination of another result.
-        for number, leaf in enumerate(found) if copied else ():
-            if number not in there and library_of(leaf) is not None and not isinstance(leaf, numpy.generic):
-                clashes = (n for n in copied if n != number or library_of(leaf) != "numpy")
-                if any(share_memory(leaf, self.arrays[n]) for n in clashes):
-                    found[number] = leaf[...].copy() if library_of(leaf) == "numpy" else _copy(leaf)
-        for number in copied:
-            self.arrays[number][...] = found[number]
-        each = iter(leaf if array is None else array for leaf, array in zip(found, self.arrays, strict=True))
+        to_copy = [n for n, array in enumerate(self.arrays) if array is not None and n not in done]
+        values = leaves(result)
+        # A result may be an argument, which may be the out array of another result: copy it first.
+        for number in range(len(values)) if to_copy else ():
+            if number not in done and self._is_overwritten(values[number], number, to_copy):
+                values[number] = _copy(values[number])
+        for number in to_copy:
+            self.arrays[number][...] = values[number]
+        each = iter(leaf if array is None else array for leaf, array in zip(values, self.arrays, strict=True))
         return map_leaves(lambda _: next(each), result)
+
+    def _is_overwritten(self, leaf: Any, number: int, to_copy: list[int]) -> bool:
+        """Whether copying other results would change the leaf of this number."""
+        if library_of(leaf) is None or isinstance(leaf, numpy.generic):
+            return False
+        # NumPy buffers an overlap within one assignment; other libraries may not.
+        buffers = library_of(leaf) == "numpy"
+        return any(may_share_memory(leaf, self.arrays[n]) for n in to_copy if n != number or not buffers)
 
 
 def _copy(array: Any) -> Any:
+    if library_of(array) == "numpy":
+        return array[...].copy()
     import array_api_compat
 
     return array_api_compat.array_namespace(array).asarray(array, copy=True)
 
 
-def share_memory(a: Any, b: Any, *, exactly: bool = False) -> bool:
-    """Whether two arrays have memory in common, or might have; `exactly`, where that can be found out."""
+def may_share_memory(a: Any, b: Any) -> bool:
+    """Whether two arrays of any library might share memory; True if that is unknown."""
     if a is b:
         return True
     first, second = _memory(a), _memory(b)
-    if first is None or second is None:
-        return not exactly
-    if not numpy.may_share_memory(first, second):
+    return first is None or second is None or numpy.may_share_memory(first, second)
+
+
+def shares_memory(a: Any, b: Any) -> bool:
+    """Whether two arrays of any library share an element; False if their memory is unknown."""
+    if a is b:
+        return True
+    first, second = _memory(a), _memory(b)
+    if first is None or second is None or not numpy.may_share_memory(first, second):
         return False
     try:
-        return not exactly or numpy.shares_memory(first, second, max_work=MOST_WORK)
+        return numpy.shares_memory(first, second, max_work=MAX_WORK)
     except numpy.exceptions.TooHardError:
         return True
 
 
-class _At:
-    """What NumPy needs to know to take a place in memory for an array, without looking at what is there."""
+class _Interface:
+    """An `__array_interface__` for memory that is never read: it may be on a device."""
 
     def __init__(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], size: int) -> None:
         self.__array_interface__ = {
@@ -112,19 +135,19 @@ class _At:
 
 
 def _memory(array: Any) -> Any:
-    """A NumPy array at the memory of any library's array, never to be read; None where it does not say."""
+    """A NumPy array at the memory of any library's array, never to be read; None if that is unknown."""
     library = library_of(array)
     if library == "numpy":
         return array
     if library == "torch" and array.layout is _strided():
         size = array.element_size()
         strides = tuple(size * step for step in array.stride())
-        return numpy.asarray(_At(array.data_ptr(), tuple(array.shape), strides, size))
+        return numpy.asarray(_Interface(array.data_ptr(), tuple(array.shape), strides, size))
     if library == "cupy":
-        return numpy.asarray(_At(array.data.ptr, array.shape, array.strides, array.itemsize))
+        return numpy.asarray(_Interface(array.data.ptr, array.shape, array.strides, array.itemsize))
     try:
         return numpy.from_dlpack(array)
-    except Exception:  # libraries say in many ways that an array is on another device, or spread over several
+    except Exception:  # libraries raise different errors for an array on a device, or on several
         return None
 
 
@@ -134,15 +157,15 @@ def _strided() -> Any:
     return torch.strided
 
 
-def is_apart_from_itself(array: Any) -> bool:
-    """Whether every element has memory of its own, as far as the strides tell; True where nobody knows."""
+def has_internal_overlap(array: Any) -> bool:
+    """Whether two elements of the array may share memory, by its strides; False if they are unknown."""
     memory = _memory(array)
     if memory is None or memory.flags.c_contiguous or memory.size < 2:
-        return True
+        return False
     reach = memory.itemsize
     steps = zip(memory.strides, memory.shape, strict=True)
     for step, count in sorted((abs(step), count) for step, count in steps if count > 1):
         if step < reach:
-            return False
+            return True
         reach += step * (count - 1)
-    return True
+    return False

@@ -1,4 +1,4 @@
-"""Whether the files of a folder can be run as code: only where nobody else can have put them there."""
+"""Whether files of a folder are safe to run as code: only if no other user can have written them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 
 
 class NotPrivateError(OSError):
-    """A folder that somebody else can write into, or has written into."""
+    """Another user can write into a folder, or owns a file in it."""
 
 
-def require_private(folder: Path, files: str = "", *, may_lie_in_closed: bool = False) -> None:
-    """Raise a NotPrivateError unless `folder` is this user's, and nobody else can write into it.
+def require_private(folder: Path, files: str = "", *, parent_may_protect: bool = False) -> None:
+    """Raise a NotPrivateError unless this user owns `folder` and no other user can write into it.
 
-    files: a pattern; the files in the folder that match it must belong to this user too
-    may_lie_in_closed: others may have the permission if they have none for the folder that this one lies in
-    raises: OSError where the folder is not there
+    files:  a glob pattern; this user must own the matching files in the folder too
+    parent_may_protect: accept write permission for others if they cannot enter the parent folder
+    raises: OSError if the folder does not exist
     """
-    if not hasattr(os, "getuid"):  # Windows, where a user's folders are the user's own
+    if not hasattr(os, "getuid"):  # Windows: the folders of a user are private
         return
     found = os.stat(folder)
     _require_owner(folder, found)
     writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if writable and may_lie_in_closed:
+    if writable and parent_may_protect:
         writable = os.stat(folder.parent).st_mode & (stat.S_IXGRP | stat.S_IXOTH)
     if writable:
         mode = stat.S_IMODE(found.st_mode)
-        raise NotPrivateError(f"{folder} can be written by other users, mode {mode:03o}")
+        raise NotPrivateError(f"{folder} is writable by other users, mode {mode:03o}")
     for path in folder.glob(files) if files else ():
         _require_owner(path, os.stat(path))
 

@@ -1,4 +1,8 @@
-"""Which arguments are part of a call's signature by their value, by their identity, or not at all."""
+"""How an argument enters a call signature: by value, by identity, or only by type.
+
+A string is compared by value, an object of a user's class by identity, and of the float 0.1 only type and
+sign are compared: it is a runtime scalar, which may change from call to call without a retrace.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,15 @@ from typing import Any
 
 import numpy
 
-# What is compared by its value. Everything else that is no array and no tree is compared by identity.
+# Types that are compared by value. Other objects, except arrays and pytrees, are compared by identity.
 OPTIONS = (str, bytes, int, float, complex, enum.Enum, numpy.generic, numpy.dtype, range, slice, type(...))
 
 
-def is_run_time_number(leaf: Any) -> bool:
-    """Whether a number may change from call to call without another program.
+def is_runtime_scalar(leaf: Any) -> bool:
+    """Whether a number may change from call to call without a retrace.
 
-    A float of 0 may not: it is how a term is left out, and the kernel is told so. Nor may an integer that no
-    int64 holds.
+    The float 0 may not: kernels leave out a term whose factor is 0. Nor may an integer that does not fit
+    into int64.
     """
     kind = type(leaf)
     return (kind is float and leaf != 0) or (kind is int and -_TOO_LARGE < leaf < _TOO_LARGE)
@@ -26,13 +30,13 @@ def is_run_time_number(leaf: Any) -> bool:
 _TOO_LARGE = 1 << 63
 
 
-def is_number(value: Any) -> bool:
-    """Whether a NumPy scalar is a number that arithmetic takes: an array of shape ()."""
+def is_numpy_number(value: Any) -> bool:
+    """Whether a value is a NumPy scalar with arithmetic, which is an array of shape ()."""
     return isinstance(value, numpy.number)
 
 
-class SameObject:
-    """An object by identity, in a key that does not keep it alive if that can be."""
+class ByIdentity:
+    """An object in a cache key, compared by identity; kept alive only if it has no weak references."""
 
     __slots__ = ("_hash", "_of", "_strong")
 
@@ -45,7 +49,7 @@ class SameObject:
             self._of, self._strong = None, value
 
     def get(self) -> Any:
-        """The object, or None once it is gone."""
+        """The object, or None after it was deleted."""
         return self._strong if self._of is None else self._of()
 
     def __hash__(self) -> int:
@@ -54,7 +58,7 @@ class SameObject:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if not isinstance(other, SameObject):
+        if not isinstance(other, ByIdentity):
             return NotImplemented
         mine = self.get()
         return mine is not None and mine is other.get()
@@ -64,9 +68,9 @@ _CALLED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType
 
 
 def is_static(value: Any) -> bool:
-    """Whether an argument that is neither array, number nor option may stand for itself, by its identity.
+    """Whether an argument that is not an array, number or option may be compared by identity.
 
-    Not what holds numbers without being an array (a masked array, a set, an iterator): that is an error.
+    Not a container of numbers that is not an array (a masked array, a set, an iterator): that is an error.
     """
     if isinstance(value, (*_CALLED, enum.Enum, numpy.generic, numpy.dtype)):
         return True

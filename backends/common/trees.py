@@ -1,4 +1,8 @@
-"""The arguments of a kernel: arrays and scalars, alone or in lists, tuples, dicts and dataclasses."""
+"""Pytrees: arrays and scalars, alone or in nested lists, tuples, dicts and dataclasses.
+
+leaves({"w": x, "b": [y, 1]}) == [x, y, 1]
+list(named_leaves({"w": x}, "params")) == [("params['w']", x)]
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,18 @@ from typing import Any
 
 
 def is_record(value: Any) -> bool:
-    """Whether a value is an instance of a dataclass, whose fields are the branches of a tree."""
+    """Whether a value is an instance of a dataclass; its fields are the children of the tree."""
     return hasattr(type(value), "__dataclass_fields__")
 
 
 def fields_of(record: Any) -> dict[str, Any]:
-    """The fields of a dataclass's instance that are set, by name."""
+    """The fields of a dataclass instance that are set, by name."""
     names = type(record).__dataclass_fields__
     return {name: getattr(record, name) for name in names if hasattr(record, name)}
 
 
 def with_fields(record: Any, values: dict[str, Any]) -> Any:
-    """A copy of a dataclass's instance with other values in its fields, without a call of its constructor."""
+    """A copy of a dataclass instance with new field values; the constructor is not called."""
     made = copy.copy(record)
     for name, value in values.items():
         object.__setattr__(made, name, value)
@@ -27,7 +31,7 @@ def with_fields(record: Any, values: dict[str, Any]) -> Any:
 
 
 def leaves(tree: Any) -> list[Any]:
-    """What `tree` holds that is not a list, tuple, dict or dataclass, in order."""
+    """The leaves of `tree` in order: all that is not a list, tuple, dict or dataclass."""
     found: list[Any] = []
     _collect(tree, found)
     return found
@@ -48,7 +52,7 @@ def _collect(tree: Any, found: list[Any]) -> None:
 
 
 def named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The same leaves, each with the Python expression that reaches it from `name`: params[0][1]."""
+    """The leaves, each with its path as a Python expression that begins with `name`: params[0][1]."""
     if isinstance(tree, list | tuple):
         for index, item in enumerate(tree):
             yield from named_leaves(item, f"{name}[{index}]")
@@ -63,7 +67,7 @@ def named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def map_leaves(function: Any, tree: Any) -> Any:
-    """A tree of the same structure with `function` of every leaf."""
+    """A tree of the same structure with `function(leaf)` in place of each leaf."""
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*(map_leaves(function, item) for item in tree))
     if isinstance(tree, list | tuple):

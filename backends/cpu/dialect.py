@@ -193,8 +193,8 @@ def wide(dtype: DType) -> DType:
 
 
 def kept_number(dtype: DType, slot: str) -> str:
-    """The place of a single number: `numbers`, or the same memory as integers."""
-    return f"numbers[{slot}]" if dtype.is_float else f"whole[{slot}]"
+    """The place of a single number: `scalars`, or the same memory as integers."""
+    return f"scalars[{slot}]" if dtype.is_float else f"integers[{slot}]"
 
 
 def number_from(dtype: DType, slot: str) -> str:

@@ -1,24 +1,27 @@
-"""The printer of the CPU's dialect: a plan becomes the text of one Python function that Numba compiles.
+"""The text of a program in the CPU's dialect: a plan becomes one Python function that Numba compiles.
 
-The function runs one share of one section: `program(section, share, shares, table, numbers)`. `table` holds
-sizes and addresses, `numbers` the call's scalars, the shares' sums, and the results that are single numbers.
+Takes a Plan; gives the source of a module. The function runs the part of one worker in one stage:
+`program(stage, worker, workers, table, scalars)`. Stage s of the plan is number 2 s, and number 2 s + 1
+combines the sums of its workers; the results that are single numbers come last. `table` holds sizes and
+addresses. `scalars` is the scalar buffer, and `integers` the same memory as integers.
 """
 
 from __future__ import annotations
 
-from ..codegen.cost import LANES
-from ..codegen.fusion import Body, Product
-from ..codegen.plan import Memory
-from ..codegen.scopes import Scope
-from ..codegen.stages import kind
-from ..codegen.totals import is_kept_wide, total_of
-from ..ir.attributes import MatMul
-from ..ir.dtypes import BOOL, FLOAT32, UINT8, DType
-from ..ir.graph import Node, base
+from collections.abc import Sequence
+
+from ..codegen.plan import Plan
+from ..codegen.stages import Role, role
+from ..codegen.text import Lines
+from ..codegen.totals import is_kept_wide
+from ..ir.attributes import Transposes
+from ..ir.dtypes import BOOL, FLOAT32
+from ..ir.graph import Axis, Node
+from ..ir.nest import BlockLoop, Buffer, BufferKind, LoopNest, MatMul, Stage
 from ..ir.operations import Op
 from . import dialect, totals
 from .dialect import kept_number, number_from, number_to, read, wide, written
-from .render_rows import RowPrinter
+from .render_nest import NestRenderer
 
 HEADER = """\
 import math
@@ -34,205 +37,237 @@ from onepass.backends.cpu.runtime.vector_math import *
 
 
 @cfunc(PROGRAM, cache=CACHE, error_model="numpy")
-def program(section, share, shares, table, numbers):
+def program(stage, worker, workers, table, scalars):
 """
 
 
-class Printer(RowPrinter):
-    """Prints one plan."""
+def sizes_in_table(plan: Plan) -> list[str]:
+    """The names of the sizes that the table begins with: of the axes, and of the blocks of every loop."""
+    return [*plan.axes.values(), *(f"rows{loop.number}" for loop in plan.loops)]
 
-    def pointers(self) -> list[Memory]:
-        """The arrays whose addresses stand in the table, in its order."""
-        kinds = self.plan.of_kind("argument", "result", "whole", "partial", "total", "block", "row", "lane")
-        return [memory for memory in kinds if not self.is_on_stack(memory)]
 
-    def is_on_stack(self, memory: Memory) -> bool:
-        """Whether it is so small: one number for each row of those side by side."""
-        return memory.kind == "lane" and not memory.axes
+def pointers_in_table(plan: Plan) -> list[Buffer]:
+    """The buffers whose addresses stand in the table, in its order, behind the sizes and the two products."""
+    return [buffer for buffer in plan.buffers if not is_on_stack(buffer)]
+
+
+def is_on_stack(buffer: Buffer) -> bool:
+    """Whether a buffer is so small: one number for each row of a tile."""
+    return buffer.kind is BufferKind.TILE and not buffer.axes
+
+
+class Renderer:
+    """Renders one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.statements = NestRenderer(plan)
 
     def source(self) -> str:
-        sections = Scope(1, [])
-        for section in range(self.plan.schedule.sections):
-            self.section(section, sections)
-        self.last_section(sections)
-        self.slots = {memory: i for i, memory in enumerate(self.pointers())}
-        top = Scope(1, [])
-        top.add("use_widest_vectors()")
-        top.add("whole = int64_at(address_of(numbers))")
-        literal = {self.plan.axes[axis.find()]: axis.size for axis in self.short}
-        for position, name in enumerate([*self.sizes, "sgemm", "dgemm"]):
-            top.add(f"{name} = {literal.get(name, f'table[{position}]')}")
-        first = len(self.sizes) + 2
-        for memory, slot in self.slots.items():
-            axes = ", ".join(self.plan.axes[axis.find()] for axis in memory.axes)
-            top.add(f"{memory.name} = {_stored(memory)}_at(table[{first + slot}])  # {memory.kind} ({axes})")
-        for slot in self.flags.values():
+        """The module's text."""
+        body = Lines(1)
+        for number, stage in enumerate(self.plan.stages):
+            self.stage(number, stage, body)
+        self.outputs(body)
+        top = Lines(1)
+        self.table(top)
+        for slot in self.flag_slots():
             top.add(f"{dialect.flag(slot)} = int64(0)")
-            sections.add(f"if {dialect.flag(slot)} != 0:")
-            sections.add(f"    whole[{slot}] = int64(1)")
-        return HEADER + "\n".join(top.lines + sections.lines) + "\n"
+            body.add(f"if {dialect.flag(slot)} != 0:")
+            body.add(f"    integers[{slot}] = int64(1)")
+        return HEADER + "\n".join(top.lines + body.lines) + "\n"
 
-    def section(self, number: int, top: Scope) -> None:
-        top.add(f"if section == {2 * number}:")
-        inside = Scope(2, [])
-        phases: list[str] = []
-        for position, body in enumerate(self.plan.bodies):
-            if body.phase.section == number:
-                self.phase(position, body, Scope(2, phases, inside, names=inside.names))
-        for node, section in self.plan.schedule.whole.items():
-            if section == number:
-                scope = Scope(2, phases, inside, names=inside.names)
-                scope.add("if share == 0:")
-                self.whole_product(node, Scope(3, phases, scope))
-        top.lines += inside.lines + (phases or ["        pass"])
-        sums = [node for body in self.plan.bodies if body.phase.section == number for node in body.phase.sums]
-        if sums:
-            top.add(f"if section == {2 * number + 1}:")
-            self.combine(sums, Scope(2, top.lines))
+    def flag_slots(self) -> range:
+        return range(self.plan.slots.count, self.plan.slots.count + len(self.plan.flags))
 
-    def combine(self, sums: list[Node], scope: Scope) -> None:
-        """The shares' parts of every sum, added to the first share's in their order."""
+    def table(self, top: Lines) -> None:
+        """What the table holds, under its names."""
+        top.add("use_widest_vectors()")
+        top.add("integers = int64_at(address_of(scalars))")
+        sizes = [*sizes_in_table(self.plan), "sgemm", "dgemm"]
+        literal = {self.plan.axes[axis]: axis.size for axis in self.short_axes()}
+        for position, name in enumerate(sizes):
+            top.add(f"{name} = {literal.get(name, f'table[{position}]')}")
+        for position, buffer in enumerate(pointers_in_table(self.plan), len(sizes)):
+            axes = ", ".join(self.plan.axes[axis] for axis in buffer.axes)
+            top.add(f"{buffer.name} = {_stored(buffer)}_at(table[{position}])  # {buffer.kind} ({axes})")
+
+    def short_axes(self) -> list[Axis]:
+        """The axes of rows that are computed in tiles, whose sizes stand in the text."""
+        nests = (step for loop in self.plan.loops for step in loop.steps if isinstance(step, LoopNest))
+        return list(dict.fromkeys(axis for nest in nests if nest.tile for axis in nest.axes()))
+
+    def stage(self, number: int, stage: Stage, lines: Lines) -> None:
+        lines.add(f"if stage == {2 * number}:")
+        inside = lines.deeper()
+        before = len(lines.lines)
+        self.statements.items(stage.prologue, inside)
+        for loop in stage.loops:
+            self.block_loop(loop, inside)
+        for product in stage.products:
+            inside.add("if worker == 0:")
+            self.whole_product(product, inside.deeper())
+        if len(lines.lines) == before:
+            inside.add("pass")
+        if stage.sums:
+            lines.add(f"if stage == {2 * number + 1}:")
+            self.combine(stage.sums, lines.deeper())
+
+    def block_loop(self, loop: BlockLoop, lines: Lines) -> None:
+        n, rows = self.plan.axes[loop.axis], f"rows{loop.number}"
+        lines.add(f"# block loop {loop.number}: the rows of {n}, in blocks of {rows}")
+        lines.add(f"blocks = ({n} + {rows} - 1) // {rows}")
+        lines.add("first, last = blocks * worker // workers, blocks * (worker + 1) // workers")
+        for buffer in self.plan.buffers:
+            if buffer.loop == loop.number and buffer.kind in _OF_A_WORKER:
+                self.scratch(buffer, rows, lines)
+        for node in loop.sums:
+            self.start_of_sum(node, lines)
+        lines.add("for block in range(first, last):")
+        inside = lines.deeper()
+        inside.add(f"row0 = block * {rows}")
+        inside.add(f"rows = min({rows}, {n} - row0)")
+        for step in loop.steps:
+            if isinstance(step, MatMul):
+                self.product(step, loop, inside)
+            else:
+                self.statements.nest(step, inside)
+        for node in loop.sums:
+            if is_kept_wide(node):
+                totals.end(node, self.size_of(node), lines)
+            if node in self.plan.slots.sums:
+                place = kept_number(node.dtype, f"{self.plan.slots.sums[node]} + worker")
+                lines.add(f"{place} = {number_to(node.dtype, f's{node.number}')}")
+
+    def scratch(self, buffer: Buffer, rows: str, lines: Lines) -> None:
+        """A worker's part of a scratch buffer; a block's first axis counts the rows of a block."""
+        if is_on_stack(buffer):
+            lines.add(f"{buffer.name} = stack_of_{_stored(buffer)}({self.plan.target.tile})")
+            return
+        axes = [self.plan.axes[axis] for axis in buffer.axes]
+        if buffer.kind is BufferKind.BLOCK:
+            axes[0] = rows
+        tile = [str(self.plan.target.tile)] if buffer.kind is BufferKind.TILE else []
+        length = " * ".join(tile + axes) or "1"
+        lines.add(f"{buffer.name} = offset({buffer.name}, worker * {length})")
+
+    # Sums over rows
+
+    def start_of_sum(self, node: Node, lines: Lines) -> None:
+        if node in self.plan.slots.sums:
+            dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
+            lines.add(f"s{node.number} = {dialect.start(node.operation, dtype)}")
+            return
+        whole, parts = self.plan.place[node].name, self.plan.partial[node].name
+        size = self.size_of(node)
+        lines.add(f"s{node.number} = {whole}")
+        lines.add("if worker > 0:")
+        lines.add(f"    s{node.number} = offset({parts}, (worker - 1) * {size})")
+        if is_kept_wide(node):
+            totals.start(node, size, lines)
+        if node.operation is Op.MATMUL:
+            # Its first block overwrites what is there.
+            lines.add("if first == last:")
+            lines = lines.deeper()
+        lines.add(f"for element in range({size}):")
+        nothing = written(dialect.start(_joined_by(node), node.dtype), node.dtype)
+        lines.add(f"    s{node.number}[element] = {nothing}")
+
+    def combine(self, sums: Sequence[Node], lines: Lines) -> None:
+        """The workers' parts of every sum, added to the first worker's in their order."""
         for node in sums:
-            if node in self.sum_slot:
-                slot = self.sum_slot[node]
-                scope.add("if share == 0:")
-                scope.add("    for other in range(1, shares):")
-                dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
-                own, others = number_from(dtype, str(slot)), number_from(dtype, f"{slot} + other")
-                part = number_to(dtype, dialect.join(node.operation, dtype, own, others))
-                scope.add(f"        {kept_number(dtype, str(slot))} = {part}")
-                continue
-            whole, parts = self.plan.place[node].name, self.plan.partial[node].name
-            size = self.size_of(node)
-            operation = Op.SUM if node.operation is Op.MATMUL else node.operation
-            scope.add(f"size = {size}")
-            scope.add("for other in range(shares - 1):")
-            scope.add("    for element in range(size * share // shares, size * (share + 1) // shares):")
-            own, other = f"{whole}[element]", f"{parts}[other * size + element]"
-            part = dialect.join(operation, node.dtype, read(own, node.dtype), read(other, node.dtype))
-            scope.add(f"        {whole}[element] = {written(part, node.dtype)}")
+            if node in self.plan.slots.sums:
+                self.combine_numbers(node, lines)
+            else:
+                self.combine_arrays(node, lines)
 
-    def last_section(self, top: Scope) -> None:
-        top.add(f"if section == {2 * self.plan.schedule.sections}:")
-        scope = Scope(2, [])
-        for node, slot in self.output_slot.items():
-            value = number_to(node.dtype, self.value(node, scope))
-            scope.add(f"{kept_number(node.dtype, str(slot))} = {value}")
-        top.lines += scope.lines or ["        pass"]
+    def combine_numbers(self, node: Node, lines: Lines) -> None:
+        slot = self.plan.slots.sums[node]
+        lines.add("if worker == 0:")
+        lines.add("    for other in range(1, workers):")
+        dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
+        own, others = number_from(dtype, str(slot)), number_from(dtype, f"{slot} + other")
+        part = number_to(dtype, dialect.join(node.operation, dtype, own, others))
+        lines.add(f"        {kept_number(dtype, str(slot))} = {part}")
+
+    def combine_arrays(self, node: Node, lines: Lines) -> None:
+        whole, parts = self.plan.place[node].name, self.plan.partial[node].name
+        lines.add(f"size = {self.size_of(node)}")
+        lines.add("for other in range(workers - 1):")
+        lines.add("    for element in range(size * worker // workers, size * (worker + 1) // workers):")
+        own, other = f"{whole}[element]", f"{parts}[other * size + element]"
+        part = dialect.join(_joined_by(node), node.dtype, read(own, node.dtype), read(other, node.dtype))
+        lines.add(f"        {whole}[element] = {written(part, node.dtype)}")
+
+    def outputs(self, lines: Lines) -> None:
+        """The results that are single numbers, each into its slot."""
+        lines.add(f"if stage == {2 * len(self.plan.stages)}:")
+        inside = lines.deeper()
+        before = len(lines.lines)
+        self.statements.items(self.plan.numbers.body, inside)
+        for node, operand in self.plan.numbers.values.items():
+            value = number_to(node.dtype, self.statements.text.operand(operand))
+            inside.add(f"{kept_number(node.dtype, str(self.plan.slots.outputs[node]))} = {value}")
+        if len(lines.lines) == before:
+            inside.add("pass")
+
+    # Matrix products
+
+    def whole_product(self, product: MatMul, lines: Lines) -> None:
+        a, b = product.node.inputs
+        rows = [self.statements.text.length(a.shape[0]), self.statements.text.length(b.shape[0])]
+        self.gemm(product.node, lines, rows, [product.a.name, product.b.name, product.out.name], "0")
+
+    def product(self, product: MatMul, loop: BlockLoop, lines: Lines) -> None:
+        node = product.node
+        a = self.address(product.a, "row0")
+        if role(node) is Role.ROW:
+            b, out = product.b.name, self.address(product.out, "row0")
+            rows = ["rows", self.statements.text.length(node.inputs[1].shape[0])]
+            self.gemm(node, lines, rows, [a, b, out], "0")
+            return
+        if is_kept_wide(node):
+            totals.before_block(node, self.size_of(node), lines)
+        beta = f"0.0 if {totals.is_first_block(node)} else 1.0"
+        b, out = self.address(product.b, "row0"), f"s{node.number}"
+        self.gemm(node, lines, ["rows", "rows"], [a, b, out], beta)
+
+    def address(self, buffer: Buffer, row: str) -> str:
+        """The pointer to a row of what a product reads or writes."""
+        if buffer.kind is BufferKind.BLOCK:
+            return buffer.name
+        lengths = [self.plan.axes[axis] for axis in buffer.axes[1:]]
+        return f"offset({buffer.name}, {' * '.join([row, *lengths])})"
+
+    def gemm(self, node: Node, lines: Lines, first: list[str], buffers: list[str], beta: str) -> None:
+        """The call of BLAS.
+
+        first: the lengths of the operands' first dimensions
+        """
+        transpose_a, transpose_b = node.attribute_as(Transposes).transposed
+        (a_rows, b_rows), (a, b, out) = first, buffers
+        a_columns, b_columns = (self.statements.text.length(source.shape[1]) for source in node.inputs)
+        rows, inner = (a_columns, a_rows) if transpose_a else (a_rows, a_columns)
+        columns = b_rows if transpose_b else b_columns
+        routine = "sgemm" if node.dtype == FLOAT32 else "dgemm"
+        lines.add(
+            f"gemm({routine}, {int(transpose_a)}, {int(transpose_b)}, {rows}, {columns}, {inner}, "
+            f"{a}, {a_columns}, {b}, {b_columns}, {node.dtype}({beta}), {out}, {columns})"
+        )
 
     def size_of(self, node: Node) -> str:
         return " * ".join(self.plan.axes[axis] for axis in node.axes) or "1"
 
-    def phase(self, number: int, body: Body, scope: Scope) -> None:
-        self.number, self.body = number, body
-        phase = body.phase
-        n, rows = self.plan.axes[phase.axis.find()], f"rows{number}"
-        scope.add(f"# phase {number}: the rows of {n}, in blocks of {rows}")
-        scope.add(f"blocks = ({n} + {rows} - 1) // {rows}")
-        scope.add("first, last = blocks * share // shares, blocks * (share + 1) // shares")
-        scratch = len(scope.lines)
-        for node in phase.sums:
-            self.start_of_sum(node, scope)
-        scope.add("for block in range(first, last):")
-        inside = Scope(scope.indent + 1, scope.lines, scope.parent)
-        inside.add(f"row0 = block * {rows}")
-        inside.add(f"rows = min({rows}, {n} - row0)")
-        for step in body.steps:
-            if isinstance(step, Product):
-                self.product(step.node, inside)
-            else:
-                self.row_loop(step, inside)
-        for node in phase.sums:
-            if is_kept_wide(node):
-                totals.end(node, self.size_of(node), scope)
-            if node in self.sum_slot:
-                place = kept_number(node.dtype, f"{self.sum_slot[node]} + share")
-                scope.add(f"{place} = {number_to(node.dtype, f's{node.number}')}")
-        own = Scope(scope.indent, [])
-        for memory in self.plan.of_kind("total", "block", "row", "lane"):
-            if memory.phase == number and self.is_on_stack(memory):
-                own.add(f"{memory.name} = stack_of_{_stored(memory)}({LANES})")
-            elif memory.phase == number:
-                own.add(f"{memory.name} = offset({memory.name}, share * {self.scratch_length(memory, rows)})")
-        scope.lines[scratch:scratch] = own.lines
-        self.body = None
 
-    def scratch_length(self, memory: Memory, rows: str) -> str:
-        """Elements a share has of a scratch array; a block's first axis counts the rows of a block."""
-        axes = [self.plan.axes[axis] for axis in memory.axes]
-        if memory.kind == "block":
-            axes[0] = rows
-        return " * ".join(([str(LANES)] if memory.kind == "lane" else []) + axes) or "1"
-
-    def start_of_sum(self, node: Node, scope: Scope) -> None:
-        if node in self.sum_slot:
-            scope.add(f"s{node.number} = {self.start_of_number(node)}")
-            return
-        whole, parts = self.plan.place[node].name, self.plan.partial[node].name
-        size = self.size_of(node)
-        scope.add(f"s{node.number} = {whole}")
-        scope.add("if share > 0:")
-        scope.add(f"    s{node.number} = offset({parts}, (share - 1) * {size})")
-        operation = Op.SUM if node.operation is Op.MATMUL else node.operation
-        if is_kept_wide(node):
-            self.plan.add(total_of(node, self.number))
-            totals.start(node, size, scope)
-        if node.operation is Op.MATMUL:
-            # Its first block overwrites what is there.
-            scope.add("if first == last:")
-            scope = Scope(scope.indent + 1, scope.lines)
-        scope.add(f"for element in range({size}):")
-        nothing = written(dialect.start(operation, node.dtype), node.dtype)
-        scope.add(f"    s{node.number}[element] = {nothing}")
-
-    def start_of_number(self, node: Node) -> str:
-        if node.dtype == BOOL:
-            return dialect.start(node.operation, BOOL)
-        return dialect.start(node.operation, wide(node.dtype))
-
-    def whole_product(self, node: Node, scope: Scope) -> None:
-        a, b = node.inputs
-        self.gemm(node, scope, self.address(base(a)), self.address(base(b)), self.plan.place[node].name, "0")
-
-    def address(self, node: Node, row: str = "0") -> str:
-        """The pointer to a row of a value that a product reads or writes."""
-        memory = self.plan.where(node, self.number)
-        assert memory is not None, f"{node} is not in memory"
-        if memory.kind == "block" or row == "0":
-            return memory.name
-        lengths = [self.plan.axes[axis] for axis in node.axes[1:]]
-        return f"offset({memory.name}, {' * '.join([row, *lengths])})"
-
-    def product(self, node: Node, scope: Scope) -> None:
-        a, b = (base(source) for source in node.inputs)
-        if kind(node) == "sum":
-            if is_kept_wide(node):
-                totals.before_block(node, self.size_of(node), scope)
-            beta = f"0.0 if {totals.is_first_block(node)} else 1.0"
-            self.gemm(node, scope, self.address(a, "row0"), self.address(b, "row0"), f"s{node.number}", beta)
-        else:
-            self.gemm(node, scope, self.address(a, "row0"), self.address(b), self.address(node, "row0"), "0")
-
-    def gemm(self, node: Node, scope: Scope, a: str, b: str, c: str, beta: str) -> None:
-        turned = node.attribute_as(MatMul)
-        left, right = node.inputs
-        a_rows, a_columns = self.length(left.shape[0]), self.length(left.shape[1])
-        b_rows, b_columns = self.length(right.shape[0]), self.length(right.shape[1])
-        if self.body is not None:
-            if kind(node) == "sum":
-                a_rows = b_rows = "rows"
-            else:
-                a_rows = "rows"
-        rows, inner = (a_columns, a_rows) if turned.transpose_a else (a_rows, a_columns)
-        columns = b_rows if turned.transpose_b else b_columns
-        routine = "sgemm" if node.dtype == FLOAT32 else "dgemm"
-        scope.add(
-            f"gemm({routine}, {int(turned.transpose_a)}, {int(turned.transpose_b)}, "
-            f"{rows}, {columns}, {inner}, {a}, {a_columns}, {b}, {b_columns}, "
-            f"{node.dtype}({beta}), {c}, {columns})"
-        )
+# Scratch buffers that each worker has a part of.
+_OF_A_WORKER = (BufferKind.TOTAL, BufferKind.BLOCK, BufferKind.ROW, BufferKind.TILE)
 
 
-def _stored(memory: Memory) -> DType:
+def _joined_by(node: Node) -> Op:
+    """The operation that joins parts of a sum over rows."""
+    return Op.SUM if node.operation is Op.MATMUL else node.operation
+
+
+def _stored(buffer: Buffer) -> str:
     """The dtype of its elements in memory, where a bool is a byte."""
-    return UINT8 if memory.dtype == BOOL else memory.dtype
+    return "uint8" if buffer.dtype == BOOL else buffer.dtype.name

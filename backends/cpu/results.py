@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy
 
-from ..codegen.plan import Memory
 from ..codegen.results import NumberText
 from ..ir.dtypes import PYTHON_TYPES, numpy_dtype
 from ..ir.graph import Node, base
+from ..ir.nest import Buffer
 from .dialect import kept_number
 from .runtime import memory
 
 
 def allocation(
-    result: Memory, shape: tuple[int, ...]
+    result: Buffer, shape: tuple[int, ...]
 ) -> tuple[Callable[..., Any], tuple[int, ...], numpy.dtype[Any]]:
     """How a fresh array for a result is made: function, shape, dtype."""
     dtype = numpy_dtype(result.dtype)
@@ -26,7 +26,7 @@ def allocation(
 
 
 def number_of_memory(slots: Mapping[Node, int]) -> NumberText:
-    """For programs that leave numbers in `numbers`, or in `whole`, which is the same memory as integers.
+    """For programs that leave numbers in `scalars`, or in `integers`, which is the same memory as integers.
 
     slots: where they are left
     """

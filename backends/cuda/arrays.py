@@ -10,8 +10,8 @@ from typing import Any
 from ..codegen import results
 from ..codegen.host_numbers import HostNumbers
 from ..codegen.lower import Lowered
-from ..codegen.plan import Memory
-from ..common.out_arrays import Destinations
+from ..common.out_arrays import OutArrays
+from ..ir.nest import Buffer, BufferKind
 from .device import Device
 from .results import number_of_array
 
@@ -42,16 +42,17 @@ class Layout:
     def __init__(self, lowered: Lowered, everything: Sequence[Any], device: Device) -> None:
         traced, plan, shapes = lowered.traced, lowered.plan, lowered.shapes
         self._device = device
-        self._arguments, self._results = plan.of_kind("argument"), plan.of_kind("result")
+        self._arguments = plan.of_kind(BufferKind.ARGUMENT)
+        self._results = plan.of_kind(BufferKind.RESULT)
         self._reads = [(memory.number, memory.held.name) for memory in self._arguments]
         given = {memory: tuple(everything[memory.number].shape) for memory in self._arguments}
         given |= {memory: results.shape_of(memory, plan, shapes) for memory in self._results}
         self._fresh = [(given[memory], memory.held.name) for memory in self._results]
-        self._outputs = [((), plan.held_number(node).name) for node in plan.number_outputs]
+        self._outputs = [((), plan.rounding.held(node).name) for node in plan.slots.outputs]
         self._donated = [i for i, m in enumerate(self._arguments) if m.number in plan.donated]
         memories = [*self._arguments, *self._results]
         self._bytes = [math.prod(given[memory]) * memory.itemsize for memory in memories]
-        self._bytes += [plan.held_number(node).itemsize for node in plan.number_outputs]
+        self._bytes += [plan.rounding.held(node).itemsize for node in plan.slots.outputs]
         numbers = results.number_places(traced, plan)
         # For every leaf of the result the position of what it is written to, counted through arguments, fresh
         # arrays and numbers; None where its memory is another leaf's too, or in another order.
@@ -59,17 +60,17 @@ class Layout:
             memories.index(place) if place else None if number is None else len(memories) + number
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
-        self._python_numbers = HostNumbers(plan.schedule.outputs, lowered.numbers)
+        self._python_numbers = HostNumbers(plan.outputs, lowered.numbers)
         number = number_of_array(plan, self._python_numbers.position)
         self._build = results.builder(traced, plan, number, self._arguments, given)
 
-    def arrays(self, everything: Sequence[Any], destinations: Destinations | None) -> Arrays:
+    def arrays(self, everything: Sequence[Any], out: OutArrays | None) -> Arrays:
         """The arrays of one call."""
         device = self._device
         arguments = [device.plain(everything[number], held) for number, held in self._reads]
         there: Collection[int] = ()
-        if destinations is not None:
-            fresh, outputs, there = self._placed(arguments, destinations)
+        if out is not None:
+            fresh, outputs, there = self._placed(arguments, out)
         else:
             fresh = [device.empty(shape, dtype) for shape, dtype in self._fresh]
             outputs = [device.empty(shape, dtype) for shape, dtype in self._outputs]
@@ -91,26 +92,24 @@ class Layout:
             if position in shared:
                 arguments[position] = arguments[position].copy()
 
-    def by_memory(self, arrays: Arrays) -> dict[Memory, Any]:
+    def by_memory(self, arrays: Arrays) -> dict[Buffer, Any]:
         """Arguments and fresh arrays by the memory of the plan that they are."""
         memories = [*self._arguments, *self._results]
         return dict(zip(memories, [*arrays.arguments, *arrays.fresh], strict=True))
 
-    def result(self, arrays: Arrays, values: Sequence[Any], destinations: Destinations | None) -> Any:
+    def result(self, arrays: Arrays, values: Sequence[Any], out: OutArrays | None) -> Any:
         """What the kernel returns, with arrays and Python numbers in place of the traced ones.
 
         values: the leaves of the call
         """
         python_numbers = self._python_numbers(values)
         result = self._build(arrays.arguments, arrays.fresh, arrays.outputs, python_numbers)
-        return result if destinations is None else destinations.filled(result, arrays.there)
+        return result if out is None else out.copy_from(result, arrays.there)
 
-    def _placed(
-        self, arguments: list[Any], destinations: Destinations
-    ) -> tuple[list[Any], list[Any], Collection[int]]:
+    def _placed(self, arguments: list[Any], out: OutArrays) -> tuple[list[Any], list[Any], Collection[int]]:
         """Fresh arrays and numbers, with the caller's among them that can be written where they are.
 
-        A destination whose memory is another array's as well is left to be copied into.
+        An out array that shares memory with another array is left to be copied into.
         returns: fresh arrays, numbers, and the leaves of the result that are written where they are wanted
         """
         count = len(arguments)
@@ -118,7 +117,7 @@ class Layout:
         made: list[Any] = [None] * len(wanted)
         direct: dict[int, int] = {}  # positions -> leaves of the result
         copied: list[int] = []
-        for leaf, (array, position) in enumerate(zip(destinations.arrays, self._places, strict=True)):
+        for leaf, (array, position) in enumerate(zip(out.arrays, self._places, strict=True)):
             if array is None:
                 continue
             if position is not None and position < count and arguments[position] is array:
@@ -131,9 +130,9 @@ class Layout:
         everything = enumerate([*arguments, *made])
         shared = self._shared({i: array for i, array in everything if array is not None})
         if shared.isdisjoint([*direct, *self._donated]):
-            destinations.require_apart(copied)
+            out.require_disjoint(copied)
         else:
-            destinations.require_apart()
+            out.require_disjoint()
             for position in shared & direct.keys():
                 del direct[position]
                 if position >= count:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from ..common.forks import compiling
+from ..common.forks import compile_lock
 from .clusters import clusters_at_once
 from .cublas import precisions, product, workspace_bytes
 from .device import Launch
@@ -53,7 +53,7 @@ class CupyDevice:
 
     def load(self, source: str, names: Sequence[str]) -> Mapping[str, Kernel]:
         """The kernels of a source by name; it is compiled once, and found on the disk by later processes."""
-        with compiling:
+        with compile_lock:
             if source not in self._kernels:
                 module = self._cupy.cuda.Module()
                 module.load(machine_code(self._cupy, source, self.capability))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from ..common.forks import briefly
+from ..common.forks import data_lock
 from .device import Device
 
 MOST_GRAPHS = 64
@@ -54,7 +54,7 @@ class Graphs:
             run()
             return
         launch = device.graph(run)
-        with briefly:
+        with data_lock:
             if launch is None:
                 # That need not be found out again.
                 self._seen[key] = None
@@ -65,7 +65,7 @@ class Graphs:
 
     def _is_due(self, key: Hashable) -> bool:
         """Whether this set has come before, can be recorded as far as is known, and there is room."""
-        with briefly:
+        with data_lock:
             if key not in self._seen:
                 self._seen[key] = self._calls
                 if len(self._seen) > FORGOTTEN_AFTER:

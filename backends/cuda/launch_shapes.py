@@ -13,12 +13,12 @@ CLUSTERS = 90  # the compute capability from which on there are clusters
 
 
 @dataclass(frozen=True)
-class Geometry:
+class LaunchShape:
     """The shape of one kernel, known when it is compiled.
 
     threads: of a block
     group:   threads of a block that share a row: 1, 2, 4, ... 32 lanes of a warp, or all of the block
-    items:   vectors of a row that each thread keeps in registers; 0: the row is read anew in every turn
+    items:   vectors of a row that each thread keeps in registers; 0: the row is read anew in every pass
     vector:  elements that are loaded at once
     cluster: blocks that share a row
     flat:    there are no rows, only numbers: each thread has a vector of them at a time
@@ -53,16 +53,16 @@ class Geometry:
         return 2 * 8 * (self.threads // WARP + blocks)
 
 
-def flat(vector: int) -> Geometry:
+def flat(vector: int) -> LaunchShape:
     """For a loop over numbers, where nothing has columns."""
-    return Geometry(FLAT_THREADS, 1, 1, vector, flat=True)
+    return LaunchShape(FLAT_THREADS, 1, 1, vector, flat=True)
 
 
-def for_rows(columns: int, kept: float, vector: int, capability: int) -> Geometry:
+def for_rows(columns: int, kept: float, vector: int, capability: int) -> LaunchShape:
     """For a loop over rows.
 
     columns: of the longest dimension of a row
-    kept:    registers that a column's values take from turn to turn; of 8 bytes three each, of halves a half
+    kept:    registers that a column's values take from pass to pass; of 8 bytes three each, of halves a half
     vector:  elements that may be loaded at once, by their alignment
     """
     # Sixteen numbers a thread hide the latency of memory, or of halves, which come eight at a time, 32.
@@ -72,7 +72,7 @@ def for_rows(columns: int, kept: float, vector: int, capability: int) -> Geometr
     vectors = -(-columns // vector)
     if vectors <= WARP * items:
         group = min(WARP, _power_of_two(vectors))
-        return Geometry(SHORT_THREADS, group, -(-vectors // group), vector)
+        return LaunchShape(SHORT_THREADS, group, -(-vectors // group), vector)
     # Two blocks on a processor are better than one: one waits for memory or for the others of its cluster
     # while the other computes. So blocks of 1024 threads, which are alone, come last.
     for most_threads, most_items in ((MOST_THREADS // 2, items), (MOST_THREADS, fewer)):
@@ -80,22 +80,22 @@ def for_rows(columns: int, kept: float, vector: int, capability: int) -> Geometr
         threads = min(most_threads, lanes)
         cluster = lanes // threads
         if cluster == 1 or (capability >= CLUSTERS and cluster <= MOST_CLUSTER):
-            return Geometry(threads, threads, -(-vectors // lanes), vector, cluster)
-    return Geometry(MOST_THREADS, MOST_THREADS, 0, vector)
+            return LaunchShape(threads, threads, -(-vectors // lanes), vector, cluster)
+    return LaunchShape(MOST_THREADS, MOST_THREADS, 0, vector)
 
 
-def blocks(rows: int, geometry: Geometry, processors: int, clusters: int, *, sums: bool) -> int:
+def blocks(rows: int, shape: LaunchShape, processors: int, clusters: int, *, sums: bool) -> int:
     """The grid. Loops that add up over the rows leave one part a group, so they take no more than fit.
 
     clusters: the largest clusters of the largest blocks that the device holds at once
     """
-    at_once = geometry.rows * (geometry.vector if geometry.flat else 1)
+    at_once = shape.rows * (shape.vector if shape.flat else 1)
     needed = -(-rows // at_once) if rows else 0
-    if geometry.cluster > 1:
+    if shape.cluster > 1:
         # More than are resident would wait for the slowest: all take the same number of rows.
-        resident = clusters * (MOST_CLUSTER // geometry.cluster) * geometry.blocks_at_once
-        return geometry.cluster * min(needed, max(1, resident))
-    resident = processors * (2 * MOST_THREADS // geometry.threads)
+        resident = clusters * (MOST_CLUSTER // shape.cluster) * shape.blocks_at_once
+        return shape.cluster * min(needed, max(1, resident))
+    resident = processors * (2 * MOST_THREADS // shape.threads)
     return min(needed, resident if sums else 16 * resident)
 
 

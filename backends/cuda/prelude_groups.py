@@ -75,7 +75,7 @@ template <int GROUP, int CLUSTER> struct Group {
     static constexpr int WARPS = (GROUP + 31) / 32;
     static_assert((GROUP & (GROUP - 1)) == 0 && (CLUSTER & (CLUSTER - 1)) == 0, "powers of two");
     static constexpr int SLOTS = WARPS + (CLUSTER > 1 ? CLUSTER : 0);  // one for each warp and each block
-    unsigned turn = 0;
+    unsigned calls = 0;
 
     __device__ __forceinline__ Group() {
         if constexpr (CLUSTER > 1) {
@@ -99,8 +99,8 @@ template <int GROUP, int CLUSTER> struct Group {
     template <class T, class Join> __device__ __forceinline__ T combine(T value, Join join) {
         value = across<(GROUP < 32 ? GROUP : 32)>(value, join);
         if constexpr (GROUP > 32) {
-            const unsigned half = turn % 2, parity = turn / 2 % 2;
-            ++turn;
+            const unsigned half = calls % 2, parity = calls / 2 % 2;
+            ++calls;
             T* const of_warps = reinterpret_cast<T*>(shared_bytes + half * SLOTS * 8);
             if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = value;
             __syncthreads();

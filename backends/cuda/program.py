@@ -9,24 +9,25 @@ import numpy
 
 from ..codegen import results
 from ..codegen.lower import lower
-from ..common.forks import compiling
+from ..common.forks import compile_lock
 from ..common.libraries import device_key, device_of, library_of
-from ..common.out_arrays import Destinations
+from ..common.out_arrays import OutArrays
 from ..common.trees import leaves
 from ..trace.indices import checks_are_on, require_no_flag
 from .arrays import Arrays, Layout
 from .device import Device
 from .graphs import Graphs
 from .launch_shapes import VECTOR_BYTES
-from .run import Run, Variant, multiplies
-from .stages import Stages
+from .launches import DeviceProperties, Launches
+from .run import Run, Variant
+from .target import CUDA
 
 
 class CudaProgram:
     """A kernel compiled for calls of one form.
 
     device: where its arrays are
-    stages: what makes the kernels' geometries of a plan
+    launches: what makes kernels of a plan, with their launch shapes
     """
 
     def __init__(
@@ -36,58 +37,60 @@ class CudaProgram:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         donated_leaves: Sequence[int] = (),
-        numbers: frozenset[int] = frozenset(),
+        static_leaves: frozenset[int] = frozenset(),
         *,
         device: Device,
-        stages: Callable[..., Stages] = Stages,
+        launches: Callable[..., Launches] = Launches,
     ) -> None:
         _one_place(kernel, leaves((args, kwargs)), 0)
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, numbers, takes_halves=True)
+        lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CUDA)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
-        self.device, self._stages = device, stages
+        self.device, self._make_launches = device, launches
         self._captured, self._constants = self.traced.trace.captured, lowered.numbers
-        self._looks = self.traced.trace.every_call
+        self._looks = self.traced.trace.call_checks
         everything = [*leaves((args, kwargs)), *self._captured]
         first = _one_place(kernel, everything, len(self._captured))
         self._layout = Layout(lowered, everything, device)
-        self.wanted = results.wanted(self.traced, self.plan, library_of(first) or "numpy", device_of(first))
-        self.known: dict[Hashable, Any] = {}  # forms of destinations that were found to fit
-        dtypes = self.plan.scalar_dtypes
+        self.out_specs = results.out_specs(
+            self.traced, self.plan, library_of(first) or "numpy", device_of(first)
+        )
+        self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
+        dtypes = self.plan.slots.arguments
         self._scalars = [(leaf, float if dtype.is_float else int) for leaf, dtype in dtypes.items()]
         self._first_captured = self.traced.trace.first_captured
         self._variants: dict[bool, Variant] = {}
         self._graphs = Graphs()
-        self._multiplies = multiplies(self.plan)
+        self._multiplies = self.plan.multiplies
         # Products of halves need memory while they run, which a recorded graph may not ask for.
-        self._can_record = not self._multiplies or not any(memory.half for memory in self.plan.memories)
+        self._can_record = not self._multiplies or not any(buffer.half for buffer in self.plan.buffers)
 
     def variant(self, *, aligned: bool) -> Variant:
         """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
-        with compiling:
+        with compile_lock:
             if aligned not in self._variants:
                 device = self.device
-                stages = self._stages(
-                    self.plan,
+                properties = DeviceProperties(
                     capability=device.capability,
                     processors=device.processors,
                     clusters=device.clusters,
                     aligned=aligned,
                 )
-                self._variants[aligned] = Variant(stages, device)
+                launches = self._make_launches(self.plan, properties)
+                self._variants[aligned] = Variant(launches, device)
             return self._variants[aligned]
 
-    def __call__(self, values: Sequence[Any], destinations: Destinations | None = None) -> Any:
+    def __call__(self, values: Sequence[Any], out: OutArrays | None = None) -> Any:
         """The kernel's result for the leaves of a call of this form.
 
-        destinations: arrays that take results; each has its result's shape and dtype
+        out: arrays that take results; each has its result's shape and dtype
         """
         # A caller may have put captured arrays behind the leaves.
         everything = [*values, *self._captured] if len(values) == self._first_captured else values
         for leaf, look in self._looks:
             look(everything[leaf])
-        arrays = self._layout.arrays(everything, destinations)
+        arrays = self._layout.arrays(everything, out)
         self._launch(values, arrays)
-        return self._layout.result(arrays, values, destinations)
+        return self._layout.result(arrays, values, out)
 
     def _launch(self, values: Sequence[Any], arrays: Arrays) -> None:
         device, addresses = self.device, arrays.addresses

@@ -11,9 +11,9 @@ from ..ir.graph import Node, base
 
 
 def number_of_array(plan: Plan, python_number: Callable[[Node], int | None]) -> NumberText:
-    """For programs that leave each number in an array of its own, which is among `numbers`.
+    """For programs that leave each number in an array of its own, which is among `scalars`.
 
-    python_number: the position of a result that is a Python number, which is among `whole`
+    python_number: the position of a result that is a Python number, which is among `integers`
     """
     returned: set[Node] = set()
 
@@ -21,8 +21,8 @@ def number_of_array(plan: Plan, python_number: Callable[[Node], int | None]) -> 
         source = base(node)
         position = python_number(source)
         if position is not None:
-            return f"whole[{position}]"
-        array = f"numbers[{plan.number_outputs.index(source)}]" + f".reshape({shape})" * bool(shape)
+            return f"integers[{position}]"
+        array = f"scalars[{list(plan.slots.outputs).index(source)}]" + f".reshape({shape})" * bool(shape)
         array += ".copy()" * (source in returned)
         returned.add(source)
         return array

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..codegen.lower import lower
-from ..ir.attributes import MatMul
-from ..ir.graph import Node, base
+from ..ir.attributes import Transposes
+from ..ir.graph import base
+from ..ir.nest import MatMul
 from .launch_shapes import FLAT_THREADS
+from .launches import BlockLoopLaunches, DeviceProperties, Launches, NestKernel
 from .prelude import PRELUDE
 from .render import FINISH_THREADS
-from .stages import PhaseStages, RowKernel, Stages
+from .target import CUDA
 
 # What the text is made for where no device is named: an H100.
-CAPABILITY, PROCESSORS, CLUSTERS = 90, 132, 15
+H100 = DeviceProperties(capability=90, processors=132, clusters=15, aligned=True)
 
 
 def cuda_text(
@@ -30,45 +32,43 @@ def cuda_text(
 
     prelude: whether to begin with the functions that all programs have
     """
-    plan = lower(function, kernel, args, kwargs, donated_leaves).plan
-    stages = Stages(plan, capability=CAPABILITY, processors=PROCESSORS, clusters=CLUSTERS, aligned=True)
-    lines = [f"// {kernel}", *(f"//   {line}" for line in launches(stages))]
-    texts = [text.text for text in stages.kernels()]
+    plan = lower(function, kernel, args, kwargs, donated_leaves, target=CUDA).plan
+    launches = Launches(plan, H100)
+    lines = [f"// {kernel}", *(f"//   {line}" for line in in_order(launches))]
+    texts = [text.text for text in launches.kernels()]
     return "\n\n".join(["\n".join(lines), *([PRELUDE] if prelude else []), *texts])
 
 
-def launches(stages: Stages) -> Iterator[str]:
+def in_order(launches: Launches) -> Iterator[str]:
     """What runs, in its order: kernels with grid and threads, and products."""
-    if stages.begin:
-        yield f"{stages.begin.name}<<<1, 1>>>"
-    for number, section in enumerate(stages.sections):
-        yield f"section {number}"
-        yield from (f"  {_product(node)}" for node in section.whole)
-        for phase in section.phases:
-            yield from (f"  {line}" for line in _phase(phase))
-        if section.flat:
-            yield f"  {section.flat[0].name}<<<{section.flat[1]}, {FLAT_THREADS}>>>"
-        if section.finish:
-            yield f"  {section.finish[0].name}<<<{section.finish[1]}, {FINISH_THREADS}>>>"
-    if stages.outputs:
-        yield f"{stages.outputs.name}<<<1, 1>>>"
+    if launches.begin:
+        yield f"{launches.begin.name}<<<1, 1>>>"
+    for number, stage in enumerate(launches.stages):
+        yield f"stage {number}"
+        yield from (f"  {_product(product)}" for product in stage.products)
+        for loop in stage.loops:
+            yield from (f"  {line}" for line in _block_loop(loop))
+        if stage.flat:
+            yield f"  {stage.flat[0].name}<<<{stage.flat[1]}, {FLAT_THREADS}>>>"
+        if stage.finish:
+            yield f"  {stage.finish[0].name}<<<{stage.finish[1]}, {FINISH_THREADS}>>>"
+    if launches.outputs:
+        yield f"{launches.outputs.name}<<<1, 1>>>"
 
 
-def _phase(phase: PhaseStages) -> Iterator[str]:
-    if phase.block < phase.rows:
-        yield f"for every {phase.block} of {phase.rows} rows"
-    for step in phase.steps:
-        if isinstance(step, RowKernel):
-            shape = step.geometry
+def _block_loop(loop: BlockLoopLaunches) -> Iterator[str]:
+    if loop.block < loop.rows:
+        yield f"for every {loop.block} of {loop.rows} rows"
+    for step in loop.steps:
+        if isinstance(step, NestKernel):
+            shape = step.shape
             clusters = f" in clusters of {shape.cluster}" if shape.cluster > 1 else ""
             yield f"{step.kernel.name}<<<{step.grid}, {shape.threads}>>>{clusters}"
         else:
-            yield _product(step.node)
+            yield _product(step)
 
 
-def _product(node: Node) -> str:
-    a, b = (
-        f"v{base(source).number}{'.T' * turned}"
-        for source, turned in zip(node.inputs, node.attribute_as(MatMul).transposed, strict=True)
-    )
-    return f"cuBLAS: v{node.number} = {a} @ {b}"
+def _product(product: MatMul) -> str:
+    transposed = zip(product.node.inputs, product.node.attribute_as(Transposes).transposed, strict=True)
+    a, b = (f"v{base(source).number}{'.T' * bool(turned)}" for source, turned in transposed)
+    return f"cuBLAS: v{product.node.number} = {a} @ {b}"

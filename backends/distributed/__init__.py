@@ -1,1 +1,1 @@
-"""Collectives over MPI and NCCL."""
+"""Collective operations over MPI and NCCL."""

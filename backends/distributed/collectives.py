@@ -1,4 +1,4 @@
-"""The communicator of data-parallel training: every rank computes on its rows, the gradients are averaged."""
+"""The communicator of data-parallel training: each rank computes on its rows, and gradients are averaged."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .packing import (
     Buffers,
     Layout,
     described,
-    form_of_leaf,
     layout_of,
     library_module,
     like,
-    rebuilt,
-    require_travels,
+    rebuild,
+    require_sendable,
+    spec_of_leaf,
     views,
 )
 
@@ -32,28 +32,27 @@ EngineName: TypeAlias = Literal["auto", "mpi", "nccl"]
 
 LIBRARIES = {"auto": ("numpy", "cupy"), "mpi": ("numpy", "cupy"), "nccl": ("cupy",)}
 
-# A program whose trees are new at every call must not fill the memory. Ranks agree on every one of them, so
-# all forget at the same call.
-MOST_LAYOUTS = 256
+# A limit on memory for programs with new trees in every call. Ranks agree on each tree, so all ranks drop
+# their layouts in the same call.
+MAX_LAYOUTS = 256
 
-SAME_FORM = (
-    "expected the same structure, shapes and dtypes on all ranks. Make the arrays alike; only their "
-    "numbers may differ between ranks."
+SAME_SPECS = (
+    "expected the same structure, shapes and dtypes on all ranks. Only the values may differ between ranks."
 )
 SAME_BITS = (
-    "expected the same bits on all ranks. Broadcast the parameters before the first step, and give every "
-    "update the averaged gradients and the same numbers."
+    "expected the same bits on all ranks. Broadcast the parameters before the first step, and pass averaged "
+    "gradients and the same scalars to every update."
 )
 
 
 class Engine(Protocol):
-    """What moves a flat buffer between the ranks."""
+    """Sends flat buffers between the ranks."""
 
     def sum_in_place(self, buffer: Any) -> None:
-        """The sum over all ranks, in every rank's `buffer`."""
+        """Replace `buffer`, on each rank, by its sum over all ranks."""
 
     def broadcast_in_place(self, buffer: Any, root: int) -> None:
-        """The root's `buffer`, in every rank's."""
+        """Replace `buffer`, on each rank, by that of rank `root`."""
 
 
 def initialize(
@@ -61,18 +60,18 @@ def initialize(
 ) -> Communicator:
     """Join the processes that `mpiexec -n 4 python train.py` started; all of them call it.
 
-    engine:     "auto": NumPy arrays travel by MPI, CuPy arrays by NCCL; "mpi": both by MPI, CuPy arrays
-                through the memory of the host; "nccl": CuPy arrays alone
-    cuda_aware: the MPI takes device memory, so that CuPy arrays need not go through the host. An MPI of which
-                that is not true crashes.
-    timeout:    seconds that a rank waits for the others where forms or bits are compared
-    returns:    the communicator of this process; without mpiexec, that of a job of one
-    raises:     RuntimeError where mpi4py, an MPI or NCCL is missing, or the launcher is of another MPI;
+    engine:     "auto" sends NumPy arrays by MPI and CuPy arrays by NCCL; "mpi" sends both by MPI, CuPy arrays
+                through the memory of the host; "nccl" takes CuPy arrays only
+    cuda_aware: whether the MPI takes device memory, so that CuPy arrays need no copy to the host. An MPI that
+                does not would crash
+    timeout:    seconds that a rank waits for the others when shapes and dtypes, or bits, are compared
+    returns:    the communicator of this process; without mpiexec, one of a single process
+    raises:     RuntimeError if mpi4py, an MPI or NCCL is missing, or if the launcher belongs to another MPI;
                 ValueError for an unknown engine
 
-    While the communicator lives, in a job of more than one process, an exception that a rank does not catch
-    is printed with the rank and ends the whole job. Python does not say when a process leaves by `sys.exit`;
-    where one rank alone may do that, write `with initialize() as communicator:`.
+    In a job of several processes, an exception that a rank does not catch is printed with the rank and ends
+    the whole job, until the communicator is closed. Python's hook for uncaught exceptions does not see
+    `sys.exit`: if a single rank may call it, write `with initialize() as communicator:`.
     """
     if engine not in LIBRARIES:
         raise ValueError(
@@ -84,15 +83,15 @@ def initialize(
 
 
 class Communicator:
-    """This process among those that train together. `initialize` makes it.
+    """The connection of this process to the others of the job. `initialize` makes it.
 
-    rank:       which of them this is, 0 <= rank < size
-    size:       how many they are
-    local_rank: which of those on this machine this is, to choose a GPU by
+    rank:       the number of this process, 0 <= rank < size
+    size:       the number of processes
+    local_rank: the number of this process among those on the same machine, for choosing a GPU
 
-    All ranks call the same methods in the same order with trees (arrays, and lists, tuples and dicts of them)
-    of one form. The first call of a form compares it between the ranks; later ones cost nothing but the
-    message.
+    All ranks call the same methods in the same order, with trees (arrays, and lists, tuples and dicts of
+    them) of the same structure, shapes and dtypes. These are compared between the ranks in the first call;
+    later calls only send the arrays.
     """
 
     def __init__(self, job: Job, engine: EngineName) -> None:
@@ -114,25 +113,26 @@ class Communicator:
         if error is None:
             self.close()
         elif self.size > 1 and isinstance(error, SystemExit) and error.code not in (None, 0):
-            self._job.abort(f"leaves by sys.exit: {error.code}")
+            self._job.abort(f"called sys.exit: {error.code}")
 
     def share(self, rows: int) -> slice:
-        """The rows of this rank, out of `rows`: x[communicator.share(len(x))].
+        """The rows of this rank, as a slice: x[communicator.share(len(x))].
 
-        The shares lie in the order of the ranks and differ by one row at most; with fewer rows than ranks
-        some are empty.
+        The shares are in the order of the ranks and differ by at most one row. With fewer rows than ranks
+        some shares are empty.
         """
         if not _is_whole(rows):
             raise ValueError(f"share: rows is {rows!r}; expected the number of rows, an integer >= 0.")
         return slice(int(rows) * self.rank // self.size, int(rows) * (self.rank + 1) // self.size)
 
     def broadcast(self, params: Any, root: int = 0) -> Any:
-        """The `params` of rank `root`, on all ranks.
+        """Send the `params` of rank `root` to all ranks.
 
-        params:  arrays, numbers, strings and None in one structure, with shapes and dtypes the same on all
-                 ranks
+        params:  a tree of arrays, numbers, strings and None, with the same structure, shapes and dtypes on
+                 all ranks
         returns: new arrays in the structure of `params`
-        raises:  ValueError on all ranks where forms differ, TypeError for what cannot be sent
+        raises:  ValueError on all ranks if structures, shapes or dtypes differ; TypeError for a leaf that
+                 cannot be sent
         """
         if not _is_whole(root) or root >= self.size:
             raise ValueError(f"broadcast: root is {root!r}; expected a rank, 0 <= root < {self.size}.")
@@ -149,7 +149,7 @@ class Communicator:
         for key, buffer in buffers.items():
             self._engine_of(key[0]).broadcast_in_place(buffer, int(root))
         sent = iter([like(leaf, place.copy()) for leaf, place, _ in views(held, layout, buffers)])
-        return rebuilt(
+        return rebuild(
             params,
             [
                 next(sent) if segment else other
@@ -162,37 +162,40 @@ class Communicator:
 
         sum_r rows_r grads_r / sum_r rows_r
 
-        which for means over a rank's rows is the mean over all rows. It costs one message for each dtype; a
-        loss may come along: loss, grads = communicator.all_reduce_mean((loss, grads), len(x)).
+        If the `grads` of a rank are means over its rows, the result is the mean over all rows. It takes one
+        message for each dtype. Include the loss: loss, grads = communicator.all_reduce_mean((loss, grads),
+        len(x)).
 
-        grads:   real arrays, floats and None, of the same shapes and dtypes on all ranks
-        rows:    what this rank's mean was divided by, >= 0: its rows, or with class weights or ignored labels
-                 the sum of the weights that counted. With 0 its `grads` do not count, whatever they hold; NaN
-                 where all ranks have 0
-        returns: new arrays in the structure of `grads`, the same bits on all ranks, float16 summed in float32
-        raises:  ValueError on all ranks where forms differ, TypeError for what is not real
+        grads:   a tree of real arrays, floats and None, with the same shapes and dtypes on all ranks
+        rows:    the number that the mean of this rank was divided by, >= 0: its rows, or with class weights
+                 or ignored labels the sum of the weights. With 0 the `grads` of this rank are ignored, even
+                 if they are NaN. The result is NaN if all ranks have 0
+        returns: new arrays in the structure of `grads`, with the same bits on all ranks; float16 is summed in
+                 float32
+        raises:  ValueError on all ranks if structures, shapes or dtypes differ; TypeError for a leaf that is
+                 not real
         """
         if not _is_weight(rows):
             raise ValueError(f"all_reduce_mean: rows is {rows!r}; expected a number >= 0.")
         held = leaves(grads)
         layout = self._layout("all_reduce_mean", "grads", grads, held)
-        # The last element is for the rows, so that they need no message of their own.
+        # The last element is for the rows, so that they need no extra message.
         buffers = {key: self._buffers.take(key, size + 1) for key, size in layout.sizes.items()}
         with numpy.errstate(all="ignore"):
             self._pack(held, layout, buffers, float(rows))
             for key, buffer in buffers.items():
                 self._engine_of(key[0]).sum_in_place(buffer)
             means = iter(self._unpack(held, layout, buffers))
-        return rebuilt(grads, [next(means) if segment else None for segment in layout.segments])
+        return rebuild(grads, [next(means) if segment else None for segment in layout.segments])
 
     def _pack(self, held: list[Any], layout: Layout, buffers: dict[Any, Any], rows: float) -> None:
-        # Alone, a mean needs no weight, and times three divided by three is not always the same number.
+        # A single rank needs no weight, and x * 3 / 3 is not always x.
         weight = min(rows, 1.0) if self.size == 1 else rows
         for buffer in buffers.values():
             buffer[-1:] = weight
         for leaf, place, segment in views(held, layout, buffers):
             if weight == 0:
-                place[...] = 0  # the mean of no rows may be NaN
+                place[...] = 0  # the mean over no rows may be NaN
             else:
                 library, dtype = segment.key
                 library_module(library).multiply(leaf, weight, out=place, dtype=dtype)
@@ -207,28 +210,28 @@ class Communicator:
         return means
 
     def check_equal(self, params: Any) -> None:
-        """Raise a ValueError on all ranks unless `params` has the same bits on all of them.
+        """Raise a ValueError on all ranks unless `params` has the same bits on all ranks.
 
-        It reads all of `params` and sends 32 bytes: something for every so many steps.
+        It reads all of `params` and sends 32 bytes. Call it now and then, not in every step.
         """
         bits = [(path, _bits(leaf)) for path, leaf in named_leaves(params, "params")]
         self._require_same("check_equal", bits, SAME_BITS)
 
     def close(self) -> None:
-        """Leave, on all ranks together. From here an exception ends the process that raised it alone."""
+        """Close the communicator, on all ranks. A later exception ends only the process that raised it."""
         self._nccl = None
         self._job.close()
 
     def _layout(self, function: str, argument: str, tree: Any, held: list[Any]) -> Layout:
-        """Where the leaves lie in the buffers; of a new form, compared with the other ranks' first."""
-        key = function, tuple(map(form_of_leaf, held))
+        """The layout of the buffers; for new shapes and dtypes, after comparing them between the ranks."""
+        key = function, tuple(map(spec_of_leaf, held))
         layout = self._layouts.get(key)
         if layout is None:
-            # What is wrong on one rank alone is found here, and named on all.
-            self._require_same(function, described(tree, argument), SAME_FORM)
+            # Compare first: an error of one rank only is then raised on all ranks.
+            self._require_same(function, described(tree, argument), SAME_SPECS)
             reduces = function == "all_reduce_mean"
-            require_travels(function, argument, tree, libraries=LIBRARIES[self._engine], only_real=reduces)
-            if len(self._layouts) >= MOST_LAYOUTS:
+            require_sendable(function, argument, tree, libraries=LIBRARIES[self._engine], only_real=reduces)
+            if len(self._layouts) >= MAX_LAYOUTS:
                 self._layouts.clear()
             layout = self._layouts[key] = layout_of(held, halves_wide=reduces)
         return layout
@@ -244,7 +247,7 @@ class Communicator:
         if library != "cupy" or self._engine == "mpi":
             return self._job
         if self._nccl is None:
-            # Not before there is a CuPy array: by then the user has chosen the GPU.
+            # Not earlier: at the first CuPy array the user has chosen the GPU.
             self._nccl = NCCL(self._job)
         return self._nccl
 
@@ -258,24 +261,24 @@ def _is_weight(value: Any) -> bool:
 
 
 def _bits(leaf: Any) -> str:
-    """What a leaf is, and a digest of its bytes."""
-    form = form_of_leaf(leaf)
-    if isinstance(form, str):
-        return f"{form}: {leaf!r}"
+    """The spec of a leaf and a digest of its bytes."""
+    spec = spec_of_leaf(leaf)
+    if isinstance(spec, str):
+        return f"{spec}: {leaf!r}"
     host = leaf.get() if hasattr(leaf, "get") else leaf
     digest = hashlib.blake2b(numpy.ascontiguousarray(host).view(numpy.uint8).data, digest_size=8)
-    return f"{form} with the digest {digest.hexdigest()}"
+    return f"{spec} with the digest {digest.hexdigest()}"
 
 
 def _difference(everyone: list[tuple[str, list[tuple[str, str]]]], expected: str) -> str:
-    """The first difference between rank 0 and the first rank that has one, for an error message."""
+    """An error message with the first difference between rank 0 and the first rank that differs."""
     function, first = everyone[0]
     rank = next(rank for rank, theirs in enumerate(everyone) if theirs != everyone[0])
     other_function, other = everyone[rank]
     if other_function != function:
         return (
-            f"{function}: rank 0 calls {function} and rank {rank} calls {other_function}; expected the same "
-            "calls in the same order on all ranks. Look for a branch that depends on the rank."
+            f"{function}: rank 0 called {function} and rank {rank} called {other_function}; expected the "
+            "same calls in the same order on all ranks. Look for a branch that depends on the rank."
         )
     for mine, theirs in zip_longest(first, other):
         if mine != theirs:

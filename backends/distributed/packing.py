@@ -1,4 +1,8 @@
-"""Trees of arrays as flat buffers: one for each library and dtype, kept from call to call."""
+"""Pytrees of arrays packed into flat buffers, one for each library and dtype.
+
+layout = layout_of([numpy.ones((2, 3)), numpy.ones(4)], halves_wide=False)
+layout.sizes == {("numpy", float64): 10}, with the leaves at 0:6 and 6:10
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,8 @@ Key: TypeAlias = tuple[str, Any]
 FLOAT64 = numpy.dtype(numpy.float64)
 
 
-class Form(NamedTuple):
-    """All that has to be the same on every rank for a leaf to travel."""
+class LeafSpec(NamedTuple):
+    """What must be the same on all ranks for an array or a float to be sent."""
 
     library: str
     dtype: Any
@@ -29,46 +33,46 @@ class Form(NamedTuple):
         return f"{of_library}{self.dtype} of shape {self.shape}"
 
 
-def form_of_leaf(leaf: Any) -> Form | str:
-    """The form of an array or a float, and for other leaves, None among them, what they are."""
+def spec_of_leaf(leaf: Any) -> LeafSpec | str:
+    """The spec of an array or a float; for other leaves, like None, a description."""
     kind = type(leaf)
     if kind is numpy.ndarray:
-        return Form("numpy", leaf.dtype, leaf.shape)
+        return LeafSpec("numpy", leaf.dtype, leaf.shape)
     if kind is float:
-        return Form("numpy", FLOAT64, ())
+        return LeafSpec("numpy", FLOAT64, ())
     library = library_of(leaf)
     if library is None:
         return "None" if leaf is None else f"{'an' if kind.__name__[0] in 'aeiou' else 'a'} {kind.__name__}"
-    return Form(library, leaf.dtype, tuple(leaf.shape))
+    return LeafSpec(library, leaf.dtype, tuple(leaf.shape))
 
 
 def described(tree: Any, argument: str) -> list[tuple[str, str]]:
-    """The path and the form of every leaf."""
-    return [(path, str(form_of_leaf(leaf))) for path, leaf in named_leaves(tree, argument)]
+    """The path and the spec of each leaf, as text."""
+    return [(path, str(spec_of_leaf(leaf))) for path, leaf in named_leaves(tree, argument)]
 
 
-def require_travels(
+def require_sendable(
     function: str, argument: str, tree: Any, *, libraries: Iterable[str], only_real: bool
 ) -> None:
-    """Raise a TypeError for the first leaf that no buffer can hold."""
+    """Raise a TypeError for the first leaf that cannot be sent."""
     for path, leaf in named_leaves(tree, argument):
-        form = form_of_leaf(leaf)
-        if isinstance(form, str):
+        spec = spec_of_leaf(leaf)
+        if isinstance(spec, str):
             if leaf is None or (not only_real and isinstance(leaf, int | str)):
                 continue
             expected = "an array, a float or None" if only_real else "an array, a number, a string or None"
             raise TypeError(
-                f"{function}: {path} is {form}; expected {expected}. Convert it, or leave it out."
+                f"{function}: {path} is {spec}; expected {expected}. Convert it, or leave it out."
             )
-        if form.library not in libraries:
+        if spec.library not in libraries:
             raise TypeError(
-                f"{function}: {path} is {_article(form.library)} {form.library} array; expected one of "
+                f"{function}: {path} is {_article(spec.library)} {spec.library} array; expected one of "
                 f"{' or '.join(libraries)}. Convert it, for example with from_dlpack."
             )
         kind = "real floating" if type(leaf) is float else kind_of(leaf)
         if kind != "real floating" and (only_real or kind == "other"):
             expected = "a real floating-point dtype" if only_real else "a dtype of numbers"
-            raise TypeError(f"{function}: {path} is {form}; expected {expected}. Convert it with .astype.")
+            raise TypeError(f"{function}: {path} is {spec}; expected {expected}. Convert it with .astype.")
 
 
 def _article(word: str) -> str:
@@ -76,7 +80,7 @@ def _article(word: str) -> str:
 
 
 class Segment(NamedTuple):
-    """Where a leaf lies in its buffer, and what comes out of it."""
+    """The place of a leaf in its buffer, and the shape and dtype of its result."""
 
     key: Key
     start: int
@@ -86,39 +90,42 @@ class Segment(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where everything lies."""
+    """The places of all leaves, and the sizes of the buffers."""
 
-    segments: tuple[Segment | None, ...]  # None for a leaf that is in no buffer
+    segments: tuple[Segment | None, ...]  # None for a leaf that is not in a buffer
     sizes: dict[Key, int]
 
 
 def layout_of(leaves: list[Any], *, halves_wide: bool) -> Layout:
-    """The leaves of a dtype one behind the other; halves, on request, among those of float32."""
+    """The layout with the leaves of each dtype one after the other.
+
+    halves_wide: put float16 and bfloat16 into the buffer of float32
+    """
     segments: list[Segment | None] = []
     sizes: dict[Key, int] = {}
     for leaf in leaves:
-        form = form_of_leaf(leaf)
-        if isinstance(form, str):
+        spec = spec_of_leaf(leaf)
+        if isinstance(spec, str):
             segments.append(None)
             continue
-        # Half precision would lose the small terms of a sum, and MPI has no such type.
+        # Sums in half precision would lose small terms, and MPI has no such type.
         half = halves_wide and type(leaf) is not float and is_half(leaf)
-        dtype = numpy.dtype(form.dtype).newbyteorder("=")
-        key = form.library, numpy.dtype(numpy.float32) if half else dtype
+        dtype = numpy.dtype(spec.dtype).newbyteorder("=")
+        key = spec.library, numpy.dtype(numpy.float32) if half else dtype
         start = sizes.get(key, 0)
-        sizes[key] = start + int(numpy.prod(form.shape, dtype=numpy.int64))
-        segments.append(Segment(key, start, sizes[key], form.shape, dtype))
+        sizes[key] = start + int(numpy.prod(spec.shape, dtype=numpy.int64))
+        segments.append(Segment(key, start, sizes[key], spec.shape, dtype))
     return Layout(tuple(segments), sizes)
 
 
 class Buffers:
-    """The flat memory, as long as the longest request so far."""
+    """The flat buffers, kept between calls; each is as long as its longest request so far."""
 
     def __init__(self) -> None:
         self._kept: dict[Key, Any] = {}
 
     def take(self, key: Key, size: int) -> Any:
-        """The first `size` elements of the buffer; what they hold is left from before."""
+        """The first `size` elements of the buffer of a library and dtype, not initialised."""
         kept = self._kept.get(key)
         if kept is None or kept.shape[0] < size:
             library, dtype = key
@@ -127,12 +134,12 @@ class Buffers:
 
 
 def library_module(library: str) -> Any:
-    """NumPy or CuPy, of which there are arrays already."""
+    """The module of NumPy or CuPy; there are arrays of it, so it is imported."""
     return sys.modules[library]
 
 
 def views(leaves: list[Any], layout: Layout, buffers: dict[Key, Any]) -> Iterator[tuple[Any, Any, Segment]]:
-    """Every leaf that travels, with its place in the buffer, in its shape."""
+    """Each leaf that is in a buffer, with a view of its place there in its shape."""
     for leaf, segment in zip(leaves, layout.segments, strict=True):
         if segment is not None:
             place = buffers[segment.key][segment.start : segment.stop]
@@ -140,13 +147,13 @@ def views(leaves: list[Any], layout: Layout, buffers: dict[Key, Any]) -> Iterato
 
 
 def like(leaf: Any, array: Any) -> Any:
-    """An array of the leaf's shape as what the leaf is: a float, a NumPy scalar or an array."""
+    """The array in the type of the leaf: a float, a NumPy scalar or an array."""
     if type(leaf) is float:
         return float(array)
     return array[()] if isinstance(leaf, numpy.generic) else array
 
 
-def rebuilt(tree: Any, results: Iterable[Any]) -> Any:
-    """A tree of the same structure that holds `results`."""
+def rebuild(tree: Any, results: Iterable[Any]) -> Any:
+    """A tree of the same structure with `results` as its leaves."""
     remaining = iter(results)
     return map_leaves(lambda _: next(remaining), tree)

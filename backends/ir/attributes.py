@@ -5,7 +5,7 @@ that a graph makes equal nodes once.
 
     v1: float32(3, 1) = view(v0) [0, None]        has    View((0, None))
     v2: float32() = constant() [-0.0]             has    Constant(-0.0), which is not Constant(0.0)
-    v3: float32(3, 4) = matmul(v0, v1) [True, False]    has    MatMul(transpose_a=True, transpose_b=False)
+    v3: float32(3, 4) = matmul(v0, v1) [True, False]    has    Transposes(transpose_a=True, transpose_b=False)
 
 Elementwise operations, `copy`, `take` and `take_along_axis` have none.
 """
@@ -93,7 +93,7 @@ class BroadcastTo(Attribute):
 
 
 @dataclass(frozen=True)
-class MatMul(Attribute):
+class Transposes(Attribute):
     """Whether each factor is transposed first."""
 
     transpose_a: bool = False

@@ -13,7 +13,7 @@ import enum
 from collections.abc import Iterable
 from typing import NoReturn
 
-from .attributes import BroadcastTo, Iota, MatMul, Reduction, View
+from .attributes import BroadcastTo, Iota, Reduction, Transposes, View
 from .graph import Axis, Node
 
 Dimension = Axis | int | None
@@ -126,7 +126,7 @@ def _check_dimensions(source: Node, dimensions: Iterable[int]) -> None:
 
 def product_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
     """Rows of the first factor and columns of the second."""
-    transpose_a, transpose_b = node.attribute_as(MatMul).transposed
+    transpose_a, transpose_b = node.attribute_as(Transposes).transposed
     if any(source.ndim != 2 for source in node.inputs):
         fail("inputs of " + " and ".join(f"{source.ndim} dimensions" for source in node.inputs), "two each")
     a, b = (source.shape for source in node.inputs)

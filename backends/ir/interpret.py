@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .attributes import BroadcastTo, Constant, Iota, Leaf, MatMul, Reduction, Size, View
+from .attributes import BroadcastTo, Constant, Iota, Leaf, Reduction, Size, Transposes, View
 from .dtypes import PYTHON_TYPES, DType, dtype_of, python_dtype
 from .graph import Node, walk
 from .operations import ELEMENTWISE, REDUCTIONS, Op, Takes
@@ -201,7 +201,7 @@ def _copy(call: Call, node: Node, array: Any) -> Any:
 
 
 def _matmul(call: Call, node: Node, *factors: Any) -> Any:
-    transposed = zip(factors, node.attribute_as(MatMul).transposed, strict=True)
+    transposed = zip(factors, node.attribute_as(Transposes).transposed, strict=True)
     return call.xp.matmul(
         *(call.xp.matrix_transpose(a) if is_transposed else a for a, is_transposed in transposed)
     )

@@ -23,9 +23,9 @@ from .attributes import (
     Constant,
     Iota,
     Leaf,
-    MatMul,
     Reduction,
     Size,
+    Transposes,
     View,
 )
 from .dtypes import BOOL, DTYPES, INT64, INTEGERS, PYTHON_TYPES, DType, python_dtype
@@ -207,7 +207,7 @@ _TABLE: dict[Op, _Row] = {
     Op.VIEW: _Row(viewed_shape, 1, View),
     Op.BROADCAST_TO: _Row(target_shape, 1, BroadcastTo),
     Op.COPY: _Row(copied_shape, 1),
-    Op.MATMUL: _Row(product_shape, 2, MatMul, Takes.FLOAT),
+    Op.MATMUL: _Row(product_shape, 2, Transposes, Takes.FLOAT),
     Op.TAKE_ALONG_AXIS: _Row(elements_of_rows_shape, 2, apart=_Apart(1, INTEGERS)),
     Op.TAKE: _Row(elements_shape, 2, apart=_Apart(1, INTEGERS)),
 }

@@ -1,1 +1,1 @@
-"""A user's function becomes a graph: symbolic arrays, their namespace and operators, and guards."""
+"""Traces a function: takes a function and a call, gives a graph and the guards under which it is valid."""

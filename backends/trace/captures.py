@@ -1,12 +1,13 @@
-"""What a function reads that is not among its arguments: each value, and the Python expression that reads it.
+"""Captured values: what a function reads besides its arguments, each with the expression that reads it.
 
-Closure cells, the globals that its code names, defaults, and from there on items of lists, tuples and dicts,
-attributes that some code on the way names, and what the functions that are reached read themselves. For
+These are closure cells, the globals that its code names, and defaults; from there on items of lists, tuples
+and dicts, attributes that the code names, and what the functions that are reached capture themselves. For
 
     SCALE = 2.0
     def f(x): return x * SCALE + params["bias"]
 
-that is `SCALE`, `params` and `params["bias"]`. Library code is taken as given: nobody rebinds `numpy.exp`.
+these are `SCALE`, `params` and `params["bias"]`. Code of libraries is assumed not to change: nobody rebinds
+`numpy.exp`.
 """
 
 from __future__ import annotations
@@ -23,36 +24,38 @@ from ..common.static_values import OPTIONS
 from .symbolic import is_array
 from .writes import Place, container, instance
 
-# A captured value beyond these is compared item by item, by identity, and not looked into.
-MOST_ITEMS, DEEPEST = 256, 12
+# A larger or more deeply nested value is compared item by item, by identity; its items are not followed.
+MAX_ITEMS, MAX_DEPTH = 256, 12
 
 _LIBRARIES = frozenset(
     ["onepass", "numpy", "array_api_compat", "numba", "cupy", "cupyx", "scipy", "torch", "jax", "jaxlib"]
 ) | set(sys.stdlib_module_names)
 
-# Methods that run where a class is called, and not where an object is used.
-_MAKES = frozenset({"__init__", "__new__", "__post_init__"})
+# Methods that run when a class is called, and not when an object is used.
+_CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__"})
 
 
 class Read(NamedTuple):
-    """One value that is read: by which expression, and what it was.
+    """One captured value: the expression that reads it, and the value in the trace.
 
-    kind: "array"; "value" is compared, "same" is the same object as before, "items" has the same items;
-          "absent" is a name that a dict does not have; "alias" is another read's object; "any" is not
-          compared; "list" and "dict" have the same length and keys, and items that are read as well
+    kind: how later calls compare it. "array": an array; "value": by value; "same": by identity; "items": the
+          same items, by identity; "absent": the dict still has no such key; "alias": it is still the object
+          of another read; "list", "dict": the same length and keys, and each item is a read of its own;
+          "any": not compared
     """
 
-    name: str  # of the variable that holds it while guards are checked
+    name: str  # of the variable that holds it in the function that checks the guards
     expression: str
     kind: str
     value: Any
-    about: str  # in words, for messages
+    description: str  # for messages
 
 
 class Captures:
-    """All that a function reads beside its arguments.
+    """All captured values of a function.
 
-    constants: the objects that the expressions of `reads` begin at, by name
+    attributes: names of the attributes to read of captured objects
+    constants:  the objects at which the expressions of `reads` begin, by name
     """
 
     def __init__(self, attributes: frozenset[str] = frozenset()) -> None:
@@ -60,10 +63,10 @@ class Captures:
         self.constants: dict[str, Any] = {}
         self.attributes = attributes
         self.named: set[str] = set()
-        self.changeable: list[Place] = []  # what a kernel might write into
+        self.changeable: list[Place] = []  # what the function may write into
         self._known: dict[int, str] = {}
         self._classes: set[type] = set()
-        self._alive: list[Any] = []  # so that no id is used again
+        self._alive: list[Any] = []  # keeps the ids of `_known` valid
 
     def constant(self, value: Any) -> str:
         """A name for an object."""
@@ -71,125 +74,125 @@ class Captures:
         self.constants[name] = value
         return name
 
-    def read(self, expression: str, value: Any, about: str, depth: int = 0) -> None:
-        """Note that a value is read, and what is read through it."""
+    def read(self, expression: str, value: Any, description: str, depth: int = 0) -> None:
+        """Add a captured value, and those that are read through it."""
         if value is None or isinstance(value, OPTIONS):
-            self.note(expression, "value", value, about)
+            self.note(expression, "value", value, description)
             if isinstance(value, str) and value.isidentifier():
-                self.named.add(value)  # of getattr(settings, name)
+                self.named.add(value)  # for getattr(settings, name)
         elif is_array(value):
-            self.note(expression, "array", value, about)
+            self.note(expression, "array", value, description)
         elif isinstance(value, list | tuple | dict | set | frozenset | deque):
-            self._container(expression, value, about, depth)
+            self._container(expression, value, description, depth)
         elif isinstance(value, types.ModuleType):
             if not is_library(value.__name__):
-                self._namespace(expression, value, vars(value), about, depth)
+                self._module(expression, value, description, depth)
         elif _may_change(value):
-            self._object(expression, value, about, depth)
+            self._object(expression, value, description, depth)
 
     def _watch(self, place: Place | None) -> None:
         if place is not None:
             self.changeable.append(place)
 
-    def note(self, expression: str, kind: str, value: Any, about: str) -> str:
-        """Note one value; the name of the variable that will hold it."""
+    def note(self, expression: str, kind: str, value: Any, description: str) -> str:
+        """Add one captured value; returns the name of the variable that will hold it."""
         name = f"a{len(self.reads)}"
-        self.reads.append(Read(name, expression, kind, value, about))
+        self.reads.append(Read(name, expression, kind, value, description))
         return name
 
-    def _container(self, expression: str, value: Any, about: str, depth: int) -> None:
+    def _container(self, expression: str, value: Any, description: str, depth: int) -> None:
         if id(value) in self._known:
-            self.note(expression, "alias", self._known[id(value)], about)
+            self.note(expression, "alias", self._known[id(value)], description)
             return
-        self._watch(container(value, about))
-        if isinstance(value, set | frozenset | deque) or len(value) > MOST_ITEMS or depth > DEEPEST:
+        self._watch(container(value, description))
+        if isinstance(value, set | frozenset | deque) or len(value) > MAX_ITEMS or depth > MAX_DEPTH:
             items = tuple(value.items()) if isinstance(value, dict) else tuple(value)
             if isinstance(value, dict):
                 items = tuple(part for pair in items for part in pair)
-            self.note(expression, "items", (type(value), items), about)
+            self.note(expression, "items", (type(value), items), description)
             return
         kind = "dict" if isinstance(value, dict) else "list"
-        name = self.note(expression, kind, (type(value), len(value), tuple(value)), about)
+        name = self.note(expression, kind, (type(value), len(value), tuple(value)), description)
         self._known[id(value)] = name
         self._alive.append(value)
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             key_text = repr(key) if type(key) in (str, int) else self.constant(key)
-            self.read(f"{name}[{key_text}]", item, f"{about}[{key!r}]", depth + 1)
+            self.read(f"{name}[{key_text}]", item, f"{description}[{key!r}]", depth + 1)
 
-    def _namespace(
-        self, expression: str, value: Any, variables: Any, about: str, depth: int, *, by_dict: bool = True
-    ) -> None:
-        """The attributes of a module or of an object that code names."""
+    def _module(self, expression: str, value: types.ModuleType, description: str, depth: int) -> None:
+        """Add the attributes of a module that the code names."""
         if id(value) in self._known:
             return
-        name = self.note(expression, "any", None, about)
+        name = self.note(expression, "any", None, description)
         self._known[id(value)] = name
         self._alive.append(value)
+        variables = vars(value)
         for attribute in sorted(self.attributes):
             if attribute in variables:
-                text = f"{name}.__dict__[{attribute!r}]" if by_dict else f"{name}.{attribute}"
-                self.read(text, variables[attribute], f"{about}.{attribute}", depth + 1)
+                text = f"{name}.__dict__[{attribute!r}]"
+                self.read(text, variables[attribute], f"{description}.{attribute}", depth + 1)
 
-    def _object(self, expression: str, value: Any, about: str, depth: int) -> None:
+    def _object(self, expression: str, value: Any, description: str, depth: int) -> None:
         if id(value) in self._known:
-            self.note(expression, "alias", self._known[id(value)], about)
+            self.note(expression, "alias", self._known[id(value)], description)
             return
-        name = self.note(expression, "same", weak(value), about)
-        if depth <= DEEPEST:
-            self.inside(name, value, about, depth)
+        name = self.note(expression, "same", weak(value), description)
+        if depth <= MAX_DEPTH:
+            self.inside(name, value, description, depth)
 
-    def inside(self, name: str, value: Any, about: str, depth: int = 0) -> None:
-        """What is read through an object that is the same at every call."""
+    def inside(self, name: str, value: Any, description: str, depth: int = 0) -> None:
+        """Add what is read through an object that is the same in every call."""
         self._known[id(value)] = name
         self._alive.append(value)
         if isinstance(value, types.FunctionType):
             self.function(value)
         elif isinstance(value, functools.partial):
-            self.read(f"{name}.func", value.func, about, depth + 1)
-            self._container(f"{name}.args", value.args, f"{about}.args", depth + 1)
-            self._container(f"{name}.keywords", value.keywords, f"{about}.keywords", depth + 1)
+            self.read(f"{name}.func", value.func, description, depth + 1)
+            self._container(f"{name}.args", value.args, f"{description}.args", depth + 1)
+            self._container(f"{name}.keywords", value.keywords, f"{description}.keywords", depth + 1)
         elif isinstance(value, types.MethodType):
-            self.read(f"{name}.__self__", value.__self__, about, depth + 1)
-            self.read(f"{name}.__func__", value.__func__, about, depth + 1)
+            self.read(f"{name}.__self__", value.__self__, description, depth + 1)
+            self.read(f"{name}.__func__", value.__func__, description, depth + 1)
         elif isinstance(value, type):
-            self._class(value, about, depth, _MAKES)
+            self._class(value, description, depth, _CONSTRUCTORS)
         else:
-            self._attributes(name, value, about, depth)
+            self._attributes(name, value, description, depth)
 
-    def _attributes(self, name: str, value: Any, about: str, depth: int) -> None:
-        """The attributes of an object that code names, and the methods of its class."""
+    def _attributes(self, name: str, value: Any, description: str, depth: int) -> None:
+        """Add the attributes of an object that the code names, and the methods of its class."""
         inside = getattr(value, "__wrapped__", None)
         if inside is not None:
-            self.read(self.constant(inside), inside, about, depth + 1)
+            self.read(self.constant(inside), inside, description, depth + 1)
         if is_ours(type(value).__module__):
             return
         variables = getattr(value, "__dict__", {})
-        self._watch(instance(value, about))
+        self._watch(instance(value, description))
         for attribute in sorted(self.attributes & variables.keys()):
             read = f"{name}.__dict__[{attribute!r}]"
-            self.read(read, variables[attribute], f"{about}.{attribute}", depth + 1)
+            self.read(read, variables[attribute], f"{description}.{attribute}", depth + 1)
         for attribute in sorted(self.attributes - variables.keys()):
-            self._not_shadowed(name, value, attribute, about)
+            self._not_shadowed(name, value, attribute, description)
             for base in type(value).__mro__:
                 found = vars(base).get(attribute)
                 if isinstance(found, types.MemberDescriptorType) and hasattr(value, attribute):
                     slot = getattr(value, attribute)
-                    self.read(f"{name}.{attribute}", slot, f"{about}.{attribute}", depth + 1)
-        self._class(type(value), about, depth)
+                    self.read(f"{name}.{attribute}", slot, f"{description}.{attribute}", depth + 1)
+        self._class(type(value), description, depth)
 
-    def _not_shadowed(self, name: str, value: Any, attribute: str, about: str) -> None:
-        """An attribute of a class is read for an object as long as neither it nor a subclass has its own."""
+    def _not_shadowed(self, name: str, value: Any, attribute: str, description: str) -> None:
+        """Guard that an attribute of a class is not shadowed by the object or a subclass."""
         nearer = [f"{name}.__dict__"] if hasattr(value, "__dict__") else []
         for base in type(value).__mro__:
             if is_library(base.__module__):
                 return
             if attribute in vars(base):
                 for variables in nearer:
-                    self.note(variables, "absent", attribute, f"{about}.{attribute}")
+                    self.note(variables, "absent", attribute, f"{description}.{attribute}")
                 return
             nearer.append(f"{self.constant(base)}.__dict__")
 
-    def _class(self, kind: type, about: str, depth: int, more: frozenset[str] = frozenset()) -> None:
+    def _class(self, kind: type, description: str, depth: int, more: frozenset[str] = frozenset()) -> None:
+        """Add the methods and attributes of a class: those that the code names, `more`, and operators."""
         for base in kind.__mro__:
             if is_library(base.__module__) or base in self._classes:
                 continue
@@ -197,25 +200,27 @@ class Captures:
             owner = self.constant(base)
             for attribute, found in list(vars(base).items()):
                 special = attribute.startswith("__") and callable(found)
-                if attribute not in self.attributes | more and (not special or attribute in _MAKES):
+                if attribute not in self.attributes | more and (not special or attribute in _CONSTRUCTORS):
                     continue
                 text = f"{owner}.__dict__[{attribute!r}]"
                 if isinstance(found, property):
                     for part in ("fget", "fset"):
-                        self.read(f"{text}.{part}", getattr(found, part), f"{about}.{attribute}", depth + 1)
+                        self.read(
+                            f"{text}.{part}", getattr(found, part), f"{description}.{attribute}", depth + 1
+                        )
                 elif isinstance(found, staticmethod | classmethod):
-                    self.read(f"{text}.__func__", found.__func__, f"{about}.{attribute}", depth + 1)
+                    self.read(f"{text}.__func__", found.__func__, f"{description}.{attribute}", depth + 1)
                 elif not isinstance(found, types.MemberDescriptorType | types.GetSetDescriptorType):
-                    self.read(text, found, f"{about}.{attribute}", depth + 1)
+                    self.read(text, found, f"{description}.{attribute}", depth + 1)
 
     def function(self, function: types.FunctionType) -> None:
-        """What a function reads."""
+        """Add what a function reads."""
         names, attributes, modules = _names(function.__code__)
         self.named |= attributes
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
-            except ValueError:  # not bound yet
+            except ValueError:  # the variable has no value yet
                 continue
             text = f"{self.constant(cell)}.cell_contents"
             self._watch(Place("cell", cell, value, f"the variable {name}"))
@@ -237,17 +242,17 @@ class Captures:
 
 
 def captures_of(function: Any, objects: list[tuple[str, Any, str]]) -> Captures:
-    """What a function reads beside its arguments, and from those arguments that are objects.
+    """The captured values of a function, and the attributes that it reads of arguments that are objects.
 
-    objects: the static arguments: the expression that reads each, the object, and its name
+    objects: (expression, object, name) for each such argument
     """
     attributes: frozenset[str] = frozenset()
     while True:
         found = Captures(attributes)
         own = [(found.constant(function), function, getattr(function, "__name__", "the kernel"))]
-        for expression, value, about in own + objects:
+        for expression, value, description in own + objects:
             if _may_change(value):
-                found.inside(found.note(expression, "any", None, about), value, about)
+                found.inside(found.note(expression, "any", None, description), value, description)
         if found.named <= attributes:
             return found
         attributes |= found.named
@@ -256,13 +261,13 @@ def captures_of(function: Any, objects: list[tuple[str, Any, str]]) -> Captures:
 def _module_of(value: Any) -> str:
     if isinstance(value, types.FunctionType | type):
         return str(value.__module__)
-    # A kernel of ours is an object that names the module of its function.
+    # A kernel of this library is an object with the module of its function.
     module = getattr(value, "__module__", None)
     return module if isinstance(module, str) else str(type(value).__module__)
 
 
 def _may_change(value: Any) -> bool:
-    """Whether there is anything to guard about an object: not about a function or a class of a library."""
+    """Whether an object needs guards; functions and classes of libraries do not."""
     if isinstance(value, functools.partial | types.MethodType) or not is_library(_module_of(value)):
         return True
     is_instance = not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType)
@@ -270,18 +275,18 @@ def _may_change(value: Any) -> bool:
 
 
 def is_ours(module: str) -> bool:
-    """Whether a module is of this library."""
+    """Whether a module belongs to this library."""
     return module.partition(".")[0] == "onepass"
 
 
 def is_library(module: str | None) -> bool:
-    """Whether a module is of Python or of a library whose functions do not change."""
+    """Whether a module belongs to Python, or to a library whose code does not change."""
     return (module or "").partition(".")[0] in _LIBRARIES
 
 
 @functools.lru_cache(maxsize=4096)
 def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """The globals, attributes and modules that a function's code names, and the functions inside it."""
+    """The globals, attributes and modules that the code of a function and its inner functions names."""
     names: set[str] = set()
     attributes: set[str] = set()
     modules: set[str] = set()
@@ -299,12 +304,12 @@ def _names(code: types.CodeType) -> tuple[frozenset[str], frozenset[str], frozen
             attributes |= inner[1]
             modules |= inner[2]
         elif isinstance(constant, str) and constant.isidentifier():
-            attributes.add(constant)  # of getattr(config, "rate")
+            attributes.add(constant)  # for getattr(config, "rate")
     return frozenset(names), frozenset(attributes), frozenset(modules)
 
 
 def weak(value: Any) -> Any:
-    """A function that gives the object while it is alive."""
+    """A function that returns the object, or None after it was deleted."""
     try:
         return weakref.ref(value)
     except TypeError:

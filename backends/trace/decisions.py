@@ -1,8 +1,11 @@
-"""Numbers that a kernel asked for while it was traced: what was answered, and how to ask again.
+"""Decisions: Python values of symbolic numbers that a kernel needed in the trace, as for an `if`.
 
-A number that was given as an argument is symbolic. `if lr > 0.5` asks for a truth value: the trace goes on
-with the one of this call, and every later call of the program must have the same. It is the outcome that is
-compared, not `lr`.
+A number argument is symbolic. `if lr > 0.5` asks for a truth value. The trace goes on with the value in this
+call, and later calls may use the program only if they have the same outcome. Not `lr` is compared, but
+
+    t0 = values[1]
+    t1 = t0 > 0.5
+    bool(t1) == True
 """
 
 from __future__ import annotations
@@ -36,8 +39,8 @@ PYTHON = {
 }
 _LEAVES = (Op.SCALAR, Op.INPUT, Op.CONSTANT, Op.SIZE)
 
-# How an answer is compared: floats by all their bits, so that -0.0 and NaN are themselves.
-ASKED = {
+# How each kind of value is compared: floats by all their bits, because of -0.0 and NaN.
+QUESTIONS = {
     "bool": "bool({})",
     "int": "int({})",
     "index": "{}",
@@ -48,11 +51,11 @@ ASKED = {
 
 
 class Decision(NamedTuple):
-    """One answer.
+    """One value that the kernel needed.
 
-    node:   the number that was asked for
-    test:   a Python expression of it that has to have this `outcome` again
-    leaves: the arguments that it is computed from
+    node:   the symbolic number
+    test:   a Python expression of it, whose outcome must be the same in later calls
+    leaves: numbers of the leaves that it is computed from
     """
 
     node: Node
@@ -63,15 +66,15 @@ class Decision(NamedTuple):
 
 
 def can_be_computed(node: Node) -> bool:
-    """Whether Python can compute the number from those that a call is given."""
+    """Whether Python can compute the number from the leaves of a call."""
     return all(n.operation in PYTHON or n.operation in (*_LEAVES, Op.ASTYPE) for n in walk([node]))
 
 
 def statements(nodes: Iterable[Node], constant: Callable[[Any], str], known: dict[Node, str]) -> list[str]:
-    """Python statements that compute numbers from the leaves of a call, `values`.
+    """Python statements that compute numbers from `values`, the leaves of a call.
 
-    constant: gives a name to a value
-    known:    the names of those that are computed already; gets those of the new ones
+    constant: makes a name for a value
+    known:    names of numbers that are computed already; new ones are added
     """
     lines = []
     for node in walk(nodes):
@@ -96,7 +99,7 @@ def _expression(node: Node, constant: Callable[[Any], str], known: dict[Node, st
 
 
 def compute(node: Node, values: Sequence[Any]) -> Any:
-    """The number for the leaves of a call."""
+    """The value of a number for the leaves of a call."""
     constants: dict[str, Any] = {"values": values}
 
     def constant(value: Any) -> str:
@@ -105,14 +108,14 @@ def compute(node: Node, values: Sequence[Any]) -> Any:
         return name
 
     known: dict[Node, str] = {}
-    # The zero divisions and overflows of NumPy's scalars are values here, as in the kernel itself.
+    # As in kernels, division by zero and overflow of NumPy scalars give values and no warnings.
     with numpy.errstate(all="ignore"):
         exec("\n".join(statements([node], constant, known)), constants)
     return constants[known[node]]
 
 
-def decided_by_form(node: Node) -> bool:
-    """Whether the truth of a number, or of a comparison with 0 or 1, is the same in all calls of a form."""
+def decided_by_signature(node: Node) -> bool:
+    """Whether all calls of a signature agree on the truth of a number, or of a comparison with 0 or 1."""
     if node.operation is Op.SCALAR:
         return node.weak
     if node.operation not in _COMPARISONS:

@@ -1,6 +1,6 @@
-"""The dtypes of symbolic arrays, as users see them, and the dtypes that users give, as the compiler's.
+"""Conversions between dtypes in a user's code and dtypes of the compiler.
 
-Takes: what stands in a user's code. Gives: the compiler's records, and names that compare as NumPy's dtypes.
+Takes dtypes as users write them, gives the compiler's; and the dtypes that symbolic arrays show to users.
 
     dtype_given(trace, "astype", numpy.float32)    gives    FLOAT32
     DtypeName("float32") == numpy.float32          gives    True
@@ -41,10 +41,10 @@ class DtypeName(str):
 
 
 def dtype_given(trace: Trace, operation: str, dtype: Any) -> DType:
-    """The dtype that a user gave as a name, as NumPy's dtype, or as a type.
+    """The compiler's dtype for a name, a NumPy dtype, or a type.
 
-    operation: that it was given to, for the message
-    raises:    TypeError for one that the compiler does not compute in
+    operation: the function that got it, for the message
+    raises:    TypeError for a dtype that the compiler does not support
     """
     name = dtype if isinstance(dtype, str) else numpy.dtype(dtype).name
     found = dtype_of(name)

@@ -14,15 +14,15 @@ from ..ir.operations import ELEMENTWISE, Op, Takes, accepts
 from .decisions import can_be_computed
 from .in_place import assign, write_at
 from .promotion import cast, common_dtype, float_dtype, is_comparable, require_fits
-from .python_numbers import as_python_has_it
-from .symbolic import SymbolicArray, as_symbolic, trace_of, where
+from .python_numbers import with_python_semantics
+from .symbolic import SymbolicArray, as_symbolic, source_line, trace_of
 
 if TYPE_CHECKING:
     from .tracer import Trace
 
 
 def apply(operation: Op, *values: Any) -> Any:
-    """An elementwise operation of arrays and numbers, with the standard's promotion and broadcasting."""
+    """An elementwise operation on arrays and numbers, with promotion and broadcasting of the standard."""
     rule = ELEMENTWISE[operation]
     trace = trace_of(values)
     if operation in (Op.EQUAL, Op.NOT_EQUAL) and any(value is None for value in values):
@@ -37,21 +37,21 @@ def apply(operation: Op, *values: Any) -> Any:
         inputs = [arrays[0].node, *inputs]
         weak = weak and arrays[0].node.weak
     shape = broadcast_shape(trace, operation, inputs)
-    # A condition of Python numbers is Python's; `where` and functions of xp give NumPy's.
+    # The result is a Python number (weak) only if all operands are.
     node = trace.graph.node(
         operation,
         inputs,
         shape=shape,
         dtype=rule.gives or dtype,
         weak=weak and not shape,
-        line=where(),
+        line=source_line(),
     )
     result_array = SymbolicArray(trace, node, _known(operation, arrays), _depends(arrays))
-    return as_python_has_it(operation, arrays, result_array) if weak else result_array
+    return with_python_semantics(operation, arrays, result_array) if weak else result_array
 
 
 def _dtype(trace: Trace, operation: Op, arrays: list[SymbolicArray]) -> tuple[DType, bool]:
-    """The dtype in which an operation is computed, and whether only Python numbers take part."""
+    """The dtype in which an operation is computed, and whether all operands are Python numbers."""
     rule = ELEMENTWISE[operation]
     dtype, weak = common_dtype(trace, operation, arrays)
     if weak and dtype == INT64 and (operation is Op.DIVIDE or _may_be_a_fraction(operation, arrays)):
@@ -69,7 +69,7 @@ def _dtype(trace: Trace, operation: Op, arrays: list[SymbolicArray]) -> tuple[DT
 
 
 def _may_be_a_fraction(operation: Op, arrays: list[SymbolicArray]) -> bool:
-    """Whether a power of Python integers may have a negative exponent, which makes it a float."""
+    """Whether a power of Python integers may have a negative exponent: then it is a float."""
     if operation is not Op.POW:
         return False
     exponent = arrays[1]
@@ -79,7 +79,7 @@ def _may_be_a_fraction(operation: Op, arrays: list[SymbolicArray]) -> bool:
 
 
 def broadcast_shape(trace: Trace, operation: Op | str, nodes: list[Node]) -> Shape:
-    """The shape of the result; sizes must be equal or 1."""
+    """The broadcast shape; sizes must be equal or 1."""
     ndim = max(node.ndim for node in nodes)
     shape: list[Axis | None] = []
     for position in range(-ndim, 0):
@@ -122,7 +122,7 @@ def _known(operation: Op, arrays: list[SymbolicArray]) -> Any:
 
 
 def _depends(arrays: list[SymbolicArray]) -> frozenset[int]:
-    """The scalar arguments, if nothing else is in it but numbers that are known."""
+    """The leaves of the scalar arguments that a number depends on; empty if it depends on anything else."""
     if all(array.depends or array.known is not None for array in arrays):
         return frozenset().union(*(array.depends for array in arrays))
     return frozenset()
@@ -133,7 +133,7 @@ def _operator(operation: Op, *, reflected: bool = False) -> Callable[..., Any]:
         if other and self.node.weak and isinstance(other[0], list | tuple | str):
             return NotImplemented  # [0] * n
         if operation in (Op.EQUAL, Op.NOT_EQUAL) and self.node.weak and self.trace.is_over:
-            return NotImplemented  # the key of a cache of somebody's
+            return NotImplemented  # as a key of a dict that outlives the trace
         if not reflected:
             return apply(operation, self, *other)
         return apply(operation, *other, self)
@@ -178,7 +178,7 @@ COMPARISONS_AND_SIGNS = {
     "abs": Op.ABS,
     "invert": Op.BITWISE_INVERT,
 }
-# Written once for all, because Python wants each of them as a method.
+# Python looks operators up as methods of the class, so they are set here in loops.
 for _name, _operation in OPERATORS.items():
     setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
     setattr(SymbolicArray, f"__r{_name}__", _operator(_operation, reflected=True))

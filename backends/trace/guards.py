@@ -1,8 +1,8 @@
-"""What a trace relied on beside the form of its call, as one function that runs before every later call.
+"""Guards: what a trace depends on besides the call signature, checked before each later call by one function.
 
-The function takes the leaves of a call. It returns them with the captured arrays behind them; or, where
-something is not as it was, the number of the first guard that says so. For a kernel that reads `SCALE`, the
-array `W`, and asks whether its first argument is positive, it is
+The function takes the leaves of a call. It returns them followed by the captured arrays; or, if a guard
+fails, the number of that guard. For a kernel that reads `SCALE` and the array `W`, and tests whether its
+first argument is positive, it is
 
     a0 = k0['SCALE']
     if not (a0 is k1 or (type(a0) is k2 and a0 == k1)): return 0
@@ -26,52 +26,58 @@ from .captures import Captures, Read, weak
 from .decisions import Decision, statements
 from .tracer import Trace
 
-# Of an array whose contents were computed with while the kernel was traced, in bytes.
-LARGEST = 1 << 20
+# The largest size, in bytes, of an array whose contents are compared.
+MAX_BYTES = 1 << 20
 
 
 class Guard(NamedTuple):
-    """What one guard is about, for messages.
+    """One guard, for messages.
 
-    is_number: whether it holds the value of a number
+    description: the value that is compared
+    line:        of the kernel, where the value was needed
+    is_number:   whether the value is a number
     """
 
-    about: str
+    description: str
     line: str
     is_number: bool
 
 
 class Guards(NamedTuple):
-    """The function, and what its guards are about; there is no function where nothing is guarded.
+    """The guards of a trace.
 
-    fetched: which of the captured arrays the function fetches anew
+    check:   the function; None if there are no guards and no captured arrays
+    fetched: numbers of the captured arrays that the function reads anew
     """
 
     check: Callable[[Sequence[Any]], Any] | None
-    about: list[Guard]
+    guards: list[Guard]
     fetched: frozenset[int] = frozenset()
 
 
 class _Text:
-    """The text of the function."""
+    """The source of the function, while it is written."""
 
     def __init__(self, constants: dict[str, Any]) -> None:
         self.constants = constants
         self.lines: list[str] = []
-        self.about: list[Guard] = []
+        self.guards: list[Guard] = []
 
     def constant(self, value: Any) -> str:
         name = f"c{len(self.constants)}"
         self.constants[name] = value
         return name
 
-    def guard(self, test: str, about: str, line: str = "", *, is_number: bool = False) -> None:
-        self.lines.append(f"if not ({test}): return {len(self.about)}")
-        self.about.append(Guard(about, line, is_number))
+    def guard(self, test: str, description: str, line: str = "", *, is_number: bool = False) -> None:
+        self.lines.append(f"if not ({test}): return {len(self.guards)}")
+        self.guards.append(Guard(description, line, is_number))
 
 
-def guards(captures: Captures, trace: Trace, names: Sequence[str]) -> Guards:
-    """The guards of a trace; `names` are those of the leaves, for messages."""
+def make_guards(captures: Captures, trace: Trace, names: Sequence[str]) -> Guards:
+    """The guards of a trace.
+
+    names: of the leaves of the call, for messages
+    """
     text = _Text(dict(captures.constants))
     found: dict[int, str] = {}
     computed = _computed_outside(captures, trace)
@@ -82,42 +88,43 @@ def guards(captures: Captures, trace: Trace, names: Sequence[str]) -> Guards:
         _guard_decision(text, decision, known, names)
     extra = [found.get(id(array)) or text.constant(array) for array in trace.captured]
     fetched = frozenset(n for n, array in enumerate(trace.captured) if id(array) in found)
-    if not text.about and not extra:
+    if not text.guards and not extra:
         return Guards(None, [])
     result = f"[*values, {', '.join(extra)}]" if extra else "values"
-    # What raises, because a name is gone or a number divided by 0, is not as it was.
+    # An exception, because a name was deleted or a number divided by 0, is a failed guard too.
     lines = ["def check(values):", " try:"] + [f"  {line}" for line in [*text.lines, f"return {result}"]]
     lines += [" except Exception: return -1"]
     exec("\n".join(lines), text.constants)
-    return Guards(text.constants["check"], text.about, fetched)
+    return Guards(text.constants["check"], text.guards, fetched)
 
 
 def _guard_read(text: _Text, read: Read, trace: Trace, found: dict[int, str], computed: bool) -> None:
-    """Read it, and return where it is another value."""
+    """Add statements that read a captured value and compare it."""
     name, value = read.name, read.value
     text.lines.append(f"{name} = {read.expression}")
     if read.kind == "array":
         _guard_array(text, read, trace, found, computed)
     elif read.kind == "value":
         is_number = isinstance(value, int | float | complex | numpy.number) and not isinstance(value, bool)
-        text.guard(_equal(text, name, value), read.about, is_number=is_number)
+        text.guard(_equal(text, name, value), read.description, is_number=is_number)
     elif read.kind == "same":
-        text.guard(f"{name} is {text.constant(value)}()", read.about)
+        text.guard(f"{name} is {text.constant(value)}()", read.description)
     elif read.kind == "alias":
-        text.guard(f"{name} is {value}", read.about)
+        text.guard(f"{name} is {value}", read.description)
     elif read.kind == "absent":
-        text.guard(f"{value!r} not in {name}", read.about)
+        text.guard(f"{value!r} not in {name}", read.description)
     elif read.kind == "items":
         kind, items = value
         text.guard(
-            f"{text.constant(_has_items)}({name}, {text.constant(kind)}, {text.constant(items)})", read.about
+            f"{text.constant(_has_items)}({name}, {text.constant(kind)}, {text.constant(items)})",
+            read.description,
         )
     elif read.kind in ("list", "dict"):
         kind, length, keys = value
         test = f"type({name}) is {text.constant(kind)} and len({name}) == {length}"
         if read.kind == "dict":
             test += f" and tuple({name}) == {text.constant(keys)}"
-        text.guard(test, read.about)
+        text.guard(test, read.description)
 
 
 def _equal(text: _Text, name: str, value: Any) -> str:
@@ -131,34 +138,35 @@ def _equal(text: _Text, name: str, value: Any) -> str:
 
 
 def _guard_array(text: _Text, read: Read, trace: Trace, found: dict[int, str], computed: bool) -> None:
-    """An array that the program takes may hold other numbers; one that was computed with may not."""
+    """Guard a captured array. Its contents may change if only the program reads them, not if NumPy did."""
     name, array = read.name, read.value
-    is_taken = any(array is captured for captured in trace.captured)
-    if is_taken:
+    is_input = any(array is captured for captured in trace.captured)
+    if is_input:
         found.setdefault(id(array), name)
         kind, dtype, shape = map(text.constant, (type(array), array.dtype, tuple(array.shape)))
         text.guard(
-            f"type({name}) is {kind} and {name}.dtype == {dtype} and {name}.shape == {shape}", read.about
+            f"type({name}) is {kind} and {name}.dtype == {dtype} and {name}.shape == {shape}",
+            read.description,
         )
-    if is_taken and not computed:
+    if is_input and not computed:
         return
-    contents = _copied(array)
+    contents = _bytes_if_small(array)
     if contents is None:
-        text.guard(f"{name} is {text.constant(weak(array))}()", read.about)
+        text.guard(f"{name} is {text.constant(weak(array))}()", read.description)
     else:
         held = text.constant((array.dtype, array.shape, contents))
-        text.guard(f"{text.constant(_holds)}({name}, {held})", read.about)
+        text.guard(f"{text.constant(_holds)}({name}, {held})", read.description)
 
 
 def _computed_outside(captures: Captures, trace: Trace) -> bool:
-    """Whether the program has constants that NumPy computed in the trace, perhaps from captured arrays."""
+    """Whether NumPy computed constants of the graph in the trace, perhaps from captured arrays."""
     read = {id(read.value) for read in captures.reads if read.kind in ("array", "value")}
     return not read.issuperset(map(id, [*trace.captured, *trace.numpy_numbers]))
 
 
-def _copied(array: Any) -> bytes | None:
-    """The bytes of an array that is not too large to be compared at every call."""
-    is_small = isinstance(array, numpy.ndarray) and array.nbytes <= LARGEST and array.dtype != object
+def _bytes_if_small(array: Any) -> bytes | None:
+    """The bytes of an array that is small enough to be compared in every call; else None."""
+    is_small = isinstance(array, numpy.ndarray) and array.nbytes <= MAX_BYTES and array.dtype != object
     return array.tobytes() if is_small else None
 
 
@@ -180,7 +188,7 @@ def _has_items(value: Any, kind: type, items: tuple[Any, ...]) -> bool:
 def _guard_decision(text: _Text, decision: Decision, known: dict[Node, str], names: Sequence[str]) -> None:
     text.lines += statements([decision.node], text.constant, known)
     test = decision.test.format(known[decision.node])
-    about = " and ".join(names[leaf] for leaf in sorted(decision.leaves))
+    description = " and ".join(names[leaf] for leaf in sorted(decision.leaves))
     is_number = decision.outcome is not True and decision.outcome is not False
     outcome = text.constant(decision.outcome)
-    text.guard(f"{test} == {outcome}", about, decision.line, is_number=is_number)
+    text.guard(f"{test} == {outcome}", description, decision.line, is_number=is_number)

@@ -1,7 +1,7 @@
-"""Augmented assignment and assignment to elements, in a graph of which no node ever changes.
+"""Augmented assignment and assignment to elements. Nodes of the graph never change; symbolic arrays do.
 
-`d -= 1` gives the symbolic array `d` the node of `d - 1`. Every name that is bound to `d` sees it, and so
-does every view of `d`, which shows the node that its base has now. An argument is never written into.
+`d -= 1` gives the symbolic array `d` the node of `d - 1`. All names bound to `d` see the change, and so do
+views of `d`, which read the current node of their base. Writing into an argument is an error.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ..ir.attributes import BroadcastTo
 from ..ir.dtypes import BOOL
 from ..ir.operations import Op
 from .promotion import cast
-from .symbolic import SymbolicArray, WritesArgumentError, as_symbolic, view, where
+from .symbolic import SymbolicArray, WritesArgumentError, as_symbolic, source_line, view
 
 
 def assign(target: SymbolicArray, value: SymbolicArray) -> SymbolicArray:
-    """`target` with other elements; `value` where numbers, which nothing is written into, take part alone."""
+    """`target` with the elements of `value`; or `value`, if `target` is an immutable number."""
     if target.node.weak:
         return value
     root = target
     while root.base is not None:
         root = root.base
     if not root.owner and target.ndim == 0 and not (target.is_box or root.ndim):
-        return value  # to NumPy a number: the name is bound anew
+        return value  # for NumPy an immutable scalar: Python rebinds the name
     trace = target.trace
     _require_not_an_argument(root)
     if value.node.sizes() != target.node.sizes():
@@ -46,13 +46,13 @@ def _require_not_an_argument(root: SymbolicArray) -> None:
     if root.owner:
         raise root.trace.error(
             WritesArgumentError,
-            f"writes into the argument {root.owner}; expected none to be changed. Copy it first, for example "
-            "with xp.asarray(..., copy=True)",
+            f"writes into the argument {root.owner}; expected arguments to be unchanged. Copy it first, for "
+            "example with xp.asarray(..., copy=True)",
         )
 
 
 def write_at(target: SymbolicArray, key: Any, value: Any) -> None:
-    """`target[key] = value`, for a key that keeps all elements, or a mask."""
+    """`target[key] = value`, for a key that selects all elements, or a mask."""
     from .elementwise import apply, broadcast_shape
 
     trace = target.trace
@@ -74,7 +74,7 @@ def write_at(target: SymbolicArray, key: Any, value: Any) -> None:
         raise trace.error(
             TypeError, "assignment to elements by computed indices is not supported by the compiler"
         )
-    # Reading finds out whether the compiler knows the key, and says so if not.
+    # Reading raises if the compiler does not support the key.
     part = target[key]
     shape = broadcast_shape(trace, "assignment", [part.node, new.node])
     node = trace.graph.node(
@@ -83,7 +83,7 @@ def write_at(target: SymbolicArray, key: Any, value: Any) -> None:
         BroadcastTo(part.node.shape),
         shape=part.node.shape,
         dtype=part.node.dtype,
-        line=where(),
+        line=source_line(),
     )
     if len(shape) != part.ndim:
         raise trace.error(ValueError, f"shape {part.node.sizes()} cannot take shape {new.node.sizes()}")

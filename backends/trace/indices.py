@@ -1,7 +1,7 @@
-"""Indices of `take` and `take_along_axis`: what is outside raises an IndexError, as it does in NumPy.
+"""Bounds checks of the indices of `take` and `take_along_axis`: an IndexError, as in NumPy.
 
-An index that is an argument is looked at before each call. One that is computed is clamped by the program,
-which leaves a flag; the flag is looked at after the call:
+An index that is an argument is checked before each call. A computed index is clamped by the program, which
+sets a flag; the flag is checked after the call:
 
     v3_inside = int64(v3)
     v3_inside = v3_inside + n1 if v3_inside < 0 else v3_inside
@@ -23,40 +23,39 @@ from ..ir.attributes import Leaf
 from ..ir.facts import is_argument
 from ..ir.graph import Node, base
 from ..ir.operations import Op
-from .symbolic import SymbolicArray
-from .symbolic import where as _line
+from .symbolic import SymbolicArray, source_line
 from .tracer import Trace
 
 CHECK_VARIABLE = "ONEPASS_CHECK"
 
 
 def checks_are_on() -> bool:
-    """Whether values are looked at also where that waits for a device."""
+    """Whether ONEPASS_CHECK is set: values are checked even if reading them waits for a device."""
     return os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")
 
 
 def require_indices(trace: Trace, operation: Op, index: SymbolicArray, size: int) -> None:
-    """Raise an IndexError for an index that is outside; now if it is known, else at every call.
+    """Raise an IndexError for an index that is out of bounds; now if it is known, else in every call.
 
-    operation: that the index is for
-    size:      of the axis that it is for
+    operation: that uses the index
+    size:      of the axis that is indexed
     """
-    kernel, line = trace.kernel, _line()
+    kernel, line = trace.kernel, source_line()
     if index.known is not None:
-        if said := _outside(operation, numpy.asarray(index.known), size):
-            raise trace.error(IndexError, said)
+        if problem := _outside(operation, numpy.asarray(index.known), size):
+            raise trace.error(IndexError, problem)
     elif size == 0 and 0 not in index.node.sizes():
         raise trace.error(IndexError, f"{operation} from an axis of size 0; expected at least one element")
     elif is_argument(index.node):
 
-        def look(actual: Any) -> None:
+        def check(actual: Any) -> None:
             actual = numpy.asarray(actual) if isinstance(actual, int) else actual
-            if not can_be_read(actual, at_any_price=checks_are_on()):
+            if not can_be_read(actual, may_wait=checks_are_on()):
                 return
-            if said := _outside(operation, _on_host(actual), size):
-                raise IndexError(f"{kernel}: {said} ({line}).")
+            if problem := _outside(operation, _on_host(actual), size):
+                raise IndexError(f"{kernel}: {problem} ({line}).")
 
-        trace.every_call.append((base(index.node).attribute_as(Leaf).number, look))
+        trace.call_checks.append((base(index.node).attribute_as(Leaf).number, check))
 
 
 def _on_host(array: Any) -> numpy.ndarray[Any, Any]:
@@ -64,7 +63,7 @@ def _on_host(array: Any) -> numpy.ndarray[Any, Any]:
 
 
 def _outside(operation: Op, index: numpy.ndarray[Any, Any], size: int) -> str:
-    """What is wrong with the first index that is outside; empty where all are inside."""
+    """A message for the first index that is out of bounds; empty if there is none."""
     if index.size == 0:
         return ""
     smallest, largest = bounds(index.reshape(-1))
@@ -80,23 +79,23 @@ def _range(size: int) -> str:
 
 
 def length_of(gather: Node) -> int:
-    """The size of the axis that a gather's index is for."""
+    """The size of the axis that a gather indexes."""
     axis = gather.inputs[0].shape[1 if gather.operation is Op.TAKE_ALONG_AXIS else 0]
     return 1 if axis is None else axis.size
 
 
 def reports(kernel: str, gathers: Iterable[Node]) -> list[str]:
-    """What is wrong where a program has set the flag of each of these gathers."""
+    """The messages for the flags of gathers with computed indices."""
     found = []
     for node in gathers:
-        who = f"{kernel}: {node.operation} got a computed index that is outside"
+        who = f"{kernel}: {node.operation} got a computed index that is out of bounds"
         what = f"expected {_range(length_of(node))} ({node.line}). Clip it to the axis first."
         found.append(f"{who}; {what}")
     return found
 
 
 def require_no_flag(reports: Sequence[str], flags: Iterable[int]) -> None:
-    """Raise an IndexError for the first flag that is set."""
+    """Raise an IndexError with the message of the first flag that is set."""
     for message, is_set in zip(reports, flags, strict=True):
         if is_set:
             raise IndexError(message)

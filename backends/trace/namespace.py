@@ -1,4 +1,4 @@
-"""The array namespace of symbolic arrays: the part of the standard that the compiler knows."""
+"""The array namespace of symbolic arrays: the part of the standard that the compiler supports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..ir.operations import Op, elementwise_of
 from .dtype_names import DtypeName, dtype_given
 from .elementwise import apply
 from .products import matmul, take, take_along_axis, vecdot
-from .promotion import cast, common_dtype, copied_as
+from .promotion import cast, cast_copy, common_dtype
 from .reductions import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
 from .shapes import (
     axis_of_length,
@@ -26,8 +26,7 @@ from .shapes import (
     reshape,
     squeeze,
 )
-from .symbolic import SymbolicArray, as_symbolic, current, same_value, trace_of
-from .symbolic import where as _line
+from .symbolic import SymbolicArray, as_symbolic, copy_of, current_trace, source_line, trace_of
 
 if TYPE_CHECKING:
     from .tracer import Trace
@@ -49,7 +48,7 @@ _KINDS = {
 
 
 def isdtype(dtype: str, kind: Any) -> Any:
-    """Whether a dtype is of a kind, as the standard names them."""
+    """Whether a dtype is of a kind, as `isdtype` of the standard."""
     if isinstance(kind, tuple):
         return True in [isdtype(dtype, one) for one in kind]
     return dtype in _KINDS.get(kind, (kind,))
@@ -66,7 +65,7 @@ def iinfo(dtype: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """The elementwise operations, by the table; an error that names anything else."""
+    """An elementwise operation of the table; an error with the name of anything else."""
     found = elementwise_of(name)
     if found is not None:
 
@@ -75,24 +74,24 @@ def __getattr__(name: str) -> Any:
 
         operation.__name__ = name
         return operation
-    running = current.get()
+    running = current_trace.get()
     if name.startswith("__") or running is None:
         raise AttributeError(name)
     raise running.error(
         AttributeError,
-        f"xp.{name} is no operation of the compiler; run the kernel with use_backend('numpy'), or write it "
+        f"xp.{name} is not supported by the compiler; run the kernel with use_backend('numpy'), or write it "
         "with elementwise functions, where, sum, mean, max, min, prod, any, all, argmax, take_along_axis, "
         "take, arange and matmul",
     )
 
 
-# Elementwise functions that are made of others
+# Elementwise functions composed of others
 
 
 def positive(x: Any) -> Any:
-    """x, as an array of its own."""
+    """A copy of x."""
     trace = trace_of((x,))
-    return same_value(as_symbolic(trace, x))
+    return copy_of(as_symbolic(trace, x))
 
 
 def square(x: Any) -> Any:
@@ -106,7 +105,7 @@ def reciprocal(x: Any) -> Any:
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
-    """x between two bounds, either of which may be absent; NaN stays."""
+    """x limited to [min, max]; None is no limit, and NaN stays NaN."""
     result = positive(x)
     if min is not None:
         result = apply(Op.MAXIMUM, result, min)
@@ -116,56 +115,58 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
 
 
 def logaddexp(x1: Any, x2: Any) -> Any:
-    """log(exp(x1) + exp(x2)); where both are the same infinity, it is the result."""
+    """log(exp(x1) + exp(x2)); equal infinities give that infinity."""
     high = apply(Op.MAXIMUM, x1, x2)
     difference = apply(Op.ABS, x1 - x2)
     return apply(Op.WHERE, x1 == x2, x1 + math.log(2.0), high + apply(Op.LOG1P, apply(Op.EXP, -difference)))
 
 
 def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
-    """The array in another dtype; a copy of it where it has that dtype already, unless `copy` is False."""
+    """The array cast to a dtype; a copy even if it has that dtype, unless `copy` is False."""
     trace = trace_of((x,))
     array, wanted = as_symbolic(trace, x), dtype_given(trace, "astype", dtype)
-    return copied_as(trace, array, wanted) if copy else cast(trace, array, wanted)
+    return cast_copy(trace, array, wanted) if copy else cast(trace, array, wanted)
 
 
 def result_type(*values: Any) -> str:
-    """The dtype that the arrays and numbers are promoted to."""
+    """The dtype to which the arrays and numbers are promoted."""
     trace = trace_of(values)
     dtype, _ = common_dtype(trace, "result_type", [as_symbolic(trace, value) for value in values])
     return DtypeName(dtype.name)
 
 
-# Making arrays
+# Creation functions
 
 
 def _trace() -> Trace:
-    running = current.get()
+    running = current_trace.get()
     if running is None:
-        raise TypeError("the tracer's namespace makes arrays only while it traces")
+        raise TypeError(
+            "the namespace of symbolic arrays was used outside a trace; use it in the kernel only"
+        )
     return running
 
 
 def asarray(value: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
-    """A traced array as it is, an array from elsewhere as an argument, a number as an array of shape ()."""
+    """A symbolic array as it is, a captured array as an input, a number as an array of shape ()."""
     trace = _trace()
     array = as_symbolic(trace, value)
     wanted = array.node.dtype if dtype is None else dtype_given(trace, "asarray", dtype)
     made = array if dtype is None and not array.node.weak else cast(trace, array, wanted)
-    made = same_value(made) if copy or (made is array and array.node.weak) else made
+    made = copy_of(made) if copy or (made is array and array.node.weak) else made
     made.is_box = made.is_box or not made.ndim
     return made
 
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
-    """0, 1, ..., stop - 1, and the same times `step` from `start` on, of integers."""
+    """The integers 0, 1, ..., stop - 1; other starts and steps are not supported."""
     trace = trace_of((start, stop))
     if stop is None:
         start, stop = 0, start
     if not (type(step) is int and step == 1 and type(start) is int and start == 0):
-        raise trace.error(TypeError, "arange with a start or a step is no operation of the compiler")
+        raise trace.error(TypeError, "arange with a start or a step is not supported by the compiler")
     axis = axis_of_length(trace, stop)
-    node = trace.graph.node(Op.IOTA, (), Iota(axis), shape=(axis,), dtype=INT64, line=_line())
+    node = trace.graph.node(Op.IOTA, (), Iota(axis), shape=(axis,), dtype=INT64, line=source_line())
     array = SymbolicArray(trace, node)
     return array if dtype is None else cast(trace, array, dtype_given(trace, "arange", dtype))
 
@@ -189,21 +190,21 @@ def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
 
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
-    """An array of one number."""
+    """An array filled with one number."""
     value = as_symbolic(_trace(), fill_value)
     return _full("full", shape, fill_value, dtype or value.dtype)
 
 
 def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
-    """Zeros in the shape of x."""
+    """Zeros of the shape of x."""
     return _full("zeros_like", x.shape, 0.0, dtype or x.dtype)
 
 
 def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
-    """Ones in the shape of x."""
+    """Ones of the shape of x."""
     return _full("ones_like", x.shape, 1.0, dtype or x.dtype)
 
 
 def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
-    """One number in the shape of x."""
+    """An array of the shape of x, filled with one number."""
     return _full("full_like", x.shape, fill_value, dtype or x.dtype)

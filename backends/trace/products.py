@@ -1,22 +1,21 @@
-"""The array namespace's products, and elements picked by their indices."""
+"""Matrix products, `take` and `take_along_axis` of the namespace of symbolic arrays."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..ir.attributes import MatMul
+from ..ir.attributes import Transposes
 from ..ir.dtypes import FLOATS
 from ..ir.operations import Op
 from .indices import require_indices
 from .promotion import cast, common_dtype
 from .reductions import sum
 from .shapes import expand_dims, squeeze
-from .symbolic import SymbolicArray, as_symbolic, trace_of
-from .symbolic import where as _line
+from .symbolic import SymbolicArray, as_symbolic, source_line, trace_of
 
 
 def matmul(x1: Any, x2: Any, /) -> Any:
-    """The matrix product of arrays of one or two dimensions."""
+    """The matrix product of arrays with one or two dimensions."""
     trace = trace_of((x1, x2))
     a, b = as_symbolic(trace, x1), as_symbolic(trace, x2)
     if a.ndim == 1 and b.ndim in (1, 2):
@@ -40,7 +39,7 @@ def matmul(x1: Any, x2: Any, /) -> Any:
         raise trace.error(TypeError, f"matmul of dtype {dtype}; expected float32 or float64")
     nodes = cast(trace, a, dtype).node, cast(trace, b, dtype).node
     shape = (nodes[0].shape[0], nodes[1].shape[1])
-    node = trace.graph.node(Op.MATMUL, nodes, MatMul(), shape=shape, dtype=dtype, line=_line())
+    node = trace.graph.node(Op.MATMUL, nodes, Transposes(), shape=shape, dtype=dtype, line=source_line())
     return SymbolicArray(trace, node)
 
 
@@ -50,12 +49,12 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
 
 
 def take(x: Any, indices: Any, /, *, axis: Any = None) -> Any:
-    """Elements of a vector by their indices."""
+    """The elements of a vector at some indices."""
     trace = trace_of((x, indices))
     vector, index = as_symbolic(trace, x), as_symbolic(trace, indices)
     if vector.ndim != 1 or axis not in (None, 0, -1):
         raise trace.error(
-            TypeError, f"take from shape {vector.node.sizes()}; the compiler takes from vectors"
+            TypeError, f"take from shape {vector.node.sizes()} is not supported; expected a vector"
         )
     if not index.node.dtype.is_integer:
         raise trace.error(TypeError, f"take with indices of dtype {index.dtype}; expected integers")
@@ -65,21 +64,21 @@ def take(x: Any, indices: Any, /, *, axis: Any = None) -> Any:
         (vector.node, index.node),
         shape=index.node.shape,
         dtype=vector.node.dtype,
-        line=_line(),
+        line=source_line(),
     )
     return SymbolicArray(trace, node)
 
 
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
-    """One element a row: x (N, K) at columns (N, 1)."""
+    """One element of each row: x (N, K) at columns (N, 1)."""
     trace = trace_of((x, indices))
     scores, index = as_symbolic(trace, x), as_symbolic(trace, indices)
     fits = scores.ndim == 2 and index.ndim == 2 and axis in (-1, 1) and index.node.shape[1] is None
     if not fits or (scores.node.shape[0] is None) != (index.node.shape[0] is None):
         raise trace.error(
             TypeError,
-            f"take_along_axis of shape {scores.node.sizes()} at {index.node.sizes()}, axis {axis}; the "
-            "compiler knows (N, K) at (N, 1) along the last axis",
+            f"take_along_axis of shape {scores.node.sizes()} at {index.node.sizes()}, axis {axis}, is not "
+            "supported; expected (N, K) at (N, 1) along the last axis",
         )
     if scores.node.sizes()[0] != index.node.sizes()[0]:
         raise trace.error(
@@ -97,6 +96,6 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
         (scores.node, index.node),
         shape=index.node.shape,
         dtype=scores.node.dtype,
-        line=_line(),
+        line=source_line(),
     )
     return SymbolicArray(trace, node)

@@ -1,4 +1,4 @@
-"""Promotion of symbolic arrays, as NumPy 2 has it: Python numbers are weak, everything else has a dtype."""
+"""Type promotion by the rules of NumPy 2: Python numbers are weak, everything else has a dtype."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..ir.dtypes import (
     promote,
 )
 from ..ir.operations import Op
-from .symbolic import SymbolicArray, same_value, where
+from .symbolic import SymbolicArray, copy_of, source_line
 
 if TYPE_CHECKING:
     from .tracer import Trace
@@ -29,7 +29,7 @@ _ORDER = (BOOL, INT64, FLOAT64)  # of the dtypes of Python numbers
 
 
 def common_dtype(trace: Trace, operation: Op | str, arrays: Sequence[SymbolicArray]) -> tuple[DType, bool]:
-    """The dtype of the operation, and whether only Python numbers take part."""
+    """The common dtype of the operands, and whether all of them are Python numbers."""
     nodes = [array.node for array in arrays]
     strong = [node.dtype for node in nodes if not node.weak]
     weak = max((node.dtype for node in nodes if node.weak), key=_ORDER.index, default=BOOL)
@@ -47,28 +47,28 @@ def common_dtype(trace: Trace, operation: Op | str, arrays: Sequence[SymbolicArr
 
 def _promoted(trace: Trace, operation: Op | str, one: DType, other: DType) -> DType:
     both = promote(one, other)
-    if both is None and not trace.halves:  # float32 may stand for a half, which NumPy promotes otherwise
+    if both is None and not trace.halves:  # float32 may stand for float16, which NumPy promotes differently
         both = dtype_of(numpy.promote_types(numpy_dtype(one), numpy_dtype(other)).name)
     if both is None or both not in DTYPES:
         raise trace.error(
             TypeError,
-            f"{operation} of {one} and {other} arrays; the compiler does not promote between them. "
+            f"{operation} of {one} and {other} arrays, which have no common dtype in the compiler. "
             "Convert one with xp.astype",
         )
     return both
 
 
 def float_dtype(trace: Trace, operation: Op, dtype: DType, *, is_division: bool) -> DType:
-    """The floating dtype in which NumPy computes a function of integers or bools."""
+    """The floating-point dtype in which NumPy computes a function of integers or bools."""
     if is_division or dtype.bits >= 32:
         return FLOAT64
     if dtype.bits == 16:
         return FLOAT32
-    raise trace.error(TypeError, f"{operation} of dtype {dtype}, which is float16; expected a wider dtype")
+    raise trace.error(TypeError, f"{operation} of dtype {dtype} would be float16; expected a wider dtype")
 
 
 def cast(trace: Trace, array: SymbolicArray, dtype: DType, weak: bool = False) -> SymbolicArray:
-    """The array in another dtype; itself where it has it already."""
+    """The array in a dtype; the same array if it has that dtype."""
     node = array.node
     if node.dtype == dtype and node.weak == weak:
         return array
@@ -77,18 +77,18 @@ def cast(trace: Trace, array: SymbolicArray, dtype: DType, weak: bool = False) -
         number = bool(number) if dtype == BOOL else float(number) if dtype.is_float else int(number)
         made = trace.graph.node(Op.CONSTANT, (), Constant(number), dtype=dtype, weak=weak)
         return SymbolicArray(trace, made, array.known)
-    made = trace.graph.node(Op.ASTYPE, (node,), shape=node.shape, dtype=dtype, weak=weak, line=where())
+    made = trace.graph.node(Op.ASTYPE, (node,), shape=node.shape, dtype=dtype, weak=weak, line=source_line())
     return SymbolicArray(trace, made, array.known, array.depends)
 
 
-def copied_as(trace: Trace, array: SymbolicArray, dtype: DType) -> SymbolicArray:
-    """The array in a dtype, as an array of its own."""
+def cast_copy(trace: Trace, array: SymbolicArray, dtype: DType) -> SymbolicArray:
+    """A copy of the array in a dtype."""
     made = cast(trace, array, dtype)
-    return same_value(made) if made is array else made
+    return copy_of(made) if made is array else made
 
 
 def require_fits(trace: Trace, array: SymbolicArray, dtype: DType) -> None:
-    """NumPy's OverflowError where a Python integer is outside the range of the arrays that it meets."""
+    """Raise NumPy's OverflowError if a Python integer does not fit into the dtype of the arrays."""
     if not array.node.weak or array.node.dtype != INT64 or not dtype.is_integer or dtype == INT64:
         return
     if array.known is not None:
@@ -102,7 +102,7 @@ def require_fits(trace: Trace, array: SymbolicArray, dtype: DType) -> None:
 
 
 def is_comparable(array: SymbolicArray, dtype: DType) -> bool:
-    """Whether a Python integer, if it is one, can be compared in this integer dtype without being changed."""
+    """Whether a Python integer can be compared in this dtype without a cast that changes it."""
     node = array.node
     if not node.weak or node.dtype != INT64 or not dtype.is_integer or array.known is None:
         return not (node.weak and array.depends and dtype.is_integer)

@@ -1,4 +1,4 @@
-"""Arithmetic of Python numbers where it is not that of arrays: division by zero, integers without an end."""
+"""Python's arithmetic where it differs from that of arrays: division by zero, unbounded integers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .symbolic import SymbolicArray
 _IN_INT64 = f"-{1 << 63} <= {{}} < {1 << 63}"
 
 
-def as_python_has_it(operation: Op, arrays: list[SymbolicArray], result: SymbolicArray) -> SymbolicArray:
-    """The result of an operation of Python numbers alone.
+def with_python_semantics(operation: Op, arrays: list[SymbolicArray], result: SymbolicArray) -> SymbolicArray:
+    """The result of an operation whose operands are all Python numbers.
 
-    raises: ZeroDivisionError where Python does
+    raises: ZeroDivisionError as Python does
     """
     if operation in (Op.DIVIDE, Op.FLOOR_DIVIDE, Op.REMAINDER) and _is_zero(arrays[1]):
         raise result.trace.error(ZeroDivisionError, "division by zero")
@@ -26,7 +26,7 @@ def as_python_has_it(operation: Op, arrays: list[SymbolicArray], result: Symboli
 
 
 def _is_zero(number: SymbolicArray) -> bool:
-    """Whether a divisor is 0, in this call and in all that the program is for."""
+    """Whether a divisor is 0; if that depends on the call, it becomes a decision."""
     if number.known is not None:
         return bool(number.known == 0)
     return bool(number.depends and can_be_computed(number.node) and not number.trace.decide(number, "bool"))

@@ -1,4 +1,4 @@
-"""The array namespace's reductions."""
+"""The reductions of the namespace of symbolic arrays."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from ..ir.operations import Op
 from .dtype_names import dtype_given
 from .elementwise import apply
 from .promotion import cast
-from .symbolic import SymbolicArray, as_symbolic, trace_of, view
-from .symbolic import where as _line
+from .symbolic import SymbolicArray, as_symbolic, source_line, trace_of, view
 
 
 def _positions(x: Any, axis: Any) -> tuple[int, ...]:
@@ -36,7 +35,7 @@ def _reduce(operation: Op, x: Any, axis: Any, keepdims: Any, dtype: DType) -> An
     kept = tuple(position for position in range(x.ndim) if position not in positions)
     shape = tuple(x.node.shape[position] for position in kept)
     node = trace.graph.node(
-        operation, (x.node,), Reduction(positions), shape=shape, dtype=dtype, line=_line()
+        operation, (x.node,), Reduction(positions), shape=shape, dtype=dtype, line=source_line()
     )
     result = SymbolicArray(trace, node)
     if keepdims:
@@ -45,7 +44,7 @@ def _reduce(operation: Op, x: Any, axis: Any, keepdims: Any, dtype: DType) -> An
 
 
 def _wide(dtype: DType) -> DType:
-    """The dtype of a sum: integers and bools are counted in 64 bits."""
+    """The dtype of a sum: 64 bits for integers and bools."""
     return dtype if dtype.is_float else UINT64 if dtype.kind is Kind.UNSIGNED else INT64
 
 
@@ -55,9 +54,9 @@ def _summand(function: str, x: Any, dtype: Any) -> Any:
 
 
 def _indices_along(x: Any, position: int) -> Any:
-    """0, 1, 2, ... along one dimension, ready to broadcast with x."""
+    """0, 1, 2, ... along one dimension, in a shape that broadcasts with x."""
     axis = x.node.shape[position]
-    node = x.trace.graph.node(Op.IOTA, (), Iota(axis), shape=(axis,), dtype=INT64, line=_line())
+    node = x.trace.graph.node(Op.IOTA, (), Iota(axis), shape=(axis,), dtype=INT64, line=source_line())
     return view(SymbolicArray(x.trace, node), tuple(0 if d == position else None for d in range(x.ndim)))
 
 
@@ -69,13 +68,13 @@ def _count(x: Any, axis: Any) -> Any:
 
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
-    """The sum along the axes; of integers in int64."""
+    """The sum along the axes; of integers in 64 bits."""
     x = _summand("sum", x, dtype)
     return _reduce(Op.SUM, x, axis, keepdims, x.node.dtype)
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
-    """The product along the axes; of integers in int64."""
+    """The product along the axes; of integers in 64 bits."""
     x = _summand("prod", x, dtype)
     return _reduce(Op.PROD, x, axis, keepdims, x.node.dtype)
 
@@ -86,59 +85,62 @@ def mean(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
 
 
 def var(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
-    """The variance along the axes, from the deviations from the mean."""
+    """The variance along the axes, in two passes: the mean, then the squared deviations."""
     deviation = x - mean(x, axis=axis, keepdims=True)
     total = _reduce(Op.SUM, deviation * deviation, axis, keepdims, x.node.dtype)
     return total / (_count(x, axis) - correction)
 
 
 def std(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
-    """The root of the variance."""
+    """The standard deviation along the axes."""
     return apply(Op.SQRT, var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 def max(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
-    """The largest element along the axes; NaN where one is NaN."""
+    """The largest element along the axes; NaN if one is NaN."""
     return _reduce(Op.MAX, x, axis, keepdims, x.node.dtype)
 
 
 def min(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
-    """The smallest element along the axes; NaN where one is NaN."""
+    """The smallest element along the axes; NaN if one is NaN."""
     return _reduce(Op.MIN, x, axis, keepdims, x.node.dtype)
 
 
 def any(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
-    """Whether one is true."""
+    """Whether any element is true."""
     return _reduce(Op.ANY, x if x.node.dtype == BOOL else x != 0, axis, keepdims, BOOL)
 
 
 def all(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
-    """Whether each is true."""
+    """Whether all elements are true."""
     return _reduce(Op.ALL, x if x.node.dtype == BOOL else x != 0, axis, keepdims, BOOL)
 
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
-    """How many are not 0."""
+    """The number of elements that are not 0."""
     return sum(cast(x.trace, x if x.node.dtype == BOOL else x != 0, INT64), axis=axis, keepdims=keepdims)
 
 
 def argmax(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
-    """The index of the first largest element along one axis; of the first NaN where there is one."""
+    """The index of the first largest element along one axis; of the first NaN if there is one."""
     return _first_of(max, "argmax", x, axis, keepdims)
 
 
 def argmin(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
-    """The index of the first smallest element along one axis; of the first NaN where there is one."""
+    """The index of the first smallest element along one axis; of the first NaN if there is one."""
     return _first_of(min, "argmin", x, axis, keepdims)
 
 
 def _first_of(extreme: Any, operation: str, x: Any, axis: Any, keepdims: Any) -> Any:
     if axis is None and x.ndim != 1:
-        raise x.trace.error(TypeError, f"{operation} over all of shape {x.node.sizes()}; give it an axis")
+        raise x.trace.error(
+            TypeError,
+            f"{operation} without an axis, of shape {x.node.sizes()}, is not supported; pass an axis",
+        )
     (position,) = _positions(x, axis)
     found = x == extreme(x, axis=position, keepdims=True)
     if x.node.dtype.is_float:
         found = apply(Op.LOGICAL_OR, found, apply(Op.ISNAN, x))
     index = _indices_along(x, position)
-    # What is not found counts as beyond the end.
+    # Elements that are not the extreme get an index beyond the end.
     return min(apply(Op.WHERE, found, index, x.shape[position]), axis=position, keepdims=keepdims)

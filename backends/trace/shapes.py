@@ -1,4 +1,4 @@
-"""The array namespace's functions of shape: they move dimensions of 1, permute, and repeat."""
+"""The shape functions of the namespace of symbolic arrays: views that permute, insert and remove axes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from ..ir.attributes import BroadcastTo, Size
 from ..ir.graph import Axis, Shape
 from ..ir.operations import Op
 from .elementwise import broadcast_shape
-from .symbolic import SymbolicArray, as_symbolic, trace_of, view
-from .symbolic import where as _line
+from .symbolic import SymbolicArray, as_symbolic, source_line, trace_of, view
 
 if TYPE_CHECKING:
     from .tracer import Trace
 
 
 def axis_of_length(trace: Trace, length: Any) -> Axis | None:
-    """The axis of a length: that of the array it was asked of, or a constant one."""
+    """The axis for a length: that of the array whose size it is, or a new one."""
     if isinstance(length, SymbolicArray):
         if length.node.operation is Op.SIZE:
             return length.node.attribute_as(Size).axis
@@ -28,7 +27,7 @@ def axis_of_length(trace: Trace, length: Any) -> Axis | None:
 
 
 def broadcast_to(x: Any, /, shape: Any) -> Any:
-    """x repeated along the dimensions where `shape` is larger."""
+    """x broadcast to a shape."""
     trace = trace_of((x,))
     array = as_symbolic(trace, x)
     shape = shape if isinstance(shape, tuple | list) else (shape,)
@@ -46,27 +45,27 @@ def broadcast_to(x: Any, /, shape: Any) -> Any:
         BroadcastTo(target),
         shape=target,
         dtype=array.node.dtype,
-        line=_line(),
+        line=source_line(),
     )
     return SymbolicArray(trace, node)
 
 
 def broadcast_arrays(*arrays: Any) -> Any:
-    """The arrays, each in the shape that they have together."""
+    """The arrays, broadcast to their common shape."""
     trace = trace_of(arrays)
     shape = broadcast_shape(trace, "broadcast_arrays", [as_symbolic(trace, array).node for array in arrays])
     return [broadcast_to(array, tuple(map(trace.size, shape))) for array in arrays]
 
 
 def expand_dims(x: Any, /, *, axis: int = 0) -> Any:
-    """A dimension of 1 put in at `axis`."""
+    """x with a new dimension of size 1 at `axis`."""
     axis = axis + x.ndim + 1 if axis < 0 else axis
     dimensions: list[int | None] = list(range(x.ndim))
     return view(x, (*dimensions[:axis], None, *dimensions[axis:]))
 
 
 def squeeze(x: Any, /, axis: Any) -> Any:
-    """Dimensions of 1 taken out."""
+    """x without some dimensions of size 1."""
     out = {position % x.ndim for position in (axis if isinstance(axis, tuple) else (axis,))}
     for position in out:
         if x.node.shape[position] is not None:
@@ -75,24 +74,24 @@ def squeeze(x: Any, /, axis: Any) -> Any:
 
 
 def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Any:
-    """The dimensions in another order."""
+    """x with its dimensions in another order."""
     return view(x, tuple(position % x.ndim for position in axes))
 
 
 def matrix_transpose(x: Any, /) -> Any:
-    """The last two dimensions exchanged."""
+    """x with its last two dimensions exchanged."""
     return view(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
 def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
-    """One dimension moved to another place."""
+    """x with one dimension moved to another place."""
     order = [position for position in range(x.ndim) if position != source % x.ndim]
     order.insert(destination % x.ndim, source % x.ndim)
     return view(x, tuple(order))
 
 
 def reshape(x: Any, /, shape: Any, *, copy: Any = None) -> Any:
-    """Another shape that only puts in or takes out dimensions of 1."""
+    """x in a shape that only inserts or removes dimensions of size 1."""
     shape = shape if isinstance(shape, tuple | list) else (shape,)
     sizes = [int(length) for length in shape]
     own = x.node.sizes()
@@ -104,8 +103,8 @@ def reshape(x: Any, /, shape: Any, *, copy: Any = None) -> Any:
     if [n for n in own if n != 1] != [n for n in sizes if n != 1]:
         raise x.trace.error(
             ValueError if math.prod(own) != math.prod(sizes) else TypeError,
-            f"reshape of shape {own} to {tuple(sizes)}; the compiler knows only those that put in or take "
-            "out dimensions of 1",
+            f"reshape of shape {own} to {tuple(sizes)}; the compiler only inserts and removes dimensions of "
+            "size 1",
         )
     kept = iter(position for position, n in enumerate(own) if n != 1)
     return view(x, tuple(None if n == 1 else next(kept) for n in sizes))

@@ -1,4 +1,7 @@
-"""Symbolic arrays: what a kernel is given while it is traced. They are array-API objects without numbers."""
+"""Symbolic arrays: the arguments of a kernel in its trace. They have a shape and a dtype, and no values.
+
+x * 2.0    with a symbolic x gives    a symbolic array, whose node is (multiply, x, 2.0)
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,14 @@ if TYPE_CHECKING:
     from .tracer import Trace
 
 
-# The trace that is running in this thread or task, if any.
-current: ContextVar[Trace | None] = ContextVar("onepass_trace", default=None)
+# The trace that is running in this thread or async task.
+current_trace: ContextVar[Trace | None] = ContextVar("onepass_trace", default=None)
 
 _HERE = str(Path(__file__).parents[1])  # the folder of all backends
 
 
-def where() -> str:
-    """File and line of the kernel that is being traced: the innermost frame that is not the tracer's."""
+def source_line() -> str:
+    """File and line of the kernel in its trace: the innermost frame outside the backends."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -39,15 +42,15 @@ def where() -> str:
 
 
 class WritesArgumentError(TypeError):
-    """A kernel writes into an array that it was given."""
+    """A kernel writes into one of its arguments."""
 
 
 class SymbolicArray:
-    """An array of which shape and dtype are known and the numbers are not; `elementwise` gives it operators.
+    """An array with a shape and a dtype, and no values. `elementwise` adds its operators.
 
-    A weak one of shape () stands for a Python number, and takes the dtype of the arrays that it meets. `+=`
-    gives an array another node, and a view, which has none of its own, gives one to its base: every name that
-    is bound to either sees it.
+    A weak one of shape () stands for a Python number: it takes the dtype of the arrays that it is combined
+    with. `+=` gives an array another node. A view has no node of its own and gives one to its base. So all
+    names bound to the array or to a view of it see the change.
     """
 
     __slots__ = ("_node", "base", "depends", "dimensions", "is_box", "known", "owner", "trace")
@@ -59,16 +62,16 @@ class SymbolicArray:
     ) -> None:
         self.trace = trace
         self._node = node
-        self.known = known  # the number, where sizes and constants alone decide it
-        self.depends = depends  # the scalar arguments that it is computed from, if from nothing else
-        self.base: SymbolicArray | None = None  # what a view shows, in which order of `dimensions`
+        self.known = known  # the number, if it depends only on sizes and constants
+        self.depends = depends  # leaves of scalar arguments, if it depends on nothing else
+        self.base: SymbolicArray | None = None  # of a view, which has its `dimensions` in this order
         self.dimensions: tuple[int | None, ...] = ()
-        self.owner = ""  # the argument that it is; nothing may be written into that
-        self.is_box = trace.takes_halves  # whether it can be written into although it is of shape ()
+        self.owner = ""  # the name of the argument that it is; writing into it is an error
+        self.is_box = trace.takes_halves  # whether it is a mutable array even if its shape is ()
 
     @property
     def node(self) -> Node:
-        """The value that the array has now."""
+        """The current value of the array."""
         return self._node if self.base is None else view_node(self.base, self.dimensions)
 
     @node.setter
@@ -81,16 +84,16 @@ class SymbolicArray:
         whole = SymbolicArray(self.trace, node)
         self.base.node = view_node(whole, back)
 
-    # What an array says of itself
+    # Attributes of arrays
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """What `isinstance` is told: the type that is here when the kernel runs operation by operation."""
+        """The class for `isinstance`: the type of this value when the kernel runs operation by operation."""
         node = self.node
         if node.weak:
             return PYTHON_TYPES[node.dtype]
         if self.trace.takes_halves:
-            # The operators of CuPy's arrays give way to a traced one only if it is none of theirs.
+            # Operators of CuPy's arrays return NotImplemented only for other types.
             return SymbolicArray
         return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy_dtype(node.dtype).type
 
@@ -128,7 +131,7 @@ class SymbolicArray:
     def __repr__(self) -> str:
         if self.known is not None:
             return repr(self.known)
-        return f"<traced {self.dtype} array of shape {self.node.sizes()}>"
+        return f"<symbolic {self.dtype} array of shape {self.node.sizes()}>"
 
     def __str__(self) -> str:
         return str(self._number("str"))
@@ -137,19 +140,21 @@ class SymbolicArray:
         return format(self._number("str"), form)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        raise self.trace.error(TypeError, "a traced array cannot become a NumPy array; use xp.asarray")
+        raise self.trace.error(
+            TypeError, "a symbolic array cannot be converted to a NumPy array; use xp.asarray"
+        )
 
     def __reduce_ex__(self, _: Any) -> Any:
         raise self.trace.error(
-            TypeError, "a traced array cannot be copied or pickled; use xp.asarray(copy=True)"
+            TypeError, "a symbolic array cannot be copied or pickled; use xp.asarray(copy=True)"
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what libraries ask of any object
+        if name.startswith("__"):  # libraries look for protocols on any object
             raise AttributeError(name)
         raise self.trace.error(
             AttributeError,
-            f".{name} of a traced array is not supported by the compiler; use a function of xp",
+            f".{name} of a symbolic array is not supported by the compiler; use a function of xp",
         )
 
     def __len__(self) -> int:
@@ -157,25 +162,26 @@ class SymbolicArray:
 
     def __iter__(self) -> Any:
         raise self.trace.error(
-            TypeError, "iteration over a traced array is no operation of the compiler; index it, or reduce it"
+            TypeError,
+            "iteration over a symbolic array is not supported by the compiler; index it, or reduce it",
         )
 
     def as_python_number(self) -> SymbolicArray:
-        """The array, of shape (), as a number that takes the dtype of the arrays that it meets."""
+        """An array of shape () as a weak number."""
         dtype = python_dtype(self.node.dtype)
-        node = self.trace.graph.node(Op.ASTYPE, (self.node,), dtype=dtype, weak=True, line=where())
+        node = self.trace.graph.node(Op.ASTYPE, (self.node,), dtype=dtype, weak=True, line=source_line())
         return SymbolicArray(self.trace, node, self.known, self.depends)
 
-    # Python asks for the number
+    # Conversions to Python numbers
 
-    def _number(self, asked: str) -> Any:
+    def _number(self, question: str) -> Any:
         if self.known is not None:
             return self.known
         trace_of((self,))
         if self.depends and can_be_computed(self.node):
-            return self.trace.decide(self, asked)
-        advice = "use xp.where" if asked == "bool" else "its numbers are not known while it is traced"
-        raise self.trace.error(TypeError, f"{asked}(array) of a traced {self.dtype} array; {advice}")
+            return self.trace.decide(self, question)
+        advice = "use xp.where" if question == "bool" else "its values are not known in the trace"
+        raise self.trace.error(TypeError, f"{question}(array) of a symbolic {self.dtype} array; {advice}")
 
     def __hash__(self) -> int:
         return hash(self._number("hash"))
@@ -196,7 +202,7 @@ class SymbolicArray:
         return int(number)
 
     def __pos__(self) -> SymbolicArray:
-        return same_value(self)
+        return copy_of(self)
 
     def __matmul__(self, other: Any) -> Any:
         return self.__array_namespace__().matmul(self, other)
@@ -220,13 +226,13 @@ class SymbolicArray:
         return view(self, index_to_view(self, key if isinstance(key, tuple) else (key,)))
 
 
-def same_value(array: SymbolicArray) -> SymbolicArray:
-    """Another array of the same value: a copy, which may be written into without a change of the first."""
+def copy_of(array: SymbolicArray) -> SymbolicArray:
+    """A copy: writing into it does not change the first array."""
     return SymbolicArray(array.trace, array.node, array.known, array.depends)
 
 
 def view(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> SymbolicArray:
-    """The dimensions in another order, with dimensions of 1 put in and left out."""
+    """A view with the dimensions in another order; None inserts a dimension of size 1."""
     if dimensions == tuple(range(array.ndim)):
         return array
     made = SymbolicArray(array.trace, view_node(array, dimensions))
@@ -241,12 +247,12 @@ def view_node(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> Node:
         return node
     shape = tuple(None if d is None else node.shape[d] for d in dimensions)
     return array.trace.graph.node(
-        Op.VIEW, (node,), View(dimensions), shape=shape, dtype=node.dtype, line=where()
+        Op.VIEW, (node,), View(dimensions), shape=shape, dtype=node.dtype, line=source_line()
     )
 
 
 def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | None, ...]:
-    """The dimensions that an index keeps: of full slices, None, ... and the 0 of a dimension of 1."""
+    """The dimensions of a view by an index of full slices, None, ... and 0 for dimensions of size 1."""
     shape = array.node.shape
     given = sum(key is not None and key is not Ellipsis for key in keys)
     rest = (slice(None),) * (len(shape) - given)
@@ -268,53 +274,55 @@ def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | No
         elif not (type(key) is int and key in (0, -1) and shape[position] is None):
             raise array.trace.error(
                 TypeError,
-                f"indexing shape {array.node.sizes()} with {key!r} is no operation of the compiler; it knows "
-                "full slices, None, ... and 0 where the dimension is 1",
+                f"indexing shape {array.node.sizes()} with {key!r} is not supported by the compiler; "
+                "expected full slices, None, ..., or 0 for a dimension of size 1",
             )
         position += 1
     return tuple(dimensions)
 
 
-def look_at_every_call(array: SymbolicArray, look: Any) -> None:
-    """Have `look` called with the array or number at every call, if it is an argument of the kernel."""
+def check_in_every_call(array: SymbolicArray, check: Any) -> None:
+    """Call `check` with the actual value in every call, if the array is an argument of the kernel."""
     if isinstance(array.node.attribute, Leaf):
-        array.trace.every_call.append((array.node.attribute.number, look))
+        array.trace.call_checks.append((array.node.attribute.number, check))
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array of a library that programs are compiled for."""
+    """Whether a value is an array of NumPy or CuPy, which the compiler takes."""
     return isinstance(value, numpy.ndarray) or array_api_compat.is_cupy_array(value)
 
 
 def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
-    """A value of any kind that may stand in an operation."""
+    """An operand as a symbolic array: an array, or a number."""
     if isinstance(value, SymbolicArray):
         if value.trace is not trace:
-            raise trace.error(TypeError, "got an array of another trace; return it from there")
+            raise trace.error(TypeError, "got an array of another trace; return it from that kernel")
         return value
     if isinstance(value, numpy.generic):
-        # An array of shape (), whose number is part of the graph.
+        # An array of shape (): its value is a constant of the graph.
         trace.numpy_numbers.append(value)
         return trace.strong_constant(value)
     if type(value) in (bool, int, float):
         return trace.constant(value)
-    if isinstance(value, int | float):  # a subclass is not weak to NumPy
+    if isinstance(value, int | float):  # for NumPy a subclass is not weak
         return trace.strong_constant(numpy.asarray(value)[()])
     if is_array(value):
         return trace.captured_array(value)
-    raise trace.error(TypeError, f"got {type(value).__name__!r} where an array or a number is needed")
+    raise trace.error(TypeError, f"got {type(value).__name__!r}; expected an array or a number")
 
 
 def trace_of(values: tuple[Any, ...]) -> Trace:
-    """The trace that the values belong to, or the one that is running."""
+    """The trace of the values, or the running one."""
     for value in values:
         if isinstance(value, SymbolicArray):
             if value.trace.is_over:
                 raise value.trace.error(
-                    TypeError, "an array that was traced is used after its trace; return it from the kernel"
+                    TypeError, "a symbolic array is used after its trace; return it from the kernel"
                 )
             return value.trace
-    running = current.get()
+    running = current_trace.get()
     if running is None:
-        raise TypeError("an operation of the tracer outside of a trace")
+        raise TypeError(
+            "the namespace of symbolic arrays was used outside a trace; use it in the kernel only"
+        )
     return running

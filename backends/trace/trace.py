@@ -1,4 +1,7 @@
-"""Tracing: a call of a kernel becomes a graph of what it computes."""
+"""Tracing: takes a function and the arguments of a call, gives the graph of what the function computes.
+
+trace(lambda x: x.sum(), "f", (numpy.ones(3),), {}).trace.graph    gives    input 0 -> sum over axis 0
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 import numpy
 
 from ..common.libraries import library_of
-from ..common.static_values import OPTIONS, is_number, is_run_time_number
+from ..common.static_values import OPTIONS, is_numpy_number, is_runtime_scalar
 from ..common.trees import leaves, map_leaves, named_leaves
 from ..ir.attributes import Leaf
 from ..ir.dtypes import DType
@@ -20,18 +23,19 @@ from ..ir.operations import Op
 from . import elementwise  # noqa: F401 - gives symbolic arrays their operators
 from .captures import captures_of
 from .dtype_names import DtypeName
-from .guards import Guards, guards
-from .symbolic import SymbolicArray, current, is_array
+from .guards import Guards, make_guards
+from .symbolic import SymbolicArray, current_trace, is_array
 from .tracer import Trace
 from .writes import Watched
 
 
 @dataclass
 class Traced:
-    """What a kernel does with arguments of one form.
+    """The trace of a kernel for calls of one signature.
 
-    result: the tree that the kernel returned, of symbolic arrays and whatever else
-    guards: what else has to be as it was
+    trace:  the graph and what else belongs to the trace
+    result: the pytree that the kernel returned, with symbolic arrays
+    guards: what the trace depends on besides the signature
     """
 
     kernel: str
@@ -41,7 +45,7 @@ class Traced:
 
     @property
     def half(self) -> DType | None:
-        """The half precision of all floating arguments; None if none is a half or they have several."""
+        """The half-precision dtype of all floating-point arguments; None if there is none, or several."""
         halves = self.trace.halves
         inputs = [node for node in self.trace.graph.nodes if node.operation is Op.INPUT]
         floats = {halves.get(node.attribute_as(Leaf).number) for node in inputs if node.dtype.is_float}
@@ -54,8 +58,8 @@ class Traced:
 
 
 def tracing() -> bool:
-    """Whether a kernel is being traced in this thread or task."""
-    return current.get() is not None
+    """Whether a trace is running in this thread or async task."""
+    return current_trace.get() is not None
 
 
 def trace(
@@ -63,23 +67,23 @@ def trace(
     kernel: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    numbers: frozenset[int] = frozenset(),
+    static_leaves: frozenset[int] = frozenset(),
     *,
     takes_halves: bool = False,
 ) -> Traced:
-    """Call `function` with symbolic arrays and numbers in place of its own.
+    """Call `function` with symbolic arrays and numbers in place of those of the call.
 
-    numbers: the leaves of (args, kwargs) whose number is an option, part of the form of the call
-    takes_halves: whether arrays may be of half precision, which stand for float32
+    static_leaves: numbers of the leaves of (args, kwargs) whose values are constants of the graph
+    takes_halves:  whether arrays may have half precision; they are computed with as float32
     """
     values = leaves((args, kwargs))
     names = leaf_names(function, args, kwargs)
     running = Trace(kernel, values, names, takes_halves=takes_halves)
-    symbols: Any = iter([_symbol(running, n, leaf, numbers) for n, leaf in enumerate(values)])
+    symbols: Any = iter([_symbol(running, n, leaf, static_leaves) for n, leaf in enumerate(values)])
     symbolic_args, symbolic_kwargs = map_leaves(lambda _: next(symbols), (args, kwargs))
     captures = captures_of(function, _objects(values, names))
     watched = Watched(captures.changeable, (symbolic_args, symbolic_kwargs))
-    token = current.set(running)
+    token = current_trace.set(running)
     try:
         returned = function(*symbolic_args, **symbolic_kwargs)
         line = definition(function)
@@ -89,33 +93,33 @@ def trace(
         watched.undo()
         raise
     finally:
-        current.reset(token)
+        current_trace.reset(token)
         running.is_over = True
-        running.values = ()  # a program must not keep the arrays of its first call alive
-    return Traced(kernel, running, result, guards(captures, running, names))
+        running.values = ()  # the program must not keep the arrays of its first call alive
+    return Traced(kernel, running, result, make_guards(captures, running, names))
 
 
-def _symbol(running: Trace, number: int, leaf: Any, numbers: frozenset[int]) -> Any:
-    """What stands for a leaf of the call."""
+def _symbol(running: Trace, number: int, leaf: Any, static_leaves: frozenset[int]) -> Any:
+    """The symbolic array for a leaf of the call; the leaf itself if it is static."""
     if is_array(leaf):
         return running.argument(number, leaf)
-    if isinstance(leaf, numpy.generic) and is_number(leaf):
+    if isinstance(leaf, numpy.generic) and is_numpy_number(leaf):
         return running.numpy_scalar(number, leaf)
-    if is_run_time_number(leaf) and number not in numbers:
+    if is_runtime_scalar(leaf) and number not in static_leaves:
         return running.scalar(number, leaf)
     return leaf
 
 
 def leaf_names(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-    """The expressions that reach the leaves of a call, such as params[0][1]."""
-    given = by_parameter(function, args, kwargs)
-    return [name for _, path, value in given for name, _ in named_leaves(value, path)]
+    """The paths of the leaves of a call, such as params[0][1]."""
+    arguments = by_parameter(function, args, kwargs)
+    return [name for _, path, value in arguments for name, _ in named_leaves(value, path)]
 
 
 def by_parameter(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[tuple[str, str, Any]]:
-    """The arguments of a call in order: the parameter of each, the expression that reaches it, and it."""
+    """(parameter, path, value) for each argument of a call, in order."""
     parameters = inspect.signature(function).parameters.values()
     named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     others = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "args")
@@ -127,7 +131,7 @@ def by_parameter(
 
 
 def _objects(values: Sequence[Any], names: Sequence[str]) -> list[tuple[str, Any, str]]:
-    """The leaves that stand for themselves, by identity."""
+    """(expression, object, name) for the leaves that are compared by identity."""
     return [
         (f"values[{number}]", leaf, names[number])
         for number, leaf in enumerate(values)
@@ -145,7 +149,7 @@ def definition(function: Callable[..., Any]) -> str:
 
 
 def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
-    """What a program returns for a leaf of the kernel's result."""
+    """A leaf of the kernel's result as the program returns it."""
     if isinstance(leaf, DtypeName):
         return numpy.dtype(leaf)
     if isinstance(leaf, SymbolicArray):
@@ -154,7 +158,7 @@ def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
         return leaf
     if is_array(leaf):
         return running.captured_array(leaf)
-    # An argument of another library is for who checks that there is one.
+    # An argument of another library is returned as it is: the call is rejected elsewhere.
     is_argument = library_of(leaf) is not None and any(leaf is value for value in running.values)
     if leaf is None or isinstance(leaf, OPTIONS) or is_argument:
         return leaf

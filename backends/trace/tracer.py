@@ -1,4 +1,4 @@
-"""The state of one trace: its graph, and what it took from outside of the arguments."""
+"""The state of one trace: its graph, captured arrays, decisions, and checks for later calls."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..ir.attributes import Constant, Leaf, Size
 from ..ir.dtypes import BOOL, DTYPES, FLOAT32, FLOAT64, INT64, UINT64, DType, dtype_of
 from ..ir.graph import Axis, Graph
 from ..ir.operations import Op
-from .decisions import ASKED, Decision, compute, decided_by_form
-from .symbolic import SymbolicArray, where
+from .decisions import QUESTIONS, Decision, compute, decided_by_signature
+from .symbolic import SymbolicArray, source_line
 
 
 class Trace:
     """One run of a kernel with symbolic arguments.
 
     values: the leaves of the call that is traced
-    names:  the expressions that reach them, for messages
+    names:  their paths, for messages
     """
 
     def __init__(
@@ -35,17 +35,21 @@ class Trace:
         self.names = names
         self.takes_halves = takes_halves
         self.graph = Graph()
-        self.captured: list[Any] = []  # arrays that the kernel has from elsewhere, in the order of their use
-        self.first_captured = len(values)  # the number of the first of them among the leaves
-        self.halves: dict[int, DType] = {}  # arguments whose memory holds less than they are computed with
-        self.any_single = False  # whether a number in the kernel's text is of float32, and so no half
-        self.every_call: list[tuple[int, Any]] = []  # leaves, and the functions that look at their numbers
-        self.decisions: list[Decision] = []  # numbers that the kernel asked for
-        self.numpy_numbers: list[Any] = []  # NumPy scalars that the kernel has from elsewhere
+        self.captured: list[Any] = []  # captured arrays, in the order of their use
+        self.first_captured = len(values)  # number of the first one, counted after the leaves
+        self.halves: dict[
+            int, DType
+        ] = {}  # by leaf: the dtype in memory of an argument that is computed with as float32
+        self.any_single = (
+            False  # whether the kernel has a constant of float32, which is wider than half precision
+        )
+        self.call_checks: list[tuple[int, Any]] = []  # leaves, and functions that check their values
+        self.decisions: list[Decision] = []  # values of symbolic numbers that the kernel needed
+        self.numpy_numbers: list[Any] = []  # captured NumPy scalars
         self.is_over = False
 
     def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
-        """An array of a closure, which becomes an argument."""
+        """A captured array, which becomes an input of the graph."""
         for position, known in enumerate(self.captured):
             if known is array:
                 return self.input(self.first_captured + position, array)
@@ -53,7 +57,7 @@ class Trace:
         return self.input(self.first_captured + len(self.captured) - 1, array)
 
     def argument(self, leaf: int, array: Any) -> SymbolicArray:
-        """An array of the call."""
+        """An array argument of the call."""
         symbol = self.input(leaf, array)
         symbol.owner = self.names[leaf] if self.names else f"argument {leaf}"
         if array.ndim == 0 and isinstance(array, numpy.ndarray):
@@ -78,9 +82,9 @@ class Trace:
         return SymbolicArray(self, node, depends=frozenset({leaf}))
 
     def numpy_scalar(self, leaf: int, number: Any) -> SymbolicArray:
-        """A NumPy scalar of the call: an array of shape (), which unlike a Python number has a dtype."""
+        """A NumPy scalar argument: an array of shape (), which has a dtype, unlike a Python number."""
         dtype = dtype_of(number.dtype.name)
-        if dtype not in DTYPES or dtype == UINT64:  # of which int64 holds half
+        if dtype not in DTYPES or dtype == UINT64:  # does not fit into int64
             return self.input(leaf, numpy.asarray(number))
         held = FLOAT64 if dtype.is_float else INT64
         node = self.graph.node(Op.SCALAR, (), Leaf(leaf), dtype=held)
@@ -89,12 +93,12 @@ class Trace:
         return SymbolicArray(self, node, depends=frozenset({leaf}))
 
     def constant(self, number: Any) -> SymbolicArray:
-        """A Python number in the kernel's own text."""
+        """A Python number that is a constant of the kernel."""
         node = self.graph.node(Op.CONSTANT, (), Constant(number), dtype=_dtype_of_python(number), weak=True)
         return SymbolicArray(self, node, known=number)
 
     def strong_constant(self, number: Any) -> SymbolicArray:
-        """A NumPy scalar in the kernel's own text: unlike a Python number it has a dtype."""
+        """A NumPy scalar that is a constant of the kernel: it has a dtype, unlike a Python number."""
         dtype = dtype_of(number.dtype.name)
         if dtype not in DTYPES:
             raise self.error(TypeError, f"a number of dtype {number.dtype.name} cannot be compiled")
@@ -108,29 +112,30 @@ class Trace:
         node = self.graph.node(Op.SIZE, (), Size(axis.find()), dtype=INT64, weak=True)
         return SymbolicArray(self, node, known=axis.size)
 
-    def decide(self, array: SymbolicArray, asked: str, test: str = "") -> Any:
-        """The answer to a question about a number that depends on this call; later calls are asked again.
+    def decide(self, array: SymbolicArray, question: str, test: str = "") -> Any:
+        """The value of a symbolic number in this call, recorded as a decision for later calls.
 
-        asked: one of ASKED; or anything, with a `test` of its own
+        question: a key of QUESTIONS; or anything else, with a `test`
+        test:     a Python expression of the number; its outcome is returned and compared in later calls
         """
-        test = test or ASKED[asked]
+        test = test or QUESTIONS[question]
         for known in self.decisions:
             if known.node is array.node and known.test == test:
-                return compute(array.node, self.values) if asked in ASKED else known.outcome
+                return compute(array.node, self.values) if question in QUESTIONS else known.outcome
         number = compute(array.node, self.values)
-        if asked == "bool" and decided_by_form(array.node):
+        if question == "bool" and decided_by_signature(array.node):
             return number
         outcome = eval(test.format("number"), {"number": number})
-        self.decisions.append(Decision(array.node, test, outcome, array.depends, where()))
-        return number if asked in ASKED else outcome
+        self.decisions.append(Decision(array.node, test, outcome, array.depends, source_line()))
+        return number if question in QUESTIONS else outcome
 
     def error(self, kind: type[Exception], message: str, line: str = "") -> Exception:
-        """An exception that names the kernel and the line: the one that runs now, if none is given."""
-        made = kind(f"{self.kernel}: {message} ({line or where()}).")
+        """An exception with the name of the kernel and a line; by default the line that runs now."""
+        made = kind(f"{self.kernel}: {message} ({line or source_line()}).")
         made.of_trace = True  # type: ignore[attr-defined]
         return made
 
 
 def _dtype_of_python(number: float) -> DType:
-    """The dtype that stands for a Python number."""
+    """The dtype of a Python number in the graph."""
     return BOOL if isinstance(number, bool) else INT64 if isinstance(number, int) else FLOAT64

@@ -1,10 +1,10 @@
-"""What a kernel wrote into outside of itself while it was traced: such a kernel cannot be compiled.
+"""Side effects in a trace: a kernel that writes into captured values or containers cannot be compiled.
 
     history = []
     @kernel
     def step(x): history.append(x.sum()); return 2 * x
 
-would append at the first call only, and a symbolic array. What was there is put back.
+would append in the first call only, and a symbolic array. The change is undone and the kernel rejected.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Something that a function could write into.
+    """Something that a function can write into.
 
     kind:   "cell" of a closure, "name" in a dict of globals (where, name), "object" with attributes, or a
             container: "list", "dict", "set"
-    before: the cell's contents, the global, a copy of the attributes or of the container
+    before: the contents of the cell, the global, or a copy of the attributes or of the container
     """
 
     kind: Literal["cell", "name", "object", "list", "dict", "set"]
     where: Any
     before: Any
-    about: str
+    description: str
 
     def now(self) -> Any:
-        """What is there."""
+        """The current contents."""
         if self.kind == "cell":
             return self.where.cell_contents
         if self.kind == "name":
@@ -41,7 +41,7 @@ class Place(NamedTuple):
         return vars(self.where) if self.kind == "object" else self.where
 
     def is_unchanged(self) -> bool:
-        """Whether the same values are there."""
+        """Whether the contents are the same as before, by identity."""
         now, before = self.now(), self.before
         if self.kind in ("object", "dict"):
             return len(now) == len(before) and all(
@@ -52,7 +52,7 @@ class Place(NamedTuple):
         return bool(now == before) if self.kind == "set" else now is before
 
     def restore(self) -> None:
-        """Put back what was there."""
+        """Undo the changes."""
         if self.kind == "cell":
             self.where.cell_contents = self.before
         elif self.kind == "name":
@@ -66,25 +66,25 @@ class Place(NamedTuple):
             now.update(self.before)
 
 
-def container(value: Any, about: str) -> Place | None:
-    """The place that a list, dict or set is; None for what cannot be written into."""
+def container(value: Any, description: str) -> Place | None:
+    """A list, dict or set as a place; None for other values."""
     for kind, name in ((list, "list"), (deque, "list"), (dict, "dict"), (set, "set")):
         if isinstance(value, kind):
-            return Place(name, value, value.copy(), about)  # type: ignore[arg-type]
+            return Place(name, value, value.copy(), description)  # type: ignore[arg-type]
     return None
 
 
-def instance(value: Any, about: str) -> Place | None:
-    """The place that an object with attributes is."""
+def instance(value: Any, description: str) -> Place | None:
+    """An object with attributes as a place; None for other values."""
     variables = getattr(value, "__dict__", None)
-    return Place("object", value, dict(variables), about) if isinstance(variables, dict) else None
+    return Place("object", value, dict(variables), description) if isinstance(variables, dict) else None
 
 
 class Watched:
-    """What a kernel must not change.
+    """The places that a kernel must not change.
 
-    outside: what it reads beside its arguments
-    tree:    the arguments that it is given
+    outside: places in captured values
+    tree:    the arguments of the kernel
     """
 
     def __init__(self, outside: Iterable[Place], tree: Any) -> None:
@@ -106,17 +106,17 @@ class Watched:
             self._add(item)
 
     def require_unchanged(self, trace: Trace, line: str) -> None:
-        """Raise where the kernel, defined at `line`, wrote into something that outlives the call."""
+        """Raise if the kernel, defined at `line`, wrote into a place that outlives the call."""
         for place in self._outside + self._inside:
             if not place.is_unchanged():
                 raise trace.error(
                     TypeError,
-                    f"writes into {place.about}; expected nothing to be changed. Return the new value",
+                    f"writes into {place.description}; expected no side effects. Return the new value",
                     line,
                 )
 
     def undo(self) -> None:
-        """Put back what was there before the trace."""
+        """Undo the changes of captured values."""
         for place in self._outside:
             if not place.is_unchanged():
                 place.restore()

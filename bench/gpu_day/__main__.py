@@ -13,12 +13,12 @@ from . import places, summary
 from .runner import Log, run
 from .steps import NAMES, STEPS, Step
 
-# Kept for the summary; and what a step can be started with at least.
+# Time reserved for the summary, and the minimum time to start a step with.
 RESERVED_SECONDS, LEAST_SECONDS = 8, 8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit with 1 where a step failed or had no time."""
+    """The exit status is 1 if a step failed or had no time."""
     names = _parser().parse_args(arguments).steps or list(NAMES)
     limit = float(os.environ.get("GPU_DAY_SECONDS", "480"))
     started = time.monotonic()
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _one(step: Step, seconds: float, environment: dict[str, str], say: Log, now: float) -> tuple[str, bool]:
-    """A line for the summary, and whether the step did well."""
+    """Run a step. Returns a line for the summary, and whether the step passed."""
     if seconds < LEAST_SECONDS:
         return f"{step.name}: skipped, no time left", False
     say(f"\n===== {step.name} (at {now:.0f} s, limit {seconds:.0f} s)")
@@ -66,7 +66,7 @@ def _device() -> str:
 def _parser() -> argparse.ArgumentParser:
     description = "Smoke, tests, times, bench, sanitizer, profile and launch shapes on this machine's GPU."
     parser = argparse.ArgumentParser(prog="python -m bench.gpu_day", description=description)
-    # Not `choices`, with which argparse refuses the empty list.
+    # With `choices` argparse would reject an empty list.
     parser.add_argument(
         "steps", nargs="*", type=_step, metavar="STEP", help=f"of {' '.join(NAMES)}; all by default"
     )

@@ -1,4 +1,4 @@
-"""A few workloads of `python -m bench --gpu`, the most telling first, as long as there is time."""
+"""A few workloads of `python -m bench --gpu`, the most important first, until the time is up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..workloads import TIMES
 from .places import ROOT
 
-# What is in the names of the workloads, and the peers; floors come with them.
+# Part of the workload's name, and the peers. Floors are always included.
 RUNS = (
     (f"cross-entropy 4096{TIMES}8192", "torch_eager_gpu,onepass_cupy,liger_gpu,torch_compile_gpu"),
     (
@@ -25,7 +25,7 @@ RUNS = (
     (f"8192{TIMES}256→131072", "torch_eager_gpu,onepass_cupy,onepass_cupy_tf32_gpu"),
     ("sigmoid + Adam", "torch_eager_gpu,onepass_cupy"),
 )
-# One with torch.compile or Triton takes more than 60 seconds; two of a step took 36.
+# A run with torch.compile or Triton takes more than 60 seconds; a step with two peers took 36.
 SECONDS_A_RUN = 100.0
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     for number, (only, peers) in enumerate(RUNS):
         seconds = min(SECONDS_A_RUN, deadline - time.monotonic() - 5)
         if seconds < 15:
-            print(f"no time for {only}")
+            print(f"{only}: skipped, no time left")
             continue
         wrong |= _run(command(only, peers, folder / str(number)), seconds)
         collect(folder, Path(os.environ["OUT"], "bench.json"))
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _run(command: list[str], seconds: float) -> bool:
-    """Whether it failed."""
+    """Run a command. Returns whether it failed."""
     try:
         done = subprocess.run(
             command,
@@ -62,7 +62,7 @@ def _run(command: list[str], seconds: float) -> bool:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        print(f"{command}: cut off after {seconds:.0f} s")
+        print(f"{command}: stopped after {seconds:.0f} s")
         return True
     lines = done.stdout.splitlines()
     print(*(line for line in lines if not line.startswith("plot")), sep="\n", flush=True)
@@ -70,7 +70,7 @@ def _run(command: list[str], seconds: float) -> bool:
 
 
 def collect(folder: Path, path: Path) -> None:
-    """The results of all runs so far in one file; what the peers printed at their end goes to the log."""
+    """Write the results of all runs so far to one file. Print the last lines of the peers' logs."""
     runs = [json.loads(found.read_text()) for found in sorted(folder.glob("*/results.json"))]
     path.write_text(json.dumps(runs, indent=1))
     newest = max(folder.glob("*"), default=folder)

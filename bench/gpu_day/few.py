@@ -1,6 +1,7 @@
-"""A few kernels for checkers that slow them down: every way to share a row, aligned or not, and replayed.
+"""A few kernels for tools that slow them down: every way to share a row, aligned and unaligned, and replayed.
 
-Without products, for which a checker takes long. `large` has the two large cross-entropies alone, once each.
+There are no matrix products, because the tools take long for them. The argument `large` runs only the two
+large cross-entropies, once each.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ def cross_entropies(xp: Any, shapes: Sequence[tuple[int, int]], *, large: bool) 
 
 
 def _off_by_one(xp: Any, array: Any) -> Any:
-    """A copy whose address no vector can be loaded from."""
+    """A copy whose address is not aligned for vector loads."""
     copy = xp.empty(array.size + 1, array.dtype)[1:].reshape(array.shape)
     copy[...] = array
     return copy
 
 
 def adam(xp: Any) -> float:
-    """The sum of a parameter after three steps with gradients of 1: its mean moves by lr a step."""
+    """The sum of a parameter after three steps with gradients of 1. Its mean changes by lr in each step."""
     params = [(xp.ones((20, 50), "float32"), xp.ones(50, "float32"))]
     grads, state = params, op.adam_init(params)
     for _ in range(3):
@@ -54,7 +55,7 @@ def adam(xp: Any) -> float:
 def main() -> None:
     large = "large" in sys.argv[1:]
     cupy = importlib.import_module("cupy")
-    cupy.cuda.set_allocator(None)  # every array is an allocation of its own, whose ends a checker knows
+    cupy.cuda.set_allocator(None)  # one allocation per array, so that a tool knows its bounds
     with op.use_backend("cupy"):
         cross_entropies(cupy, LARGE if large else SMALL, large=large)
         if not large:

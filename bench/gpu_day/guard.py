@@ -1,7 +1,7 @@
-"""A plugin for pytest on a GPU: failures are listed as they come, and a lost context ends its worker.
+"""A pytest plugin for tests on a GPU: it writes failures to a file at once, and ends workers without context.
 
-A kernel that faults takes the context of its process with it, and every later test of the process would fail
-with it. So the guard ends such a worker, and xdist starts another.
+A kernel that faults destroys the CUDA context of its process. Every later test of the process would fail. The
+plugin ends such a worker, and xdist starts another one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-# The exit status of a worker without a context.
+# The exit status of a worker whose context is lost.
 LOST = 86
 
 

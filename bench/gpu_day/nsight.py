@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import tools
 
-# The kernel over the rows, of the first phase: its loop and its turns have no numbers before 0.
+# The first row kernel of the program.
 KERNEL = "rows0_0"
 SECTIONS = (
     *("SpeedOfLight", "LaunchStats", "Occupancy"),
@@ -29,7 +29,7 @@ def command(ncu: str) -> list[str]:
 def main() -> None:
     ncu = tools.found("ncu")
     if ncu is None:
-        raise SystemExit("ncu is not there; it comes with the CUDA toolkit or Nsight Compute")
+        raise SystemExit("ncu was not found. Install the CUDA toolkit or Nsight Compute.")
     status, text = tools.run(command(ncu), tools.seconds_each(1))
     Path(os.environ["OUT"], "ncu.txt").write_text(text)
     telling = [line for line in text.splitlines() if any(word in line for word in TELLING)]

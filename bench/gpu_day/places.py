@@ -1,4 +1,4 @@
-"""Where the steps find things: this checkout as an installed package, wheels of .whl/, folders for files."""
+"""The environment of the steps: this checkout as an installed package, wheels from .whl/, folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What decides the results, said at the start.
+# The versions of these packages are printed at the start.
 PACKAGES = (
     "numpy",
     "cupy-cuda13x",
@@ -37,19 +37,19 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Places:
-    """output: files that are the result; scratch: everything else"""
+    """output: folder for the results; scratch: folder for everything else"""
 
     output: Path
     scratch: Path
 
     @property
     def site(self) -> Path:
-        """A folder for sys.path, with onepass and the wheels."""
+        """A folder for sys.path that contains onepass and the wheels."""
         return self.scratch / "site"
 
 
 def chosen() -> Places:
-    """As $OUT and $GPU_DAY_SCRATCH say. Caches in the scratch folder are found again by a second run."""
+    """The folders given by $OUT and $GPU_DAY_SCRATCH. A second run reuses caches in the scratch folder."""
     output = Path(os.environ.get("OUT") or ROOT / "bench-results" / "gpu-day")
     scratch = os.environ.get("GPU_DAY_SCRATCH") or Path(
         tempfile.gettempdir(), f"onepass-gpu-day-{os.getuid()}"
@@ -84,7 +84,7 @@ def _install_wheels(places: Places) -> None:
 
 
 def link_package(site: Path) -> None:
-    """onepass as `pip install` would put it, by links: in the checkout its sub-packages lie beside it."""
+    """Lay out onepass with links as `pip install` does. In the checkout its sub-packages are elsewhere."""
     folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
     package = site / "onepass"
     package.mkdir()
@@ -96,7 +96,7 @@ def link_package(site: Path) -> None:
 
 
 def environment(places: Places) -> dict[str, str]:
-    """No current folder on sys.path, which has ./onepass without its sub-packages."""
+    """The environment of the steps. The current folder is not on sys.path: its onepass lacks sub-packages."""
     scratch = places.scratch
     return {
         **os.environ,
@@ -113,7 +113,7 @@ def environment(places: Places) -> dict[str, str]:
 
 
 def versions(site: Path) -> str:
-    """One line of all packages that decide results, with those that are missing."""
+    """One line with the versions of all relevant packages, including those that are missing."""
     path = [str(site), *sys.path]
     found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions(path=path):

@@ -1,7 +1,8 @@
-"""The tests that need a GPU: `together`, one process for each processor, or `alone`, one at a time.
+"""The tests that need a GPU: `together`, with one process for each processor, or `alone`, one at a time.
 
-Most of a test is NVRTC, tracing and NumPy's float64 reference, so processes share the device well. Tests of
-streams, waiting, graphs and memory are alone on the device, because other work changes what they measure.
+A test spends most of its time in NVRTC, tracing and NumPy's float64 reference, so processes can share the
+device. Tests of streams, synchronisation, graphs and memory run alone, because other work on the device
+changes what they measure.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from .places import ROOT
 ALONE = ("test_gpu_use.py", "test_gpu_memory.py")
 REPORTS = {"together": "junit.xml", "alone": "junit-use.xml"}
 
-# The project's own settings make warnings errors. Those that libraries of other versions give are none.
+# The settings of the project turn warnings into errors. Other versions of libraries may give these warnings.
 OPTIONS = [
     *("-q", "-m", "gpu", "-p", "bench.gpu_day.guard", "-p", "no:cacheprovider", "--tb=short"),
     *("-o", "junit_logging=no"),
     *("-W", "default::DeprecationWarning", "-W", "default::PendingDeprecationWarning"),
     *("-W", "default::FutureWarning", "-W", "default::ImportWarning"),
 ]
-# By module: how the plugin is named to pytest where plugins are not loaded by themselves, and its options.
+# For each module: its plugin name for `-p` if pytest loads no plugins automatically, and its options.
 PLUGINS = {
     "xdist": ("xdist", []),
     "pytest_timeout": ("pytest_timeout", ["--timeout=90", "--timeout-method=thread"]),
@@ -42,7 +43,7 @@ def installed() -> list[str]:
 
 
 def command(which: str, output: Path, *, name_plugins: bool = False) -> list[str]:
-    """name_plugins: for an environment in which pytest loads none by itself"""
+    """name_plugins: whether pytest does not load plugins automatically"""
     made = [sys.executable, "-m", "pytest", *OPTIONS]
     for module in installed():
         name, options = PLUGINS[module]
@@ -54,10 +55,10 @@ def command(which: str, output: Path, *, name_plugins: bool = False) -> list[str
 
 def main() -> None:
     which, output = sys.argv[1], Path(os.environ["OUT"])
-    # Every process with as many BLAS threads as there are processors would stall the others.
+    # One BLAS thread per process. With more, the processes would stall each other.
     environment = {**os.environ, "GPU_DAY_FAILED": str(output / "failed.txt")}
     environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    # A plugin of the machine's may give a warning when it is loaded, which is an error here.
+    # A plugin installed on the machine may raise a warning when it is loaded, which is an error here.
     collected = subprocess.run(
         [sys.executable, "-m", "pytest", *OPTIONS, "--collect-only", *files(which)],
         cwd=ROOT,
@@ -69,12 +70,12 @@ def main() -> None:
     print(*collected.stdout.splitlines()[-3:], sep="\n")
     fails = collected.returncode != 0
     if fails:
-        print("collecting fails; trying with the plugins that are needed, and no others")
+        print("collection failed; trying again with only the plugins that are needed")
         print(*collected.stderr.splitlines()[-3:], sep="\n")
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     sys.stdout.flush()
     os.chdir(ROOT)
-    # In this process's place, so that an interrupt reaches pytest.
+    # Replace this process, so that an interrupt reaches pytest.
     arguments = command(which, output, name_plugins=fails)
     os.execve(sys.executable, arguments, environment)
 

@@ -1,4 +1,4 @@
-"""Runs a command with a time limit, and copies what it prints to the terminal and to the log."""
+"""Run a command with a time limit, and copy its output to the terminal and to the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GRACE_SECONDS = 10.0
 
 
 class Log:
-    """What is printed here goes to the terminal and to a file."""
+    """Prints text to the terminal and to a file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w")
@@ -36,7 +36,7 @@ def run(
     folder: Path,
     say: Callable[[str], None],
 ) -> int:
-    """The exit status; that of a signal is negative. Nothing that the command has started is left running."""
+    """Run a command and return its exit status, negative for a signal. All its child processes are ended."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -58,7 +58,7 @@ def run(
         _signal(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=GRACE_SECONDS)
-    # Workers, too, which may have outlived it.
+    # Also end its workers, which may still run.
     _signal(process.pid, signal.SIGKILL)
     process.wait()
     copying.join(timeout=GRACE_SECONDS)

@@ -8,9 +8,9 @@ from pathlib import Path
 from . import tools
 
 CHECKERS = ("memcheck", "racecheck", "synccheck")
-# Blocks of clusters have two barriers each in shared memory, more than a checker keeps track of by itself.
+# The blocks of clusters have two barriers each in shared memory, more than synccheck tracks by default.
 OPTIONS = {"synccheck": ["--num-cuda-barriers", "65536"]}
-# The exit status for errors that were found, beside those of the program itself.
+# The exit status if the tool found errors; it differs from those of the program.
 FOUND = 9
 KEPT_LINES = 40
 TELLING = (
@@ -28,7 +28,7 @@ TELLING = (
 def main() -> None:
     sanitizer = tools.found("compute-sanitizer")
     if sanitizer is None:
-        raise SystemExit("compute-sanitizer is not there; it comes with the CUDA toolkit")
+        raise SystemExit("compute-sanitizer was not found. Install the CUDA toolkit.")
     seconds = tools.seconds_each(len(CHECKERS))
     report, wrong = [], []
     for checker in CHECKERS:
@@ -41,7 +41,7 @@ def main() -> None:
         print(f"--- {checker}: exit status {status}")
         print(*(line for line in lines if any(word in line for word in TELLING)), sep="\n", flush=True)
         wrong += [checker] * (status != 0)
-    raise SystemExit(f"not clean: {', '.join(wrong)}" if wrong else 0)
+    raise SystemExit(f"errors found by: {', '.join(wrong)}" if wrong else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Does anything work at all: cross-entropies against NumPy, products, Adam, graphs, clusters, copies."""
+"""A smoke test: cross-entropies compared with NumPy, products, Adam, graphs, clusters, copies."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from onepass import kernels
 SHAPES = ((300, 3), (1024, 10), (65, 257), (512, 8192), (16, 131072), (3, 1_000_003))
 HALF_SHAPES = ((512, 8192), (16, 131072))
 COPIED_BYTES = 1 << 30
-# Run, recorded, replayed, and once more.
+# One direct run, one recording, two replays.
 CALLS = 4
 
 
 class Checks:
-    """Counts what works; what does not is printed and does not end the others."""
+    """Counts passed and failed checks. A failure is printed and does not end the others."""
 
     def __init__(self) -> None:
         self.good = self.bad = 0
@@ -74,7 +74,7 @@ def product(xp: Any) -> str:
 
 
 def adam(xp: Any) -> str:
-    """A loop of steps, each with the state of the step before."""
+    """Several steps, each with the state of the previous one."""
     mine, state = [xp.ones((5, 7))], None
     expected, expected_state = [np.ones((5, 7))], kernels.adam_init([np.ones((5, 7))])
     state = op.adam_init(mine)
@@ -88,7 +88,7 @@ def adam(xp: Any) -> str:
 
 @contextlib.contextmanager
 def watched(device: type, method: str, seen: list[tuple[Any, Any]]) -> Iterator[None]:
-    """While it is open, arguments and result of every call of a method of `device` are appended to `seen`."""
+    """Context manager that appends arguments and result of every call of a method of `device` to `seen`."""
     real = getattr(device, method)
 
     def watching(self: Any, *arguments: Any) -> Any:
@@ -104,7 +104,7 @@ def watched(device: type, method: str, seen: list[tuple[Any, Any]]) -> Iterator[
 
 
 def graphs(xp: Any, device: type) -> str:
-    """Calls that come back to the same addresses are recorded, with cuBLAS among them as well."""
+    """Calls with repeated addresses are recorded as graphs, with and without cuBLAS."""
     seen: list[tuple[Any, Any]] = []
     calls: list[tuple[tuple[int, int], Callable[[Any], Any]]] = [
         ((64, 100), op.softmax),
@@ -116,13 +116,13 @@ def graphs(xp: Any, device: type) -> str:
             for _ in range(CALLS):
                 call(array)
     outcomes = [graph is not None for _, graph in seen]
-    assert outcomes, "nothing was to be recorded"
+    assert outcomes, "no graph was requested"
     assert all(outcomes), f"recorded: {outcomes}"
     return f"recorded {outcomes}"
 
 
 def clusters(xp: Any, device: type) -> str:
-    """How many of the clusters that a launch has are on the device at once."""
+    """The number of clusters of a launch that are resident on the device at the same time."""
     driver = importlib.import_module("cuda.bindings.driver")
     seen: list[tuple[Any, Any]] = []
     logits, labels = xp.ones((256, 131072), "float32"), xp.zeros(256, "int64")
@@ -130,11 +130,11 @@ def clusters(xp: Any, device: type) -> str:
         op.softmax_cross_entropy_with_grad(logits, labels)
     found = [
         f"{launch.grid // launch.cluster} clusters of {launch.cluster} blocks of {launch.threads} threads, "
-        f"at once (error, number): {resident_clusters(driver, kernel, launch)}"
+        f"resident (error, number): {resident_clusters(driver, kernel, launch)}"
         for (kernel, launch, _), _ in seen
         if launch.cluster > 1
     ]
-    return "; ".join(found) or "none are launched"
+    return "; ".join(found) or "no launch has clusters"
 
 
 def resident_clusters(driver: Any, kernel: Any, launch: Any) -> Any:

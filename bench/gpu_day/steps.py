@@ -1,4 +1,4 @@
-"""The steps of a GPU day, the most valuable first."""
+"""The steps of a GPU day, the most important first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """A module of this package that is run by itself.
+    """A module of this package, which runs in its own process.
 
     seconds:   its time limit
     arguments: of the module

@@ -1,4 +1,4 @@
-"""The end of the log: how many tests passed, which failed, and which files there are."""
+"""The summary at the end of the log: counts of tests, failed tests, and result files."""
 
 from __future__ import annotations
 

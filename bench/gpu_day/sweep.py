@@ -1,4 +1,4 @@
-"""Other launch shapes of the same kernels, timed: threads and blocks a row, and how many rows at once."""
+"""Time the same kernels with other launch shapes: threads and blocks per row, and concurrent rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .. import gpu
 from .places import ROOT
 from .times import DTYPES, dtype_of
 
-# Programs of chosen geometries are made as in the tests.
+# Programs with chosen launch shapes are made with the helpers of the tests.
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 cuda_programs = importlib.import_module("cuda_programs")
 
@@ -28,7 +28,7 @@ WARM_UPS, CALLS = 4, 11
 
 
 class Shapes(NamedTuple):
-    """A cross-entropy (n, k): threads and blocks of a row, and the numbers of groups; 0 for the usual one."""
+    """A cross-entropy (n, k): threads and blocks per row, and numbers of groups, with 0 for the default."""
 
     n: int
     k: int
@@ -43,7 +43,7 @@ SWEEP = (
 
 
 def blocks_of(groups: int) -> Callable[..., int]:
-    """In place of `geometry.blocks`: the grid of so many groups of threads that share a row."""
+    """A replacement of `geometry.blocks`: the grid with so many groups of threads that share a row."""
     usual = geometry.blocks
 
     def blocks(rows: int, shape: Any, processors: int, clusters: int, *, sums: bool) -> int:
@@ -55,7 +55,7 @@ def blocks_of(groups: int) -> Callable[..., int]:
 
 
 def time_of(program: Callable[[Any], Any], values: Any, clock: gpu.Clock) -> float:
-    """Seconds of a call, cold."""
+    """Seconds of a call with cold caches."""
     for _ in range(WARM_UPS):
         program(values)
     return statistics.median(
@@ -64,7 +64,7 @@ def time_of(program: Callable[[Any], Any], values: Any, clock: gpu.Clock) -> flo
 
 
 def sweep(xp: Any, device: Any, clock: gpu.Clock, shapes: Sequence[Shapes]) -> None:
-    """xp: CuPy; in a test NumPy, with a device that is the host"""
+    """xp: CuPy; in a test NumPy, with the host as the device"""
     for (n, k, forms, groups), dtype in product(shapes, DTYPES):
         logits = xp.random.default_rng(1).standard_normal((n, k), dtype="float32").astype(dtype_of(dtype))
         labels = xp.asarray(np.random.default_rng(0).integers(0, k, n))

@@ -19,7 +19,7 @@ Entries = Mapping[str, Any]
 
 
 def markdown(times: Mapping[str, Any]) -> str:
-    """Two tables: cross-entropies beside a copy of the same bytes, and what consists of products."""
+    """Two tables: cross-entropies with a copy of the same bytes, and workloads of matrix products."""
     good = {name.strip(): entry for name, entry in times.items() if "failed" not in entry}
     tables = [list(_cross_entropies(good)), list(_products(good))]
     return "\n\n".join("\n".join(table) for table in tables if len(table) > 2)
@@ -47,7 +47,7 @@ def _cross_entropies(times: Entries) -> Iterator[str]:
 
 
 def _products(times: Entries) -> Iterator[str]:
-    yield _row(["work", *(f"{name.replace('float32 TF32', 'TF32')} (TFLOP/s)" for name in PRECISIONS)])
+    yield _row(["workload", *(f"{name.replace('float32 TF32', 'TF32')} (TFLOP/s)" for name in PRECISIONS)])
     yield _row(["---", *["---:"] * len(PRECISIONS)])
     work = [_split(name)[0] for name in times if name.startswith(PRODUCTS)]
     for name in dict.fromkeys(work):
@@ -62,7 +62,7 @@ def _rate_cell(entry: Any) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """What is done, and in which precision."""
+    """The workload and the precision in the name of an entry."""
     precision = max((p for p in PRECISIONS if name.endswith(p)), key=len)
     return name.removesuffix(precision).rstrip(), precision
 

@@ -1,4 +1,4 @@
-"""Device times of onepass: cross-entropies beside a copy of the same bytes, training steps, heads, TF32."""
+"""Device times of onepass: cross-entropies and copies of the same bytes, training steps, heads, TF32."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .. import gpu
 from .timing import Times
 
 SHAPES = ((4096, 8192), (256, 131072), (4096, 1000), (1024, 10), (300, 3), (8192, 32000))
-# Rows, then the width of every layer.
+# Number of rows, then the width of every layer.
 NETWORKS = ((300, 2, 100, 3), (1024, 784, 1024, 10))
 HEADS = ((8192, 256, 131072),)
 DTYPES = ("float32", "bfloat16")
-# A copy is told from the time of its launch where it moves this much.
+# A copy of fewer bytes takes no longer than its launch.
 LEAST_COPIED = 64 << 20
 
 
@@ -56,7 +56,7 @@ def cross_entropies(times: Times, xp: Any, shapes: Sequence[tuple[int, int]]) ->
 def training_steps(
     times: Times, xp: Any, networks: Sequence[tuple[int, ...]], dtype: str, label: str = ""
 ) -> None:
-    """Loss, gradients and update as one program; parameters stay where the step before has left them."""
+    """Loss, gradients and update as one program. A step starts from the parameters of the last one."""
 
     @op.kernel(donate="params")
     def sgd(params: Any, x: Any, labels: Any) -> Any:
@@ -69,7 +69,7 @@ def training_steps(
         return loss, *op.adam_step(params, grads, state)
 
     for rows, *widths in networks:
-        # Two products a layer, and a third for all but the first.
+        # Two products for each layer, and a third for all except the first.
         operations = 2 * rows * sum(a * b * (3 if i else 2) for i, (a, b) in enumerate(pairwise(widths)))
         name = f"{rows}-{'-'.join(map(str, widths))} {dtype}{label}"
         times.measure(f"step {name}", _sgd_call(sgd, xp, rows, widths, dtype), operations=operations)
@@ -130,7 +130,7 @@ def heads(times: Times, xp: Any, shapes: Sequence[tuple[int, int, int]], dtype: 
 
 
 def products_in_tf32(cupy: Any) -> None:
-    """What CUPY_TF32=1 does, in a process that has multiplied in float32 already."""
+    """Set the effect of CUPY_TF32=1 in a process that has already computed products in float32."""
     cupy._core.set_compute_type(np.dtype("float32"), cupy._core._routines_linalg.COMPUTE_TYPE_TF32)
 
 
@@ -142,7 +142,7 @@ def main() -> None:
         for dtype in DTYPES:
             training_steps(times, cupy, NETWORKS if dtype == "float32" else NETWORKS[1:], dtype)
             heads(times, cupy, HEADS, dtype)
-        # Each call below makes kernels of its own: a recorded graph keeps the precision it was recorded with.
+        # The calls below make new kernels, because a recorded graph keeps its precision.
         products_in_tf32(cupy)
         training_steps(times, cupy, NETWORKS[1:], "float32", " TF32")
         heads(times, cupy, HEADS, "float32", " TF32")

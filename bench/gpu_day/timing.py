@@ -1,4 +1,4 @@
-"""Device times by name, printed as they come and kept in a JSON file, to which several steps add."""
+"""Device times by name. They are printed at once and stored in a JSON file, to which several steps add."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MICRO = 1e6
 
 
 class Times:
-    """What a library's calls take, by the events of `clock`.
+    """Times of calls, measured by the events of `clock`.
 
-    cold:         the median of single calls, each after a flush of the caches that hides the host's time
-    back to back: calls one after the other without waiting, a call
-    host:         what the host takes to start them, a call
+    cold:         the median of single calls, each after a flush of the caches, which hides host time
+    back to back: time per call of calls that follow each other without waiting
+    host:         time per call that the host needs to start them
     """
 
     def __init__(self, path: Path, clock: gpu.Clock) -> None:
@@ -37,7 +37,7 @@ class Times:
         operations: int = 0,
         calls: int = BACK_TO_BACK,
     ) -> None:
-        """Time a call; an error is an entry as well, and does not end the others."""
+        """Time a call. An error becomes an entry too, and does not end the run."""
         try:
             entry = self._measured(call, least_bytes, operations, calls)
         except Exception as error:
@@ -45,7 +45,7 @@ class Times:
             traceback.print_exc(limit=-3)
         self.found[name] = entry
         print(line(name, entry), flush=True)
-        # A step that is cut off keeps what it has.
+        # An interrupted step keeps its results so far.
         self._path.write_text(json.dumps(self.found, indent=1))
 
     def _measured(

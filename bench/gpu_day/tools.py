@@ -1,4 +1,4 @@
-"""NVIDIA's tools: where they are, and how they are run."""
+"""Find and run NVIDIA's tools."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .places import ROOT
 
 FEW = [sys.executable, "-m", "bench.gpu_day.few"]
 
-# Where the toolkit and Nsight Compute are installed, beside the PATH.
+# Folders of the CUDA toolkit and Nsight Compute that may not be on the PATH.
 FOLDERS = ("/usr/local/cuda/bin", "/opt/nvidia/nsight-compute/*")
 
 
 def found(name: str) -> str | None:
-    """The path of a tool, the newest one of several."""
+    """The path of a tool, or None. If there are several versions, the newest."""
     on_path = shutil.which(name)
     if on_path:
         return on_path
@@ -27,12 +27,12 @@ def found(name: str) -> str | None:
 
 
 def run(command: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Exit status, and all that it printed; after its time it is interrupted, and may still sum up."""
+    """Exit status and output of a tool. At its time limit it is interrupted and may print a summary."""
     lines: list[str] = []
     status = runner.run(command, seconds, os.environ, ROOT, lines.append)
     return status, "\n".join([*lines, ""])
 
 
 def seconds_each(runs: int) -> float:
-    """How long each of so many runs may take, so that the step ends in its own time."""
+    """The time limit for each of so many runs that fits the time limit of the step."""
     return max(5.0, float(os.environ["GPU_DAY_STEP_SECONDS"]) / runs - runner.GRACE_SECONDS - 1)

@@ -1,4 +1,4 @@
-"""Device times of PyTorch, eager and compiled, and of Liger, for the work of `times.py`."""
+"""Device times of PyTorch, eager and compiled, and of Liger, for the workloads of `times.py`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .timing import Times
 
 SHAPES = ((4096, 8192), (256, 131072))
 PRODUCTS = ((8192, 256, 131072),)
-# A call of PyTorch waits for nothing, and some of these take milliseconds.
+# Fewer calls than for onepass: some of these take milliseconds.
 CALLS = 20
 
 
 def both(loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The loss and its gradient."""
+    """A function of logits and labels that returns the loss and its gradient."""
 
     def call(logits: Any, labels: Any) -> Any:
         loss = loss_of(logits, labels)
@@ -31,21 +31,21 @@ def both(loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def compiled(loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """For the sizes of its first call alone, whatever was compiled before."""
+    """Compile for the sizes of the first call only. Earlier compilations are discarded."""
     torch._dynamo.reset()
     made: Callable[[Any, Any], Any] = torch.compile(loss_of, dynamic=False)
     return made
 
 
 def losses() -> dict[str, Callable[[Any, Any], Any]]:
-    """Cross-entropies by name; what is missing is said and left out."""
+    """Cross-entropy functions by name. Missing ones are reported and left out."""
     found: dict[str, Callable[[Any, Any], Any]] = {"torch eager": functional.cross_entropy}
     try:
         from liger_kernel.transformers.functional import liger_cross_entropy
-    except Exception as error:  # where Triton is missing or finds no driver, in whatever way it says so
+    except Exception as error:  # Triton may be missing or find no driver; the exceptions vary
         print(f"no Liger: {type(error).__name__}: {str(error)[:200]}")
     else:
-        # It writes the gradient over the logits, so that only its time is right.
+        # It overwrites the logits with the gradient, so only its time is valid.
         found["Liger"] = liger_cross_entropy
     if gpu_torch.has_triton():
         found["torch.compile"] = compiled(functional.cross_entropy)

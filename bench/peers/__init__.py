@@ -1,33 +1,33 @@
-"""What is measured, one file each: found by their names, so that a new file is a new column.
+"""The peers, one file each. They are found by file name: a new file is a new column of the table.
 
 A peer is a module with
 
-    TITLE               its name in the table
-    COPIES_OF_LOGITS    how many arrays of (N, K) it holds at once: a workload that cannot fit is left out
-    missing()           why it cannot run here, "" where it can; ImportError at import says it as well
-    version()           of the library
+    TITLE               the name in the table
+    COPIES_OF_LOGITS    the number of (N, K) arrays in memory at once; workloads that do not fit are left out
+    missing()           the reason why the peer does not work here, or ""; an ImportError is a reason too
+    version()           the version of the library
     prepare(workload, data)
-                        a function without arguments that does the work once and returns its results,
-                        computed and not promised: (loss, grad) of a cross-entropy, (loss, grad_x,
-                        grad_weight) of a head, (loss, [(weight, bias), ...]) of a training step, which
-                        carries its parameters on. Raises OtherWorkError for what it does not do.
+                        returns a function without arguments that does the work once and returns computed
+                        results: (loss, grad) of a cross-entropy, (loss, grad_x, grad_weight) of a head,
+                        (loss, [(weight, bias), ...]) of a training step, which starts from the parameters
+                        of the last call. Raises OtherWorkError for a workload that it does not do.
 
-and, where the host's clock and memory do not do,
+Optional, for peers on a device:
 
     time_calls(call, count, workload)
                         the seconds of `count` calls
-    wait()              for what the last call has promised; results of `prepare` may then be promises
-    memory              an object with `resident`, `start_peak` and `peak`, as `bench.memory` has them
-    device()            the name of what it runs on
-    tolerance(workload) how far its results may be from the baseline's, where that is more than usual
+    wait()              wait for the results of the last call; then calls may return before they are computed
+    memory              an object with the functions `resident`, `start_peak` and `peak` of `bench.memory`
+    device()            the name of the device
+    tolerance(workload) the tolerance of the results, if it is not the usual one
 
-What `prepare` returns may have a method `restore()`, which puts the inputs back where the work writes into
+If a call overwrites its inputs, the function returned by `prepare` has a method `restore()`, which restores
 them.
 
-A name that ends in "_gpu" is of the table on a GPU, as is onepass_cupy, and all others of the processor's.
-A peer whose name ends in "_tf32_gpu" multiplies float32 in TF32, everybody else in float32.
+Peers of the GPU table are those whose name ends in "_gpu", and onepass_cupy. A peer whose name ends in
+"_tf32_gpu" computes float32 products in TF32, all others in float32.
 
-Nothing but the peer's own process imports it.
+Only the process of a peer imports the peer.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ import importlib
 import pkgutil
 from typing import Any
 
-# The hand-written one first: ratios are to it, and the others are checked against it.
+# Ratios are relative to the baseline, and the results of the other peers are compared with it.
 BASELINE = "numpy_seeds"
 GPU_BASELINE = "torch_eager_gpu"
 FLOORS = ("floor_copy", "floor_products", "floor_copy_gpu", "floor_products_gpu", "floor_products_tf32_gpu")
 
 
 class OtherWorkError(Exception):
-    """The peer does not do this workload; its message says why."""
+    """The peer does not do this workload. The message gives the reason."""
 
 
 def is_tf32(name: str) -> bool:
-    """Whether the peer's products of float32 are in TF32."""
+    """Whether the float32 products of the peer are in TF32."""
     return name.endswith("_tf32_gpu")
 
 
 def found(*, gpu: bool = False) -> list[str]:
-    """The names of one table: the baseline, onepass, the others, those again in TF32, and the floors last."""
+    """The names of one table, in its order: baseline, onepass, others, the same in TF32, floors."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
     names = [name for name in names if name.endswith("_gpu") == gpu or name == "onepass_cupy"]
     baseline = GPU_BASELINE if gpu else BASELINE
@@ -64,5 +64,5 @@ def found(*, gpu: bool = False) -> list[str]:
 
 
 def load(name: str) -> Any:
-    """The module of a peer; raises ImportError where its library is not installed."""
+    """Import the module of a peer. Raises ImportError if its library is not installed."""
     return importlib.import_module(f"{__name__}.{name}")

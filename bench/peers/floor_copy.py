@@ -1,4 +1,4 @@
-"""Floor: every argument read and every result written once, by all threads."""
+"""Floor: a copy that reads every argument once and writes every result once, with all threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..floors import copy_of
 from ..workloads import Data, Workload
 
 TITLE = "copy"
-COPIES_OF_LOGITS = 0.0  # it does not form the logits of a head, and nothing says that a peer must
+COPIES_OF_LOGITS = 0.0  # the logits of a head are neither arguments nor results
 
 
 def missing() -> str:

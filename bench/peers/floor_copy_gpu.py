@@ -1,4 +1,4 @@
-"""Floor on a GPU: every argument read and every result written once, by a copy on the device."""
+"""Floor on a GPU: a copy that reads every argument once and writes every result once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..workloads import Data, Workload
 from . import onepass_cupy
 
 TITLE = "copy"
-COPIES_OF_LOGITS = 0.0  # it does not form the logits of a head, and nothing says that a peer must
+COPIES_OF_LOGITS = 0.0  # the logits of a head are neither arguments nor results
 
 version = onepass_cupy.version
 missing = onepass_cupy.missing

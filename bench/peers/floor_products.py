@@ -1,4 +1,4 @@
-"""Floor: the workload's matrix products, by NumPy's BLAS."""
+"""Floor: the matrix products of the workload in NumPy's BLAS."""
 
 from __future__ import annotations
 

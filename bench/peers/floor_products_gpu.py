@@ -1,4 +1,4 @@
-"""Floor on a GPU: the workload's matrix products, by the cuBLAS of PyTorch."""
+"""Floor on a GPU: the matrix products of the workload in PyTorch's cuBLAS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..workloads import Data, Workload
 from . import OtherWorkError, torch_eager
 
 TITLE = "products"
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = torch_eager.version
 missing = gpu_torch.missing
@@ -22,5 +22,5 @@ def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "hi
     call = gpu_torch.products_of(workload, precision)
     if call is None:
         raise OtherWorkError("it has no products")
-    # Small products take less time than their launches, which a graph does without.
+    # The launch of a small product takes longer than the product. A graph has a single launch.
     return gpu_torch.recorded(call) if workload.kind == "training step" else call

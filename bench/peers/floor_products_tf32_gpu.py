@@ -1,4 +1,4 @@
-"""Floor of the columns called TF32: the same matrix products in TF32."""
+"""Floor of the TF32 columns: the same matrix products in TF32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..workloads import Data, Workload
 from . import floor_products_gpu
 
 TITLE = floor_products_gpu.TITLE + tf32.SUFFIX
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = floor_products_gpu.version
 missing = floor_products_gpu.missing

@@ -1,4 +1,4 @@
-"""JAX: the whole call under jit, parameters donated; an epoch is one scan over its batches."""
+"""JAX: the whole call in one jit with donated parameters. An epoch is one scan over the batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _computed: Any = jax.block_until_ready
 
 
 def prepare(workload: Workload, data: Data, computed: Callable[[Any], Any] = _computed) -> Callable[[], Any]:
-    """computed: what becomes of a result before it is returned"""
+    """computed: applied to each result before it is returned"""
     config: Any = jax.config
     config.update("jax_enable_x64", workload.dtype == "float64")
     if workload.kind == "training step":
@@ -53,7 +53,7 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 def hinge(scores: Any, labels: Any) -> Any:
     chosen = jnp.take_along_axis(scores, labels[:, None], axis=-1)
     margins = jnp.maximum(scores - chosen + 1, 0)
-    # The label's own margin is always 1.
+    # The margin of the label itself is always 1.
     return jnp.mean(jnp.sum(margins, axis=-1) - 1)
 
 

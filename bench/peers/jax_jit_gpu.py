@@ -1,4 +1,4 @@
-"""JAX on a GPU: the whole call under jit. It has no events, so its time is a difference of the host's."""
+"""JAX on a GPU: the whole call in one jit. JAX has no events, so times are differences of host times."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# Before JAX is imported: it takes most of the device's memory otherwise, and falls back to the processor.
+# Set before JAX is imported. Otherwise it reserves most of the device memory, and falls back to the CPU.
 os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 os.environ["JAX_PLATFORMS"] = "cuda"
 
@@ -19,13 +19,13 @@ from ..workloads import Data, Workload
 from . import OtherWorkError, jax_jit
 
 TITLE = "JAX jit"
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = jax_jit.version
 
 
 class DeviceMemory:
-    """JAX's memory in the words of `memory`; its peak cannot be set back, and is that of both calls."""
+    """The interface of `bench.memory` for JAX. The peak cannot be reset, so it covers both calls."""
 
     def resident(self) -> int:
         return int(jax.devices()[0].memory_stats()["bytes_in_use"])
@@ -43,7 +43,7 @@ memory = DeviceMemory()
 def missing() -> str:
     try:
         jax.devices()
-    except Exception as error:  # in whatever way its plugin fails, if there is one
+    except Exception as error:  # the plugin may fail with any exception
         why = str(error).partition("\n")[0]
         install = "pip install 'jax[cuda12]' or 'jax[cuda13]'"
         return f"JAX finds no GPU; {install}{f' ({why})' if why else ''}"
@@ -54,7 +54,7 @@ def device() -> str:
     return str(jax.devices()[0].device_kind)
 
 
-# Less than this part of what is measured is not told from the noise of the rest.
+# A difference below this fraction of the measured time is within its noise.
 LEAST_SHARE = 0.01
 
 _until_ready: Any = jax.block_until_ready  # not annotated in JAX
@@ -62,7 +62,7 @@ _newest: Any = None
 
 
 def prepare(workload: Workload, data: Data, precision: str = "highest") -> Callable[[], Any]:
-    """precision: of products of float32; by itself JAX would take TF32 on a GPU"""
+    """precision: of float32 products; the default of JAX on a GPU is TF32"""
     config: Any = jax.config
     config.update("jax_default_matmul_precision", precision)
     return jax_jit.prepare(workload, data, computed=_promised)
@@ -79,19 +79,19 @@ def wait() -> None:
 
 
 def time_calls(call: Callable[[], Any], count: int, workload: Workload) -> float:
-    """As `gpu.time_calls`, but by the host's clock; of cold calls, without what the flushes take alone."""
+    """As `gpu.time_calls`, with host time. For cold calls the time of the flushes alone is subtracted."""
     if not gpu.is_cold(workload):
         return _seconds([call], [wait], count)
     flush = _Flush()
     both = _seconds([flush, call], [flush.wait, wait], count)
     difference = both - _seconds([flush], [flush.wait], count)
     if difference < LEAST_SHARE * both:
-        raise OtherWorkError("takes too little time for the host's clock; JAX has no events")
+        raise OtherWorkError("is too fast for the clock of the host; JAX has no events")
     return difference
 
 
 def _seconds(calls: list[Callable[[], Any]], waits: list[Callable[[], None]], count: int) -> float:
-    """Of all calls `count` times over, and of waiting for the last."""
+    """Host time of `count` rounds of all calls, including the wait for the last."""
     for call in calls:
         call()
     for waiting in waits:
@@ -106,7 +106,7 @@ def _seconds(calls: list[Callable[[], Any]], waits: list[Callable[[], None]], co
 
 
 class _Flush:
-    """Reads and writes FLUSH_BYTES; JAX works off what one process queues in its order."""
+    """Reads and writes FLUSH_BYTES. JAX runs the work of one process in the order in which it is queued."""
 
     def __init__(self) -> None:
         self._step = jax.jit(lambda a: a + 1, donate_argnums=0)

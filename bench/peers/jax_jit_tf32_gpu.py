@@ -1,4 +1,4 @@
-"""JAX on a GPU, as jax_jit_gpu, with its products in TF32."""
+"""As jax_jit_gpu, with products in TF32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..workloads import Data, Workload
 from . import jax_jit_gpu
 
 TITLE = jax_jit_gpu.TITLE + tf32.SUFFIX
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = jax_jit_gpu.version
 missing = jax_jit_gpu.missing

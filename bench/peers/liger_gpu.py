@@ -1,4 +1,4 @@
-"""Liger's Triton kernels, called as their users call them: a cross-entropy, and a head without its logits."""
+"""Liger's Triton kernels as their users call them: cross-entropy, and linear head without stored logits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..workloads import Data, Workload
 from . import OtherWorkError, torch_eager_gpu
 
 TITLE = "Liger"
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 missing = gpu_torch.missing_for_compile
 wait = gpu_torch.wait
@@ -30,12 +30,12 @@ def version() -> str:
 def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "highest") -> Callable[[], Any]:
     gpu_torch.multiply_in(precision)
     if workload.dtype != "float32" or workload.kind == "training step":
-        raise OtherWorkError("it has cross-entropies and heads alone")
+        raise OtherWorkError("it has only cross-entropies and heads in float32")
     labels = torch.from_numpy(data.labels).to(gpu_torch.DEVICE)
     if workload.kind == "cross-entropy":
         return CrossEntropy(data.x, labels)
     x = torch.from_numpy(data.x).to(gpu_torch.DEVICE).requires_grad_()
-    # Liger's weight is that of torch.nn.Linear, (K, D).
+    # Liger's weight has the layout of torch.nn.Linear, (K, D).
     weight = torch.from_numpy(data.params[0][0]).to(gpu_torch.DEVICE).T.contiguous().requires_grad_()
 
     def call() -> Any:
@@ -47,7 +47,7 @@ def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "hi
 
 
 class CrossEntropy:
-    """Writes the gradient over the logits, which its users have made just before and need no more."""
+    """Overwrites the logits with the gradient. In training code they are not needed again."""
 
     def __init__(self, logits: Any, labels: Any) -> None:
         self._given = torch.from_numpy(logits)

@@ -1,6 +1,6 @@
-"""NumPy by hand, line for line as the course notes write it (CS231n, "Minimal Neural Network Case Study").
+"""NumPy by hand: the code of the course notes, line by line (CS231n, "Minimal Neural Network Case Study").
 
-The notes do not subtract the row maximum, which is fast and overflows for large scores; so does this.
+Like the notes, it does not subtract the row maximum. This is faster, but overflows for large scores.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ LOSSES = {
 
 
 def training_step(workload: Workload, data: Data) -> Callable[[], Any]:
-    """The note's loop body, for any number of layers."""
+    """The loop body of the notes, for any number of layers."""
     weights = [weight.copy() for weight, _ in data.params]
     biases = [bias.reshape(1, -1).copy() for _, bias in data.params]
     batches = data.batches(workload.rows)

@@ -1,4 +1,4 @@
-"""onepass on its backend "cupy": the arrays on the GPU, the clock the GPU's own."""
+"""onepass with the backend "cupy": arrays on the GPU, device time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..workloads import Data, Workload
 from . import onepass_numpy
 
 TITLE = "onepass cupy"
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
-# CuPy's own switch, which it reads at its first product: float32 whatever the environment says.
+# CuPy reads this at its first product. It selects float32, whatever the environment says.
 os.environ["CUPY_TF32"] = "0"
 
 version = onepass_numpy.version

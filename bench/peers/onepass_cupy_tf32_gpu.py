@@ -1,4 +1,4 @@
-"""onepass on its backend "cupy", as onepass_cupy, with its products in TF32."""
+"""As onepass_cupy, with products in TF32."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..workloads import Data, Workload
 from . import onepass_cupy
 
 TITLE = onepass_cupy.TITLE + tf32.SUFFIX
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = onepass_cupy.version
 missing = onepass_cupy.missing
@@ -21,7 +21,7 @@ time_calls = onepass_cupy.time_calls
 memory = onepass_cupy.memory
 tolerance = tf32.tolerance
 
-# After onepass_cupy has set it, and before CuPy reads it at its first product.
+# Set after the import of onepass_cupy, and before CuPy reads it at its first product.
 os.environ["CUPY_TF32"] = "1"
 
 

@@ -1,4 +1,4 @@
-"""onepass on its backend "numba"."""
+"""onepass with the backend "numba"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..workloads import Data, Workload
 from . import onepass_numpy
 
 TITLE = "onepass numba"
-COPIES_OF_LOGITS = 0.0  # a head's logits exist a block at a time
+COPIES_OF_LOGITS = 0.0  # the logits of a head exist for one block at a time
 
 version = onepass_numpy.version
 

@@ -1,4 +1,4 @@
-"""onepass on its backend "numpy", written as a user writes it; the other backends run the same."""
+"""onepass with the backend "numpy", as a user writes it. The other backends run the same code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
     return on_backend("numpy", work(workload, data))
 
 
-# Entered once, since a user does not enter it at every call either, and kept: dropping it would leave it.
+# Entered once, as in a user's program, and kept: a discarded context manager would leave the context.
 _in_force = ExitStack()
 
 
@@ -36,7 +36,7 @@ def why_not(backend: str) -> str:
 
 
 def on_backend(backend: str, call: Callable[[], Any]) -> Callable[[], Any]:
-    """`call`, with `backend` in force from now on."""
+    """Select `backend` for the rest of the process and return `call`."""
     _in_force.enter_context(op.use_backend(backend))
     return call
 

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier: one partial_fit of the whole batch, where that is the same step."""
+"""scikit-learn's MLPClassifier: one partial_fit of the whole batch, if this is the same step."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def version() -> str:
 
 def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
     if workload.kind != "training step":
-        raise OtherWorkError("MLPClassifier trains a network; it has no loss or head by itself")
+        raise OtherWorkError("MLPClassifier trains networks; it has no separate loss or head")
     if workload.loss != "softmax_cross_entropy":
         raise OtherWorkError(f"MLPClassifier has no {workload.loss}")
     if workload.optimizer != "sgd":
-        # Its epsilon is added before the bias correction, so small gradients make another step.
-        raise OtherWorkError("its Adam adds epsilon elsewhere: another step")
+        # Its Adam adds epsilon before the bias correction, so steps of small gradients differ.
+        raise OtherWorkError("its Adam adds epsilon at another place, so the steps differ")
     network = MLPClassifier(
         hidden_layer_sizes=workload.shape[2:-1],
         activation="relu",
         solver="sgd",
-        # It divides the penalty by the rows.
+        # It divides the penalty by the number of rows.
         alpha=workload.l2 * workload.rows,
         batch_size=workload.rows,
         learning_rate_init=LEARNING_RATES["sgd"],
@@ -45,7 +45,8 @@ def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
         shuffle=False,
     )
     network.partial_fit(data.x, data.labels, classes=numpy.arange(workload.classes))
-    # In place, because its optimizer holds on to these arrays; without momentum it has no other state.
+    # In place, because its optimizer keeps references to these arrays. Without momentum it has no other
+    # state.
     for (weight, bias), coefs, intercepts in zip(
         data.params, network.coefs_, network.intercepts_, strict=True
     ):

@@ -1,4 +1,4 @@
-"""torch.compile of the loss: its forward and backward become compiled code; updates as in PyTorch eager."""
+"""torch.compile of the loss: forward and backward are compiled. Updates as in PyTorch eager."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ version = torch_eager.version
 
 
 def prepare(workload: Workload, data: Data) -> Callable[[], Any]:
-    # Compiled for these sizes alone, its best case, whatever was compiled before.
+    # Compiled for these sizes only, which is the fastest case. Earlier compilations are discarded.
     torch._dynamo.reset()
     if workload.kind == "training step":
         loss_of = torch_eager.network_loss(workload)

@@ -1,6 +1,6 @@
-"""torch.compile on a GPU: the loss compiled, and the whole call one CUDA graph, but for a head.
+"""torch.compile on a GPU: the loss is compiled, and the whole call is one CUDA graph, except for heads.
 
-Recorded by hand and not by mode="reduce-overhead", which would copy the data into memory of its own.
+The graph is recorded by hand. mode="reduce-overhead" would copy the data into its own memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..workloads import Data, Workload
 from . import torch_eager, torch_eager_gpu
 
 TITLE = "torch.compile"
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = torch_eager.version
 missing = gpu_torch.missing_for_compile
@@ -27,7 +27,7 @@ memory = torch_eager_gpu.memory
 
 def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "highest") -> Callable[[], Any]:
     gpu_torch.multiply_in(precision)
-    # Compiled for these sizes alone, its best case, whatever was compiled before.
+    # Compiled for these sizes only, which is the fastest case. Earlier compilations are discarded.
     torch._dynamo.reset()
     if workload.kind == "training step":
         step = torch_eager.TrainingStep(
@@ -35,7 +35,7 @@ def prepare(workload: Workload, data: Data, precision: gpu_torch.Precision = "hi
         )
         return gpu_torch.recorded(step, lambda: step.restart(data))
     if workload.kind == "linear head":
-        # A graph gains nothing here, and would hide its memory from the allocator's count.
+        # A graph saves no time here, and the allocator would not count its memory.
         return torch_eager.loss_and_grads(workload, data, _compiled(torch_eager.head_loss), gpu_torch.DEVICE)
     compiled = _compiled(torch_eager.cross_entropy)
     return gpu_torch.recorded(torch_eager.loss_and_grads(workload, data, compiled, gpu_torch.DEVICE))

@@ -1,4 +1,4 @@
-"""torch.compile on a GPU, as torch_compile_gpu, with its products in TF32."""
+"""As torch_compile_gpu, with products in TF32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..workloads import Data, Workload
 from . import torch_compile_gpu
 
 TITLE = torch_compile_gpu.TITLE + tf32.SUFFIX
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = torch_compile_gpu.version
 missing = torch_compile_gpu.missing

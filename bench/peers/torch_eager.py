@@ -1,4 +1,4 @@
-"""PyTorch, operation by operation, with its autograd and with updates in place."""
+"""PyTorch, operation by operation, with autograd and in-place updates."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def network_loss(workload: Workload) -> Callable[..., Any]:
         if workload.loss == "mean_squared_error":
             loss = functional.mse_loss(scores, labels)
         elif workload.loss == "multiclass_hinge":
-            # PyTorch divides by the classes as well.
+            # PyTorch also divides by the number of classes.
             loss = functional.multi_margin_loss(scores, labels) * workload.classes
         else:
             loss = functional.cross_entropy(scores, labels)
@@ -74,7 +74,7 @@ def network_loss(workload: Workload) -> Callable[..., Any]:
 
 
 class TrainingStep:
-    """A step, or an epoch of them, which carries its parameters and the optimiser's state on."""
+    """A step, or an epoch of steps. Each call starts from the parameters and the state of the last."""
 
     def __init__(
         self, workload: Workload, data: Data, loss_of: Callable[..., Any], device: str = "cpu"
@@ -106,7 +106,7 @@ class TrainingStep:
         return loss.detach(), list(zip(params[::2], params[1::2], strict=True))
 
     def restart(self, data: Data) -> None:
-        """As if nothing had been called; every tensor stays where it is."""
+        """Restore the initial parameters and state, in the same memory."""
         arrays = [array for pair in data.params for array in pair]
         with torch.no_grad():
             for param, array in zip(self._params, arrays, strict=True):

@@ -1,4 +1,4 @@
-"""PyTorch on a GPU, operation by operation; a training step is recorded as one CUDA graph."""
+"""PyTorch on a GPU, operation by operation. A training step is recorded as one CUDA graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..workloads import Data, Workload
 from . import torch_eager
 
 TITLE = "PyTorch eager"
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = torch_eager.version
 missing = gpu_torch.missing

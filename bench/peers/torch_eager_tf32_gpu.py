@@ -1,4 +1,4 @@
-"""PyTorch on a GPU, as torch_eager_gpu, with its products in TF32."""
+"""As torch_eager_gpu, with products in TF32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..workloads import Data, Workload
 from . import torch_eager_gpu
 
 TITLE = torch_eager_gpu.TITLE + tf32.SUFFIX
-COPIES_OF_LOGITS = 0.0  # of the host's memory, which is what is guarded
+COPIES_OF_LOGITS = 0.0  # in host memory, which is the one that is checked
 
 version = torch_eager_gpu.version
 missing = torch_eager_gpu.missing

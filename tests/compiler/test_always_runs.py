@@ -112,7 +112,7 @@ def complex_numbers(v: Any) -> Any:
 
 
 REFUSED = {
-    sorts: "xp.sort is no operation",
+    sorts: "xp.sort is not supported",
     branches: r"bool\(array\)",
     loops: "iteration",
     smallest: r"bool\(array\)",
@@ -123,7 +123,7 @@ REFUSED = {
     counts: "writes into the global totals",
     keeps: "writes into the global record",
     numpy_s: "TypeError",
-    methods: ".mean of a traced array",
+    methods: ".mean of a symbolic array",
     objects: "NumPy array",
     steps: "indexing",
     generates: "returns a value of type builtins.generator",

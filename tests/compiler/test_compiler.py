@@ -29,7 +29,7 @@ def copied(tree: Any) -> Any:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_the_plan_is_the_one_that_is_written_down(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "share_count", lambda: 2)
+    monkeypatch.setattr(threads, "worker_count", lambda: 2)
     function, args = CALLS[name]
     explanation = op.explain(function, *args)
     require_golden(explanation.text + "\n", name, "txt")
@@ -81,10 +81,10 @@ def _of_dtype(tree: Any, dtype: str) -> Any:
 )
 def test_nothing_of_all_rows_exists_but_arguments_and_results(name: str) -> None:
     function, args = CALLS[name]
-    held = op.explain(function, *args).text.split("\nmemory\n")[1]
+    held = op.explain(function, *args).text.split("\nbuffers\n")[1]
     rows = next(line for line in held.splitlines() if "argument" in line and f"({N}" not in line)
     assert rows
-    wide = [line for line in held.splitlines() if re.search(r": whole \w+ \(n0[,)]", line)]
+    wide = [line for line in held.splitlines() if re.search(r": stage \w+ \(n0[,)]", line)]
     assert wide == []
 
 
@@ -128,12 +128,12 @@ def reads(x: Any) -> Any:
     [
         (
             sorts,
-            r"sorts: xp\.sort is no operation of the compiler; run the kernel with use_backend\('numpy'\)",
+            r"sorts: xp\.sort is not supported by the compiler; run the kernel with use_backend\('numpy'\)",
         ),
-        (branches, r"branches: indexing shape \(3,\) with 0 is no operation of the compiler"),
+        (branches, r"branches: indexing shape \(3,\) with 0 is not supported by the compiler"),
         (
             reads,
-            r"reads: float\(array\) of a traced float64 array; its numbers are not known while it is traced",
+            r"reads: float\(array\) of a symbolic float64 array; its values are not known in the trace",
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_branch_on_an_array_says_what_to_use() -> None:
     def chooses(x: Any) -> Any:
         return x if array_namespace(x).sum(x) > 0 else -x
 
-    words = r"chooses: bool\(array\) of a traced bool array; use xp\.where"
+    words = r"chooses: bool\(array\) of a symbolic bool array; use xp\.where"
     with op.use_backend("numba"), pytest.raises(TypeError, match=words):
         chooses(np.ones(3))
     with pytest.warns(RuntimeWarning, match=words):

@@ -116,8 +116,8 @@ def test_an_index_outside_is_an_error(kernel: Kernel, columns: int, dtype: str) 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_every_share_of_the_rows_reports(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "share_count", lambda: count)
-    monkeypatch.setattr(work, "WORTH_A_THREAD_NS", 1)
+    monkeypatch.setattr(threads, "worker_count", lambda: count)
+    monkeypatch.setattr(work, "WORTH_A_WORKER_NS", 1)
     x, zero = np.ones((9000, 40), np.float32), np.zeros(9000, np.int64)
     kernel = op.kernel(computed(along))
     with op.use_backend("numba"):

@@ -141,7 +141,7 @@ def test_writing_into_an_argument_is_an_error(function: Any, dtype: str, backend
     given = x.astype(dtype)
     kernel = op.kernel(function)
     words = (
-        rf"^{function.__name__}: writes into the argument w.*; expected none to be changed\. Copy it first"
+        rf"^{function.__name__}: writes into the argument w.*; expected arguments to be unchanged\. Copy it"
     )
     with op.use_backend(backend), pytest.raises(TypeError, match=words):
         kernel(np.ones(1, dtype), given)

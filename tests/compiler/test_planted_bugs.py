@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from array_api_compat import array_namespace
 from graph_values import TracedCall, Values, assert_same_values
-from onepass.backends.ir.attributes import Constant, Leaf, MatMul, Reduction, View
+from onepass.backends.ir.attributes import Constant, Leaf, Reduction, Transposes, View
 from onepass.backends.ir.dtypes import FLOAT32, FLOAT64
 from onepass.backends.ir.expected_shapes import Alignment
 from onepass.backends.ir.graph import Node, walk
@@ -57,9 +57,9 @@ def view_another_way(node: Node) -> bool:
 
 
 def transpose_factor(node: Node) -> bool:
-    if not isinstance(node.attribute, MatMul):
+    if not isinstance(node.attribute, Transposes):
         return False
-    node.attribute = MatMul(not node.attribute.transpose_a, node.attribute.transpose_b)
+    node.attribute = Transposes(not node.attribute.transpose_a, node.attribute.transpose_b)
     return True
 
 

@@ -16,9 +16,9 @@ from onepass.backends.ir.attributes import (
     Constant,
     Iota,
     Leaf,
-    MatMul,
     Reduction,
     Size,
+    Transposes,
     View,
 )
 from onepass.backends.ir.dtypes import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64
@@ -226,22 +226,22 @@ MALFORMED: list[tuple[str, Callable[[Built], Node], str]] = [
     ),
     (
         "factors of one dimension",
-        lambda g: g.node(Op.MATMUL, g.x, g.number, attribute=MatMul()),
+        lambda g: g.node(Op.MATMUL, g.x, g.number, attribute=Transposes()),
         "got inputs of float32, float64; expected one dtype",
     ),
     (
         "factors that do not fit",
-        lambda g: g.node(Op.MATMUL, g.x, g.y, attribute=MatMul()),
+        lambda g: g.node(Op.MATMUL, g.x, g.y, attribute=Transposes()),
         "got inner dimensions of 4 and 3; expected one axis, or one size",
     ),
     (
         "a product of another shape",
-        lambda g: g.node(Op.MATMUL, g.x, g.matrix, attribute=MatMul()),
+        lambda g: g.node(Op.MATMUL, g.x, g.matrix, attribute=Transposes()),
         r"got the shape \(3, 4\); expected \(3, 3\)",
     ),
     (
         "a factor that is a vector",
-        lambda g: g.node(Op.MATMUL, g.x, g.argument((g.k,)), attribute=MatMul()),
+        lambda g: g.node(Op.MATMUL, g.x, g.argument((g.k,)), attribute=Transposes()),
         "got inputs of 2 dimensions and 1 dimensions; expected two each",
     ),
     (
@@ -303,7 +303,7 @@ def test_after_simplification_a_value_has_each_axis_once() -> None:
 def test_the_rows_of_both_factors_of_a_sum_are_one_axis() -> None:
     built = Built()
     other = built.argument((Axis(3), Axis(2)))
-    made = built.node(Op.MATMUL, built.x, other, attribute=MatMul(transpose_a=True), shape=(Axis(4), Axis(2)))
+    made = built.node(Op.MATMUL, built.x, other, attribute=Transposes(transpose_a=True), shape=(Axis(4), Axis(2)))
     verify(built.graph, [made], "trace", Alignment.SIZES)
     with pytest.raises(VerificationError, match="got inner dimensions of 3 and 3; expected one axis, or one"):
         verify(built.graph, [made], "simplify", Alignment.AXES)

@@ -169,7 +169,7 @@ def test_a_row_s_bits_do_not_depend_on_the_threads(
             found[count] = function(*args, **kwargs)
             assert parallel == [2] * (count - 1)
         for count in (3, 7):
-            monkeypatch.setattr(threads, "share_count", lambda count=count: count)
+            monkeypatch.setattr(threads, "worker_count", lambda count=count: count)
             found[count] = function(*args, **kwargs)
         assert parallel[:2] == [2, 3]
         assert parallel[2] > 3  # as many as there are blocks for

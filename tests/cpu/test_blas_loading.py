@@ -73,7 +73,7 @@ def test_numpy_s_own_library_is_left_alone(core: str, threads: str) -> None:
     assert got["one"]
     assert got["pools"] > 2
     assert got["text"].startswith("OpenBLAS 0.")
-    assert got["text"].endswith(f", {got['core']} kernels, 1 thread a share")
+    assert got["text"].endswith(f", {got['core']} kernels, 1 thread per worker")
     if core:
         assert got["why"] == f"OPENBLAS_CORETYPE={core}"
 

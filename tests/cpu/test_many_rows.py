@@ -52,8 +52,8 @@ def centred_square(x: Any) -> Any:
 
 def of_shares(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Have every section in so many shares, where it has as many blocks."""
-    monkeypatch.setattr(threads, "share_count", lambda: count)
-    monkeypatch.setattr(work, "WORTH_A_THREAD_NS", 1)
+    monkeypatch.setattr(threads, "worker_count", lambda: count)
+    monkeypatch.setattr(work, "WORTH_A_WORKER_NS", 1)
 
 
 def relative_error(got: Any, expected: Any) -> float:
@@ -130,7 +130,7 @@ def test_no_part_of_a_sum_is_lost_or_added_twice(
 def test_no_block_of_a_product_is_lost_or_added_twice(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     of_shares(monkeypatch, count)
     monkeypatch.setattr(totals, "BLOCKS_OF_PART", 2)
-    monkeypatch.setattr(work, "WORTH_A_THREAD_NS", 0.01)  # rows for many blocks
+    monkeypatch.setattr(work, "WORTH_A_WORKER_NS", 0.01)  # rows for many blocks
     for rows in (64, 200, 256, 257, 512, 513, 767, 768, 769, 1024, 1500, 5000):
         x = random.integers(-8, 9, (rows, 5)).astype(np.float32)
         program = numba_backend.Program(lambda x: x.T @ x, "product", (x,), {})

@@ -59,11 +59,11 @@ def test_memory_is_used_again() -> None:
     array = full(1)
     first = address(array)
     del array
-    assert memory.kept() == memory.size_class(SIZE)
+    assert memory.pooled() == memory.size_class(SIZE)
     assert address(memory.empty((512, 1024), np.dtype(np.float64))) == first
     assert address(memory.empty((1000, 1030), FLOAT32)) == first  # another batch of about that size
     memory.release()
-    assert memory.kept() == 0
+    assert memory.pooled() == 0
 
 
 def test_two_living_arrays_share_nothing() -> None:
@@ -98,7 +98,7 @@ def test_values_live_as_long_as_a_view(view: str) -> None:
     expected = np.asarray(seen).tobytes()
     del array
     gc.collect()
-    assert memory.kept() == 0
+    assert memory.pooled() == 0
     others = [full(1) for _ in range(3)]
     assert first not in [address(other) for other in others]
     assert np.asarray(seen).tobytes() == expected
@@ -146,29 +146,29 @@ def test_little_is_wasted(size: int) -> None:
 
 def test_no_more_than_the_most_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     each = memory.size_class(SIZE)
-    monkeypatch.setattr(memory, "MOST_KEPT", 3 * each)
+    monkeypatch.setattr(memory, "MAX_POOLED", 3 * each)
     arrays = [full(value) for value in range(5)]
     addresses = [address(array) for array in arrays]
     while arrays:
         del arrays[0]
-        assert memory.kept() <= memory.MOST_KEPT
-    assert memory.kept() == 3 * each
+        assert memory.pooled() <= memory.MAX_POOLED
+    assert memory.pooled() == 3 * each
     # The oldest two were freed; of the rest the last one used, whose values are still in the cache, is first.
     assert address(full(0)) == addresses[4]
 
     memory.release()
     small, large = full(1), memory.empty((8 * SIZE,), np.dtype(np.uint8))
     del small, large
-    assert memory.kept() == each  # what would never fit pushes nothing out
+    assert memory.pooled() == each  # what would never fit pushes nothing out
 
 
 def test_the_oldest_goes_whatever_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [memory.LARGE << shift for shift in range(4)]
-    monkeypatch.setattr(memory, "MOST_KEPT", sum(map(memory.size_class, sizes)) - 1)
+    monkeypatch.setattr(memory, "MAX_POOLED", sum(map(memory.size_class, sizes)) - 1)
     arrays = [memory.empty((size,), np.dtype(np.uint8)) for size in sizes]
     addresses = [address(array) for array in arrays]
     del arrays[2], arrays[2], arrays[0], arrays[0]
-    assert memory.kept() == memory.size_class(sizes[0]) + memory.size_class(sizes[1]) + memory.size_class(
+    assert memory.pooled() == memory.size_class(sizes[0]) + memory.size_class(sizes[1]) + memory.size_class(
         sizes[3]
     )
     assert address(memory.empty((sizes[0],), np.dtype(np.uint8))) == addresses[0]
@@ -181,8 +181,8 @@ def test_kept_memory_is_given_up_where_memory_is_short(monkeypatch: pytest.Monke
     new_block, tried = memory._new_block, []
 
     def short(size: int) -> np.ndarray[Any, Any]:
-        tried.append(memory.kept())
-        if memory.kept():
+        tried.append(memory.pooled())
+        if memory.pooled():
             raise MemoryError
         return new_block(size)
 
@@ -209,7 +209,7 @@ def run_at_once(work: Callable[[int], None]) -> None:
 
 def test_threads_never_share_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     # A cap that is often reached.
-    monkeypatch.setattr(memory, "MOST_KEPT", 6 * memory.LARGE)
+    monkeypatch.setattr(memory, "MAX_POOLED", 6 * memory.LARGE)
     wrong: list[str] = []
 
     def work(seed: int) -> None:
@@ -227,7 +227,7 @@ def test_threads_never_share_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
     run_at_once(work)
     assert not wrong
-    assert memory.kept() <= memory.MOST_KEPT
+    assert memory.pooled() <= memory.MAX_POOLED
 
 
 def test_a_finaliser_may_ask_for_memory() -> None:

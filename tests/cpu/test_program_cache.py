@@ -98,7 +98,7 @@ def test_a_folder_in_place_of_the_file(kept: Path) -> None:
     path = Path(load_anew().__file__ or "")
     path.unlink()
     path.mkdir()
-    with pytest.warns(RuntimeWarning, match="cannot keep compiled programs"):
+    with pytest.warns(RuntimeWarning, match="cannot cache compiled programs"):
         load_anew()
     assert path.is_dir()
 

@@ -47,7 +47,7 @@ def test_a_folder_that_others_can_write_is_not_used(kept: Path, mode: int) -> No
     load_anew()
     before = {path: path.read_bytes() for path in planted(kept)}
     kept.chmod(mode)
-    load_in_memory(rf"NotPrivateError: .*kept can be written by other users, mode {mode:o}")
+    load_in_memory(rf"NotPrivateError: .*kept is writable by other users, mode {mode:o}")
     assert {path: path.read_bytes() for path in planted(kept)} == before
     kept.chmod(0o700)
     assert from_disk(load_anew()) == 2
@@ -88,7 +88,7 @@ def test_numba_s_folder_below_is_looked_at_where_others_get_to_it(kept: Path) ->
     (kept / "__pycache__").chmod(0o777)
     assert from_disk(load_anew()) == 2
     kept.chmod(0o755)
-    load_in_memory("__pycache__ can be written by other users, mode 777")
+    load_in_memory("__pycache__ is writable by other users, mode 777")
 
 
 def test_numba_s_own_folder_is_looked_at(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_numba_s_own_folder_is_looked_at(kept: Path, tmp_path: Path, monkeypatch
     assert from_disk(load_anew()) == 2
     (folder,) = elsewhere.iterdir()
     folder.chmod(0o777)
-    load_in_memory("elsewhere.*can be written by other users")
+    load_in_memory("elsewhere.*is writable by other users")
 
 
 def triple(x: Any) -> Any:
@@ -115,7 +115,7 @@ def test_functions_of_this_library_are_not_read_from_such_a_folder(
     assert sum(compiled(triple, numba.njit, signature).stats.cache_hits.values()) == 1
     (folder,) = elsewhere.iterdir()
     folder.chmod(0o770)
-    with pytest.warns(RuntimeWarning, match="elsewhere.*can be written by other users.*NUMBA_CACHE_DIR"):
+    with pytest.warns(RuntimeWarning, match="elsewhere.*is writable by other users.*NUMBA_CACHE_DIR"):
         function = compiled(triple, numba.njit, signature)
     assert function(2) == 6
     assert sum(function.stats.cache_hits.values()) == 0

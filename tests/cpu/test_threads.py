@@ -129,7 +129,7 @@ def calls_without_threads_start_none() -> None:
     tasks = len(os.listdir("/proc/self/task")) if LINUX else 0
     for shares, at_once in ((1, 1), (4, 0)):
         assert call(shares, at_once) == (expected(shares), 1)
-    assert threads.share_count() <= 2
+    assert threads.worker_count() <= 2
     assert not numba_threads._is_initialized
     assert not LINUX or len(os.listdir("/proc/self/task")) == tasks
     require(threads_used=2)
@@ -138,21 +138,21 @@ def calls_without_threads_start_none() -> None:
 
 def shares_are_no_more_than_numba_s_threads_or_processors() -> None:
     processors = len(os.sched_getaffinity(0)) if LINUX else os.cpu_count() or 1
-    assert threads.share_count() == min(2, processors)
+    assert threads.worker_count() == min(2, processors)
     if LINUX and processors > 1:
         threads._processors.cache_clear()
         os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
-        assert threads.share_count() == 1
+        assert threads.worker_count() == 1
         require(threads_used=2)  # how many shares there are, and who runs them, are two things
     threads._processors = lambda: 64
-    assert threads.share_count() == 2
+    assert threads.worker_count() == 2
     numba.set_num_threads(1)
-    assert threads.share_count() == 1
+    assert threads.worker_count() == 1
     require(threads_used=1)
     with ThreadPoolExecutor(1) as pool:  # what a Python thread tells Numba holds in that thread
-        assert pool.submit(threads.share_count).result() == 2
+        assert pool.submit(threads.worker_count).result() == 2
     numba.set_num_threads(2)
-    assert threads.share_count() == 2
+    assert threads.worker_count() == 2
 
 
 EVENTS = [

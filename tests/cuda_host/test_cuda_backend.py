@@ -11,8 +11,8 @@ import pytest
 from array_api_compat import array_namespace
 from host_device import HostDevice
 from onepass.backends.common.trees import leaves
+from onepass.backends.cuda.launches import ROWS_OF_BLOCK, Launches
 from onepass.backends.cuda.program import CudaProgram
-from onepass.backends.cuda.stages import ROWS_OF_BLOCK, Stages
 from pooled_device import PooledDevice
 
 import onepass as op
@@ -102,9 +102,9 @@ def test_row_blocks_hold_to_their_budget_and_give_the_same() -> None:
         loss, grad = op.softmax_cross_entropy_with_grad(op.linear(x, weight), labels)
         return loss, grad @ weight.T, x.T @ grad
 
-    small = functools.partial(Stages, budget=2 * ROWS_OF_BLOCK * 40 * 8)
+    small = functools.partial(Launches, budget=2 * ROWS_OF_BLOCK * 40 * 8)
     device = PooledDevice()
-    program = CudaProgram(head, "head", (x, weight, labels), {}, device=device, stages=small)
+    program = CudaProgram(head, "head", (x, weight, labels), {}, device=device, launches=small)
     got = program([x, weight, labels])
     assert [name for name, _ in device.launches].count("rows0_1") == 4
     assert program.variant(aligned=True).bytes < 2.2 * ROWS_OF_BLOCK * 40 * 8

@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_made(
 def test_a_folder_that_others_can_write_is_not_used(kept: Path, compiled: list[str]) -> None:
     load("one")
     kept.chmod(0o777)
-    with pytest.warns(RuntimeWarning, match="can be written by other users, mode 777.*chmod 700"):
+    with pytest.warns(RuntimeWarning, match="is writable by other users, mode 777.*chmod 700"):
         load("one")
     load("two")
     assert compiled == ["one", "one", "two"]

@@ -38,7 +38,7 @@ from pooled_device import PooledDevice
 
 import onepass as op
 from onepass import compilation
-from onepass.destinations import Given
+from onepass.out import OutArgument
 
 pytestmark = pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
 
@@ -51,7 +51,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> PooledDevice:
     def program(function: Callable[..., Any], name: str, *call: Any) -> CudaProgram:
         return CudaProgram(function, name, *call, device=device)
 
-    monkeypatch.setattr(compilation, "_program_for_cpu", program)
+    monkeypatch.setattr(compilation, "compile_for_cpu", program)
     return device
 
 
@@ -268,11 +268,11 @@ def test_a_result_returned_twice_is_two_arrays(device: PooledDevice) -> None:
 def test_halves_are_written_where_they_lie(device: PooledDevice) -> None:
     x = X.astype(np.float16)
     program = CudaProgram(inspect.unwrap(op.softmax), "softmax", (x,), {}, device=device)
-    assert program.wanted.dtype == np.float16
+    assert program.out_specs.dtype == np.float16
     expected = program([x])
     out = np.zeros_like(x)
     device.made.clear()
-    got = program([x], Given(out).matched("softmax", "numpy", program.wanted, program.known))
+    got = program([x], OutArgument(out).match("softmax", "numpy", program.out_specs, program.out_orders))
     assert got is out
     np.testing.assert_array_equal(out, expected)
     assert not large(device)

@@ -67,7 +67,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_no_index_has_32_bits_that_may_need_more(form: str) -> None:
-    short = {"lane", "item", "v", "other", "turns"}  # the last begins anew every 64 turns
+    short = {"lane", "item", "v", "other", "iterations"}  # the last begins anew every 64
     for call in (cross_entropy(1 << 33), mlp(1 << 33), Call(op.relu, (array("float64", 1 << 20, 1 << 13),))):
         stages = emitted(call, 90, FORMS[form])
         for kernel in stages.kernels():

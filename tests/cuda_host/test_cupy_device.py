@@ -86,7 +86,7 @@ def test_a_damaged_file_is_compiled_anew(
     assert path.read_bytes() == whole
 
 
-@pytest.mark.filterwarnings("ignore:onepass cannot keep compiled programs")
+@pytest.mark.filterwarnings("ignore:onepass cannot cache compiled programs")
 def test_works_without_a_folder(recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ONEPASS_CACHE_DIR", str(tmp_path / "file" / "folder"))

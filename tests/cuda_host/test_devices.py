@@ -40,8 +40,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The device that was current in every run of a kernel; all arrays are on device 1."""
     monkeypatch.setattr(Device, "current", 0)
     monkeypatch.setattr(dispatch, "device_to_enter", lambda array: 1)
-    monkeypatch.setattr(dispatch, "is_current", lambda device: device == Device.current)
-    monkeypatch.setattr(dispatch, "entered", Device)
+    monkeypatch.setattr(dispatch, "is_current_device", lambda device: device == Device.current)
+    monkeypatch.setattr(dispatch, "device_context", Device)
     return []
 
 

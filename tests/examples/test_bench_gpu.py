@@ -90,13 +90,13 @@ def test_a_worker_waits_for_promises_and_counts_the_device_s_memory(
 def test_the_table_has_ratios_to_pytorch_and_the_rate_of_the_copy() -> None:
     text = table.markdown(run_of(gpu=True))
     assert "- GPU: a GPU" in text
-    assert "in brackets the ratio to PyTorch eager" in text
+    assert "In brackets the ratio to PyTorch eager" in text
     assert "| workload | PyTorch eager | onepass cupy | floor | TF32 floor | rate of the copy |" in text
     assert "| loss 8 | 4 ms (1.00) | **2 ms** (0.50) | 1 ms copy |  | 3000 GB/s |" in text
     assert "| loss 8 | 4.0 | 2.0 |" in text
     assert "| loss 8 | 2.15 GB | 100 MB |" in text
     assert "- JAX jit: no GPU" in text
-    assert "On the device" in text
+    assert "Device memory" in text
     # What is a floor's alone: the copy has no operations, the products move no bytes that count.
     assert "| loss 8 | copy | 1 ms | 1 ms to 1 ms | 2 | 0 |  | 3e+03 | 0e+00 |" in text
     assert "| loss 8 | products | 500 µs | 500 µs to 500 µs | 2 | 0 | 16 |  | 0e+00 |" in text
@@ -115,7 +115,7 @@ def test_without_a_gpu_it_says_why_and_stops(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert "left out: onepass cupy: " in done.stdout + done.stderr
-    assert done.stderr.splitlines()[-1] == "--gpu: nothing finds a GPU here; the lines above say why."
+    assert done.stderr.splitlines()[-1] == "--gpu: no peer finds a GPU; the lines above give the reasons."
 
 
 def _cupy_does() -> bool:

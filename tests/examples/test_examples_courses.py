@@ -153,7 +153,7 @@ def test_softmax_regression_names_the_classes_of_idx_files(
     # Seven images of noise, of which the test part is a darker copy, can be told apart.
     assert found.run.history["validation_accuracy"][-1] == 1
     printed = capsys.readouterr().out
-    assert "Fashion-MNIST: 7 images to train on" in printed
+    assert "Fashion-MNIST: 7 images for training" in printed
     assert "ankle boot" in printed
     assert is_picture(picture)
 

@@ -73,8 +73,8 @@ def python(code: str, cache: Path) -> str:
 @pytest.mark.parametrize(
     "lock",
     [
-        "forks.compiling",
-        "forks.briefly",
+        "forks.compile_lock",
+        "forks.data_lock",
         "global_compiler_lock",
         "parallel._backend_init_thread_lock",
         "ffi.lib._lock",
@@ -97,8 +97,8 @@ print(in_child(lambda: in_child(compile_anew) and 1 / 0))
 def test_a_fork_that_may_not_wait_gives_a_child_that_compiles_nothing(tmp_path: Path) -> None:
     said = python(
         """
-forks.LONGEST_WAIT = 0.1
-hold(forks.compiling, 2)
+forks.MAX_WAIT = 0.1
+hold(forks.compile_lock, 2)
 def check():
     np.testing.assert_array_equal(op.relu(X), np.maximum(X, 0))  # what is compiled runs
     compile_anew()
@@ -124,7 +124,7 @@ def test_a_fork_goes_before_threads_that_wait_to_compile(tmp_path: Path) -> None
         """
 order = []
 def compile_for_a_while(name):
-    with forks.compiling:
+    with forks.compile_lock:
         order.append(name)
         time.sleep(0.3)
 started = [threading.Thread(target=compile_for_a_while, args=(name,)) for name in ("first", "second")]
@@ -144,12 +144,12 @@ def test_a_fork_inside_of_compiling_keeps_the_lock(tmp_path: Path) -> None:
     said = python(
         """
 def check():
-    assert forks.compiling.lock._is_owned()
+    assert forks.compile_lock.lock._is_owned()
     compile_anew()
-with forks.compiling:
+with forks.compile_lock:
     print(in_child(check))
-    assert forks.compiling.lock._is_owned()
-assert not forks.compiling.lock._is_owned()
+    assert forks.compile_lock.lock._is_owned()
+assert not forks.compile_lock.lock._is_owned()
 """,
         tmp_path,
     )
@@ -164,9 +164,9 @@ numba.set_num_threads(1)
 numba.get_num_threads()
 parallel._backend_init_process_lock = lock = threading.Lock()  # as a killed child leaves what it shared
 lock.acquire()
-print(threads.share_count())
+print(threads.worker_count())
 signal.alarm(20)
-print(in_child(lambda: print(threads.share_count(), flush=True)))
+print(in_child(lambda: print(threads.worker_count(), flush=True)))
 """,
         tmp_path,
     )
@@ -177,10 +177,10 @@ def test_a_fork_takes_the_lock_of_logging_after_ours(tmp_path: Path) -> None:
     said = python(
         """
 import logging
-forks.LONGEST_WAIT = 5
+forks.MAX_WAIT = 5
 inside = threading.Event()
 def work():
-    with forks.compiling:
+    with forks.compile_lock:
         inside.set()
         time.sleep(0.5)
         logging.getLogger("one that an import makes")

@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_made(written: Path, tmp_path: Path) -> None:
     loaded, warned = result(start(written, other, ONEPASS_CACHE_DIR=str(written / "below")), compiled=2)
     assert len(loaded) == 2
     (message,) = warned
-    assert message.startswith("RuntimeWarning: onepass cannot keep compiled programs in ")
+    assert message.startswith("RuntimeWarning: onepass cannot cache compiled programs in ")
     assert str(written / "below") in message
     assert "Set ONEPASS_CACHE_DIR" in message
 

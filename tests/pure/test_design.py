@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,7 @@ def test_layers_point_one_way(path: Path) -> None:
         if outside == "":
             # The folders below lie inside of the public API's, and no folder reaches up.
             assert not name.startswith(".."), f"{name} leaves {folder}"
+            assert not name.startswith(".backends."), f"{name}: the facade of the backends is .backends"
         else:
             assert outside != "onepass", f"{name}: import relatively"
             if folder == "kernels":
@@ -150,9 +152,25 @@ def test_kernels_write_into_nothing(path: Path) -> None:
             assert "out" not in {keyword.arg for keyword in node.keywords}
 
 
+# About what a screen shows. Docstrings and inner functions do not count.
+MOST_LINES = 48
+
+
 @pytest.mark.parametrize("path", files())
-def test_a_file_fits_in_the_head(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef):
+            assert own_lines(node) <= MOST_LINES, f"{node.name}, line {node.lineno}"
+
+
+def own_lines(function: ast.FunctionDef) -> int:
+    """The lines of a function's body without its docstring and inner functions."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    lines = {line for node in body for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    for node in ast.walk(function):
+        if node is not function and isinstance(node, ast.FunctionDef | ast.ClassDef):
+            lines -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(lines)
 
 
 @pytest.mark.parametrize("name", op.__all__)
@@ -173,6 +191,38 @@ def test_the_public_names_are_the_functions() -> None:
     assert sorted(op.__all__) == op.__all__
     assert set(kernels.__all__) <= set(op.__all__)
     assert len(set(op.__all__)) == len(op.__all__)
+
+
+def test_public_names_are_listed_once() -> None:
+    listed = []
+    for path in FOLDERS["kernels"].glob("*.py"):
+        names = (
+            getattr(sys.modules[f"onepass.kernels.{path.stem}"], "__all__", []) if path.stem[0] != "_" else []
+        )
+        defined = {node.name for node in nodes(path) if isinstance(node, ast.FunctionDef)}
+        assert defined >= set(names), f"{path.name} lists what it does not define"
+        listed += names
+    assert sorted(listed) == sorted(kernels.__all__)
+    for folder in FOLDERS.values():
+        text = (folder / "__init__.py").read_text(encoding="utf-8")
+        assert not any(f"{name}," in text or f'"{name}"' in text for name in listed)
+
+
+LATE = {
+    "numba",
+    "llvmlite",
+    "cupy",
+    "mpi4py",
+    "platformdirs",
+    "onepass.backends.cpu",
+    "onepass.backends.cuda",
+}
+
+
+def test_importing_onepass_imports_no_compiler() -> None:
+    code = f"import sys, onepass; print(sorted({LATE} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_namespace_is_found_once() -> None:

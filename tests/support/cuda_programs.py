@@ -14,18 +14,17 @@ import numpy as np
 from host_cuda import SCHEDULES, guarded, guarded_copy
 from host_device import HostDevice
 from onepass.backends import eager
-from onepass.backends.codegen.fusion import Body, RowLoop
 from onepass.backends.codegen.lower import lower
 from onepass.backends.common.trees import leaves, map_leaves
-from onepass.backends.cuda import stages as cuda_stages
-from onepass.backends.cuda.launch_shapes import Geometry, flat
+from onepass.backends.cuda import launches
+from onepass.backends.cuda.launch_shapes import LaunchShape, flat
+from onepass.backends.cuda.launches import DeviceProperties, Launches
 from onepass.backends.cuda.program import CudaProgram
-from onepass.backends.cuda.render_values import columns_of
-from onepass.backends.cuda.stages import Stages
-from onepass.backends.ir.graph import Axis
+from onepass.backends.cuda.target import CUDA
+from onepass.backends.ir.nest import LoopNest
 
 import onepass as op
-from onepass.compilation import donated_leaves
+from onepass.compilation import leaves_of
 
 # Of the largest number of a result. Halves are held to one step of their own, at every number.
 TOLERANCE = {"float32": 3e-5, "float64": 1e-13}
@@ -63,35 +62,34 @@ class Form:
     blocks: bool = False
 
 
-class FormedStages(Stages):
+class FormedLaunches(Launches):
     """A plan as kernels of one form."""
 
-    def __init__(self, plan: Any, *, form: Form, **given: Any) -> None:
+    def __init__(self, plan: Any, device: DeviceProperties, *, form: Form) -> None:
         self.form = form
-        with mock.patch.object(cuda_stages, "ROWS_OF_BLOCK", SMALL_BLOCK):
-            super().__init__(plan, **({"budget": 1} if form.blocks else {}), **given)
+        with mock.patch.object(launches, "ROWS_OF_BLOCK", SMALL_BLOCK):
+            super().__init__(plan, device, **({"budget": 1} if form.blocks else {}))
 
-    def geometry_of(self, loop: RowLoop, body: Body, number: int) -> Geometry:
-        form, usual = self.form, super().geometry_of(loop, body, number)
-        axes: list[Axis] = columns_of(loop, body)
+    def shape_of(self, nest: LoopNest) -> LaunchShape:
+        form, usual = self.form, super().shape_of(nest)
         vector = min(usual.vector, form.vector)
-        if not axes:
+        if not nest.axes():
             return flat(vector)
         lanes = form.group * form.cluster
-        items = 0 if form.streaming else -(-axes[0].size // (vector * lanes))
-        return Geometry(form.threads, form.group, items, vector, form.cluster)
+        items = 0 if form.streaming else -(-nest.main.size // (vector * lanes))
+        return LaunchShape(form.threads, form.group, items, vector, form.cluster)
 
 
-def stages_of(form: Form | None) -> Callable[..., Stages]:
+def launches_of(form: Form | None) -> Callable[..., Launches]:
     """What makes kernels of this form; of the usual one for None."""
-    return Stages if form is None else functools.partial(FormedStages, form=form)
+    return Launches if form is None else functools.partial(FormedLaunches, form=form)
 
 
 def program_of(call: Call, device: Any, form: Form | None = None) -> CudaProgram:
     """The program of a call, as `op.kernel` and the kernels of the library make it."""
     function = inspect.unwrap(call.function)
     kwargs = dict(call.kwargs)
-    donated = donated_leaves(function, call.args, kwargs, call.donate)
+    donated = leaves_of(function, call.args, kwargs, call.donate)
     return CudaProgram(
         function,
         function.__name__,
@@ -100,17 +98,17 @@ def program_of(call: Call, device: Any, form: Form | None = None) -> CudaProgram
         donated,
         _numbers(call),
         device=device,
-        stages=stages_of(form),
+        launches=launches_of(form),
     )
 
 
-def emitted(call: Call, capability: int, form: Form | None = None, *, aligned: bool = True) -> Stages:
+def emitted(call: Call, capability: int, form: Form | None = None, *, aligned: bool = True) -> Launches:
     """The kernels of a call, for arrays that need not have memory."""
     function, kwargs = inspect.unwrap(call.function), dict(call.kwargs)
-    donated = donated_leaves(function, call.args, kwargs, call.donate)
-    numbers = _numbers(call)
-    lowered = lower(function, function.__name__, call.args, kwargs, donated, numbers, takes_halves=True)
-    return stages_of(form)(lowered.plan, capability=capability, processors=132, clusters=15, aligned=aligned)
+    donated = leaves_of(function, call.args, kwargs, call.donate)
+    lowered = lower(function, function.__name__, call.args, kwargs, donated, _numbers(call), target=CUDA)
+    device = DeviceProperties(capability=capability, processors=132, clusters=15, aligned=aligned)
+    return launches_of(form)(lowered.plan, device)
 
 
 def _numbers(call: Call) -> frozenset[int]:
@@ -127,7 +125,7 @@ def expected_of(call: Call) -> list[Any]:
         args, kwargs = map_leaves(
             lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, (call.args, dict(call.kwargs))
         )
-        return leaves(eager.run_halves_wide(inspect.unwrap(call.function), args, kwargs))
+        return leaves(eager.run_in_float32(inspect.unwrap(call.function), args, kwargs))
 
 
 class WatchingDevice(HostDevice):

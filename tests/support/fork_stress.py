@@ -117,7 +117,7 @@ def main(seconds: float, *, cold: bool) -> None:
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.alarm(int(seconds) + 2 * CHILD_SECONDS)
     # One warning may say that the folder cannot be used.
-    warnings.filterwarnings("ignore", "onepass cannot keep compiled programs")
+    warnings.filterwarnings("ignore", "onepass cannot cache compiled programs")
     if not cold:
         call()
     end = time.monotonic() + seconds

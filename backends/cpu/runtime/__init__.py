@@ -1,1 +1,1 @@
-"""What compiled programs stand on: the cache of machine code, threads, BLAS, vector maths, memory."""
+"""What compiled programs need at run time: cached machine code, threads, BLAS, vector maths, memory."""

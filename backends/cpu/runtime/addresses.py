@@ -1,4 +1,4 @@
-"""Addresses of arrays in a program's table: writing them there, and finding memory that two arrays share."""
+"""The addresses of arrays in a program's table: storing them there, and finding arrays that overlap."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .machine_code import compiled
 
 
 def overlap(table: Any, first: int, sizes: Any, positions: Any) -> bool:
-    """Whether memory of the arrays at `positions` is also another's.
+    """Whether one of the arrays at `positions` shares memory with another array of the table.
 
-    table: addresses of arrays, from `first` on
-    sizes: (A,) int64, bytes of every array there
-    positions: int64, of some of them
+    table:     addresses of arrays, from index `first` on
+    sizes:     (A,) int64, bytes of each array
+    positions: int64, numbers of some of the arrays
     """
     return bool(_overlap_function()(table, first, sizes, positions))
 
@@ -42,7 +42,7 @@ def _overlap_function() -> Any:
 
 @functools.cache
 def fill_function(signature: tuple[tuple[str, int], ...]) -> Any:
-    """A compiled function that writes the addresses of arrays into a table.
+    """A compiled function that stores the addresses of arrays in a table.
 
     signature: for each array Numba's name of its dtype, and its number of dimensions
     """

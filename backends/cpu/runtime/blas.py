@@ -1,4 +1,4 @@
-"""Matrix products for Numba-compiled code: OpenBLAS opened privately, or Numba's own where it is missing."""
+"""Matrix products for compiled code: a private copy of OpenBLAS, or Numba's product if it is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
-from ...common.forks import compiling
+from ...common.forks import compile_lock
 
 WHEEL = "scipy_openblas32"
 CORE_TYPE = "OPENBLAS_CORETYPE"
@@ -26,19 +26,19 @@ CORE_TYPE = "OPENBLAS_CORETYPE"
 
 @dataclass(frozen=True)
 class Blas:
-    """A matrix product for float32 and one for float64, as addresses of C functions like cblas_sgemm."""
+    """The matrix products for float32 and float64: addresses of C functions like cblas_sgemm."""
 
     name: str
     version: str
-    core: str  # the instruction set that its kernels are written for
-    why: str  # how it came to these kernels, or what was missing
+    core: str  # the processor that its kernels are made for
+    why: str  # why these kernels were chosen, or what was missing
     sgemm: int
     dgemm: int
 
     def address(self, dtype: Any) -> int:
-        """The product of matrices of this dtype.
+        """The address of the matrix product for a dtype.
 
-        dtype:  float32 or float64, of NumPy or by name
+        dtype:  float32 or float64, as a NumPy dtype or a name
         raises: TypeError for any other dtype
         """
         found = {"float32": self.sgemm, "float64": self.dgemm}.get(np.dtype(dtype).name)
@@ -47,17 +47,17 @@ class Blas:
         raise TypeError(f"Blas.address: got dtype {dtype}; expected float32 or float64.")
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}, {self.core} kernels, 1 thread a share"
+        return f"{self.name} {self.version}, {self.core} kernels, 1 thread per worker"
 
 
 _loaded: Blas | None = None
 
 
 def load() -> Blas:
-    """The matrix products of this process; opened at the first call, the same object ever after."""
+    """The matrix products of this process; opened in the first call, then the same object."""
     global _loaded
     if _loaded is None:
-        with compiling:
+        with compile_lock:
             if _loaded is None:
                 _loaded = _open()
     return _loaded
@@ -71,11 +71,11 @@ def _open() -> Blas:
 
 
 def library_path() -> Path:
-    """The shared object in the wheel.
+    """The shared library in the wheel.
 
-    raises: OSError where the wheel is not installed
+    raises: OSError if the wheel is not installed
     """
-    # Found without importing it: a module that opens the library for everybody is what is not wanted.
+    # Not imported: the module would open the library for the whole process.
     found = importlib.util.find_spec(WHEEL)
     folders = found.submodule_search_locations if found else None
     for folder in folders or ():
@@ -86,9 +86,9 @@ def library_path() -> Path:
 
 
 def open_library(path: Path) -> Blas:
-    """OpenBLAS from `path`, with the best kernels for this processor and no threads of its own.
+    """OpenBLAS from `path`, with the best kernels for this processor and without threads.
 
-    raises: OSError where it cannot be opened, AttributeError where it is not that library
+    raises: OSError if it cannot be opened, AttributeError if it is another library
     """
     library = _opened(path, {"OPENBLAS_NUM_THREADS": "1"})
     core, why = _text(library, "get_corename"), "its own choice"
@@ -99,7 +99,7 @@ def open_library(path: Path) -> Blas:
         library = _opened(path, {"OPENBLAS_NUM_THREADS": "1", CORE_TYPE: better})
         first, core = core, _text(library, "get_corename")
         why = f"asked for; its own choice was {first}" if core != first else f"it has no {better} here"
-    # It has threads still where the process had opened this very file before.
+    # OpenBLAS still has threads if the process had opened this file before.
     library.scipy_openblas_set_num_threads(1)
     version = next(word for word in _text(library, "get_config").split() if word[0].isdigit())
     sgemm, dgemm = (
@@ -110,13 +110,13 @@ def open_library(path: Path) -> Blas:
 
 
 def better_core(core: str) -> str | None:
-    """The kernels to ask for where OpenBLAS chose `core` and this processor can do more.
+    """Better kernels for this processor than those that OpenBLAS chose, or None.
 
-    It goes by the model's number, and on a processor with AVX-512 that is newer than itself takes kernels for
-    AVX2, at half the speed.
+    OpenBLAS chooses by the model number. For a processor with AVX-512 that is newer than the library it takes
+    kernels for AVX2, at half the speed.
     """
     features = dict(binding.get_host_cpu_features())
-    # What its SkylakeX kernels are compiled for.
+    # The instructions that the SkylakeX kernels use.
     wide = all(features.get(f"avx512{part}") for part in ("f", "cd", "bw", "dq", "vl"))
     return "SkylakeX" if wide and core in {"Haswell", "Zen", "Sandybridge", "Prescott"} else None
 
@@ -139,7 +139,7 @@ def _close(library: ctypes.CDLL) -> None:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """C's environment with `variables`; `os.environ`, which other threads read, never has them."""
+    """Set `variables` in C's environment only: other threads read `os.environ`."""
     try:
         for name, value in variables.items():
             os.putenv(name, value)
@@ -159,7 +159,7 @@ def _text(library: ctypes.CDLL, what: str) -> str:
 
 
 def fallback(why: str) -> Blas:
-    """Products that Numba compiles, for where OpenBLAS is missing."""
+    """Matrix products compiled by Numba, if OpenBLAS is missing."""
     from .portable_blas import dgemm, sgemm
 
     return Blas("Numba's own product", numba.__version__, "portable", why, sgemm().address, dgemm().address)
@@ -183,12 +183,12 @@ def _type_gemm(
 ) -> Any:
     """C = op(A) op(B) + beta C, row-major, by the function at `address` (see `Blas.address`).
 
-    transpose_a, transpose_b: 0, or 1 where A is stored (inner, rows) and B (columns, inner)
-    a:    pointer to float32 or float64, op(A) (rows, inner); b, op(B) (inner, columns); c, (rows, columns)
-    lda:  elements from one stored row to the next; no less than a row has, unless there is one row only
-    beta: of the dtype; where it is 0, what was in C is not read
+    transpose_a, transpose_b: 0; or 1 if A is stored as (inner, rows), or B as (columns, inner)
+    a:    pointer to float32 or float64. op(A) is (rows, inner), op(B) is (inner, columns), C (rows, columns)
+    lda:  elements from one stored row to the next; at least the length of a row, unless there is only one row
+    beta: of the dtype; if it is 0, C is not read
 
-    No sizes from 2**31 on. No rows or no columns is no call; inner = 0 leaves beta C.
+    Sizes must be below 2**31. Without rows or columns nothing is called; with inner = 0 the result is beta C.
     """
     if not isinstance(c, types.CPointer) or c.dtype not in (types.float32, types.float64) or {a, b} != {c}:
         return None
@@ -209,7 +209,7 @@ def _generate_gemm(context: Any, builder: Any, signature: Any, arguments: Any) -
         return builder.select(builder.icmp_signed(">", left, right), left, right)
 
     def leading(given: Any, transposed: Any, plain_row: Any, transposed_row: Any) -> Any:
-        # OpenBLAS refuses a step that is shorter than a row, also where there is no second row to step to.
+        # OpenBLAS rejects a leading dimension that is shorter than a row, even if there is only one row.
         row = builder.select(builder.icmp_signed("==", transposed, zero), plain_row, transposed_row)
         return larger(given, larger(row, one))
 

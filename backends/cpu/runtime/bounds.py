@@ -1,4 +1,4 @@
-"""The smallest and the largest of an array of integers, by one compiled loop for each dtype."""
+"""The smallest and the largest value of an integer array, by one compiled loop for each dtype."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .machine_code import compiled
 
 
 def bounds(array: Any) -> tuple[int, int]:
-    """(smallest, largest) of a NumPy array of integers, in C order, that is not empty."""
+    """(smallest, largest) of a non-empty NumPy array of integers in C order."""
     smallest, largest = _function_of(array.dtype)(array)
     return smallest, largest
 

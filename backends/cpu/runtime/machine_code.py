@@ -1,4 +1,4 @@
-"""Functions of this library compiled by Numba, with machine code kept on disk where that works."""
+"""Functions of this library compiled by Numba, with machine code cached on disk if possible."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def compiled(
 ) -> Any:
     """`function` compiled for one signature by `decorate`, which is numba.njit or numba.cfunc.
 
-    What is on disk and damaged is made anew; where no folder can be used, this process compiles in memory.
+    Damaged cache files are deleted and made again. Without a usable cache folder it is compiled in memory.
     """
-    with forks.compiling:
-        for _ in range(2 if _may_be_kept(function) else 0):
+    with forks.compile_lock:
+        for _ in range(2 if _may_be_cached(function) else 0):
             try:
                 return decorate(*signature, cache=True, **options)(function)
             except NumbaError:
                 raise
             except Exception:
-                # A damaged file raises nearly anything: UnpicklingError, EOFError, ValueError, RuntimeError.
+                # A damaged file raises UnpicklingError, EOFError, ValueError, RuntimeError and others.
                 with contextlib.suppress(Exception):
                     FunctionCache(function).flush()
         return decorate(*signature, **options)(function)
 
 
-def _may_be_kept(function: Callable[..., Any]) -> bool:
-    """Whether Numba's folder for the function is as safe to run code from as the function's own source."""
+def _may_be_cached(function: Callable[..., Any]) -> bool:
+    """Whether code in Numba's cache folder for the function is as safe to run as the function itself."""
     try:
         folder = Path(FunctionCache(function).cache_path)
         if folder.parent != Path(function.__code__.co_filename).parent:
@@ -43,6 +43,6 @@ def _may_be_kept(function: Callable[..., Any]) -> bool:
     except NotPrivateError as error:
         cache_folder.warn(error)
         return False
-    except Exception:  # no folder, or none that Numba can write into: the compiling itself finds out
+    except Exception:  # no folder, or none that is writable: compiling shows that
         pass
     return True

@@ -1,4 +1,4 @@
-"""Memory that is kept between calls: large result arrays and the scratch memory of programs."""
+"""Memory pools: large result arrays, and the workspace of programs, reuse memory of earlier calls."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from typing import Any
 
 import numpy
 
-# Below this the allocator of NumPy has memory at hand that needs no page faults.
+# Smaller arrays come from NumPy's allocator, which has memory without page faults.
 LARGE = 256 << 10
 
-# Bytes of returned memory that are kept for the next result; an eighth of a small machine's memory.
-MOST_KEPT = 512 << 20
-with contextlib.suppress(AttributeError, ValueError, OSError):  # no sysconf, or not this name: not POSIX
-    MOST_KEPT = min(MOST_KEPT, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
+# The largest size of the pool in bytes: at most an eighth of the machine's memory.
+MAX_POOLED = 512 << 20
+with contextlib.suppress(AttributeError, ValueError, OSError):  # no sysconf or name: not POSIX
+    MAX_POOLED = min(MAX_POOLED, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
 
 _ALIGNMENT = 64
 
-# Nothing here takes a lock. Finalisers run at any moment, also in the middle of `empty` in the same thread,
-# where waiting for a lock would last for ever; every step below is one atomic operation of a dict or a deque.
-_kept: dict[int, deque[_Memory]] = {}
+# Nothing here takes a lock. A finaliser may run at any moment, even inside `empty` in the same thread, where
+# waiting for a lock would never end. So each step below is one atomic operation of a dict or a deque.
+_pool: dict[int, deque[_Memory]] = {}  # by size class
 _returns = count()
 _blocks = count()
 
 
 class _Memory:
-    """A block of memory, as bytes; `returned` says when it came back, in returns of any block."""
+    """A block of memory, as bytes. `returned` says when it returned to the pool, as a count of returns."""
 
     __slots__ = ("block", "interface", "returned")
 
@@ -42,9 +42,9 @@ class _Memory:
 
 
 class _Lent:
-    """Stands between memory and the arrays that view it: when the last of them is gone, so is this.
+    """The base of all arrays that view a block: it is deleted when the last of them is deleted.
 
-    NumPy replaces the base of a view by the base's own base, down to the first that is no array: here.
+    NumPy follows the bases of a view down to the first one that is not an array, which is this object.
     """
 
     __slots__ = ("__array_interface__", "memory")
@@ -53,41 +53,41 @@ class _Lent:
         self.memory = memory
         self.__array_interface__ = memory.interface
 
-    # The default argument outlives the names of this module, which are gone when the interpreter exits.
+    # A default argument still exists when the interpreter exits; the names of this module do not.
     def __del__(self, exiting: Callable[[], bool] = sys.is_finalizing) -> None:
         if not exiting():
-            _take_back(self.memory)
+            _return_to_pool(self.memory)
 
 
 def empty(shape: tuple[int, ...], dtype: numpy.dtype[Any]) -> numpy.ndarray[Any, Any]:
-    """A fresh C-contiguous array of any values, like numpy.empty; a large one on memory used before.
+    """An uninitialised C-contiguous array, like numpy.empty; a large one comes from the pool.
 
-    A large one is aligned to 64 bytes. Its memory goes to another `empty` once no array, memoryview or
-    tensor of another library views it any more.
+    A large array is aligned to 64 bytes. Its memory returns to the pool when no array, memoryview or tensor
+    of another library views it any more.
     """
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE or dtype.hasobject:
         return numpy.empty(shape, dtype)
     size = size_class(size)
     try:
-        memory = _kept[size].pop()
+        memory = _pool[size].pop()
     except (KeyError, IndexError):
         memory = _new_memory(size)
     return numpy.ndarray(shape, dtype, buffer=numpy.asarray(_Lent(memory)))
 
 
 def release() -> None:
-    """Free all memory that is kept for later results."""
-    _kept.clear()
+    """Free all memory of the pool."""
+    _pool.clear()
 
 
-def kept() -> int:
-    """Bytes that are kept for later results."""
-    return sum(size * len(memories) for size, memories in list(_kept.items()))
+def pooled() -> int:
+    """Bytes in the pool."""
+    return sum(size * len(memories) for size, memories in list(_pool.items()))
 
 
 def size_class(size: int) -> int:
-    """`size` in bytes, rounded up by at most an eighth, so that batches of about one size share memory."""
+    """`size` in bytes, rounded up by at most an eighth, so that arrays of similar size reuse memory."""
     step = 1 << max(size.bit_length() - 4, 12)
     return max(-(-size // step), 1) * step
 
@@ -100,21 +100,21 @@ def _new_memory(size: int) -> _Memory:
         return _Memory(size)
 
 
-def _take_back(memory: _Memory) -> None:
+def _return_to_pool(memory: _Memory) -> None:
     size = memory.block.size
-    if size > MOST_KEPT:
+    if size > MAX_POOLED:
         return
     memory.returned = next(_returns)
-    _kept.setdefault(size, deque()).append(memory)
-    while kept() > MOST_KEPT:
+    _pool.setdefault(size, deque()).append(memory)
+    while pooled() > MAX_POOLED:
         _drop_oldest()
 
 
 def _drop_oldest() -> None:
     oldest: deque[_Memory] = deque()
     since = next(_returns)
-    for memories in list(_kept.values()):
-        # Another thread may have taken the last one since.
+    for memories in list(_pool.values()):
+        # Another thread may have taken the last one meanwhile.
         with contextlib.suppress(IndexError):
             if memories[0].returned < since:
                 oldest, since = memories, memories[0].returned
@@ -123,9 +123,9 @@ def _drop_oldest() -> None:
 
 
 def _new_block(size: int) -> numpy.ndarray[Any, Any]:
-    """`size` aligned bytes. NumPy asks the system for huge pages itself."""
-    # Blocks that all begin at one place of a page compete for the same lines of the cache when a loop goes
-    # over several of them together, which costs Adam's seven arrays 15 %. So each begins somewhere else.
+    """`size` aligned bytes. NumPy itself asks the system for huge pages."""
+    # Blocks that begin at the same offset in a page compete for cache lines when a loop goes over several of
+    # them: 15 % for the seven arrays of Adam. So the blocks begin at different offsets.
     offset = next(_blocks) % 12 * 5 * _ALIGNMENT if size >= LARGE else 0
     memory = numpy.empty(size + offset + _ALIGNMENT, numpy.uint8)
     start = -memory.ctypes.data % _ALIGNMENT + offset
@@ -133,16 +133,16 @@ def _new_block(size: int) -> numpy.ndarray[Any, Any]:
 
 
 class Workspace:
-    """Scratch memory of one program, kept between its calls; two threads at once get different blocks.
+    """The workspace of one program, kept between its calls. Threads that run at once get different blocks.
 
-    borrow(size) -> uint8 array of at least `size` bytes, aligned to 64 bytes, of any values
-    give_back(array)
+    borrow(size)       an uninitialised uint8 array of at least `size` bytes, aligned to 64 bytes
+    give_back(array)   make it available for another `borrow`
     """
 
     __slots__ = ("_free", "give_back")
 
     def __init__(self) -> None:
-        # More threads than are likely to run one program; a block beyond that pushes out the oldest.
+        # More than the threads that are likely to run one program; one more drops the oldest block.
         self._free: deque[numpy.ndarray[Any, Any]] = deque(maxlen=16)
         self.give_back = self._free.append
 
@@ -151,5 +151,5 @@ class Workspace:
             block = self._free.pop()
         except IndexError:
             return _new_block(size_class(size))
-        # A block that has become too small is dropped, so the blocks grow to what the program needs.
+        # A block that is too small is dropped, so blocks grow to the size that the program needs.
         return block if block.size >= size else _new_block(size_class(size))

@@ -1,4 +1,4 @@
-"""Addresses as typed pointers in Numba-compiled code: `float32_at(address)[i]`."""
+"""Typed pointers for compiled code: `float32_at(address)[i]` is an element at an int64 address."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin
 
-Compiled = Any  # what Numba makes of a function: callable from compiled code only
+Compiled = Any  # a Numba intrinsic: callable from compiled code only
 
 
 def _pointer_to(element: types.Type) -> Compiled:
-    """The function that turns an int64 address into a pointer to `element`; no bounds, no ownership."""
+    """An intrinsic that makes a pointer to `element` of an int64 address; no bounds, no ownership."""
 
     def pointer_at(typing_context: Any, address: types.Type) -> Any:
         if not isinstance(address, types.Integer):
@@ -25,7 +25,7 @@ def _pointer_to(element: types.Type) -> Compiled:
 
         return types.CPointer(element)(types.int64), generate
 
-    # Numba names what it compiles after the function; each pointer keeps a name of its own there.
+    # Numba names compiled code after the function, so each pointer type needs its own name.
     pointer_at.__name__ = pointer_at.__qualname__ = f"{element.name}_at"
     return intrinsic(pointer_at)
 
@@ -44,9 +44,9 @@ bool_at = _pointer_to(types.boolean)
 
 
 def _stack_of(element: types.Type) -> Compiled:
-    """The function that makes an array of `element` on the stack, of a length that stands in the text.
+    """An intrinsic that makes an array of `element` on the stack; its length must be a literal.
 
-    LLVM knows that no address from elsewhere leads into it, so loops need not compare theirs with it.
+    LLVM knows that no other pointer aliases it, so loops need no overlap checks for it.
     """
 
     def stack_of(typing_context: Any, length: types.Type) -> Any:
@@ -78,7 +78,7 @@ stack_of_uint64 = _stack_of(types.uint64)
 
 
 def _type_offset(typing_context: Any, pointer: types.Type, elements: types.Type) -> Any:
-    """offset(pointer, elements): the pointer that many elements on; `elements` may be negative."""
+    """offset(pointer, elements): the pointer advanced by `elements`, which may be negative."""
     if not isinstance(pointer, types.CPointer) or not isinstance(elements, types.Integer):
         return None
 
@@ -120,7 +120,7 @@ data_of: Compiled = intrinsic(_type_data_of)
 
 
 def _store_boolean(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """pointer[index] = value for booleans, where Numba 0.68 fails: a bit in a register, a byte in memory."""
+    """pointer[index] = value for booleans: a bit in a register, a byte in memory. Numba 0.68 fails here."""
     pointer, index, value = arguments
     context.pack_value(builder, signature.args[2], value, builder.gep(pointer, [index]))
 

@@ -1,4 +1,4 @@
-"""Matrix products that Numba compiles, in the C signature of cblas_sgemm, for where there is no OpenBLAS."""
+"""Matrix products compiled by Numba, with the C signature of cblas_sgemm, for systems without OpenBLAS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba import types
 from .machine_code import compiled
 from .pointers import data_of, offset
 
-# A block of op(B), 8 rows of this width, stays in the first cache while every row of op(A) passes over it.
+# A tile of op(B), 8 rows of this width, stays in the L1 cache while all rows of op(A) use it.
 WIDTH = 256
 TRANSPOSED = 112  # CblasTrans
 
@@ -38,7 +38,7 @@ def _compiled(real: Any) -> Any:
 def _product(  # type: ignore[no-untyped-def]
     order, transpose_a, transpose_b, rows, columns, inner, alpha, a, lda, b, ldb, beta, c, ldc
 ):
-    """C = alpha op(A) op(B) + beta C, row-major; a row's sums do not depend on the rows beside it."""
+    """C = alpha op(A) op(B) + beta C, row-major; the bits of a row do not depend on the other rows."""
     a_row, a_inner = (1, np.int64(lda)) if transpose_a == TRANSPOSED else (np.int64(lda), 1)
     b_inner, b_column = (1, np.int64(ldb)) if transpose_b == TRANSPOSED else (np.int64(ldb), 1)
     c_row = np.int64(ldc)
@@ -63,13 +63,13 @@ def _scale(c, c_row, rows, columns, beta):  # type: ignore[no-untyped-def]
     for row in range(rows):
         for column in range(columns):
             at = row * c_row + column
-            # Memory that nobody has written yet may hold NaN, and 0 times NaN is NaN.
+            # Uninitialised memory may hold NaN, and 0 times NaN is NaN.
             c[at] = 0 if beta == 0 else beta * c[at]
 
 
 @numba.njit(nogil=True)
 def _copy(block, b, b_inner, b_column, depth, width):  # type: ignore[no-untyped-def]
-    """Copy `depth` rows of a block of op(B); the others become zeros."""
+    """Copy `depth` rows of a tile of op(B); the other rows become zeros."""
     for k in range(8):
         for j in range(width):
             block[k, j] = b[k * b_inner + j * b_column] if k < depth else 0
@@ -77,7 +77,7 @@ def _copy(block, b, b_inner, b_column, depth, width):  # type: ignore[no-untyped
 
 @numba.njit(nogil=True, fastmath={"contract"})
 def _add_products(c, a, a_inner, depth, alpha, block, width):  # type: ignore[no-untyped-def]
-    """Add eight products to each sum of a row: what is read and written once is used for all eight."""
+    """Add eight products to each element of a row, with one load and one store of it."""
     a0 = _factor(a, a_inner, depth, alpha, 0)
     a1 = _factor(a, a_inner, depth, alpha, 1)
     a2 = _factor(a, a_inner, depth, alpha, 2)

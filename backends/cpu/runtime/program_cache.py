@@ -1,10 +1,12 @@
-"""Emitted source as modules whose machine code is kept on disk.
+"""Loads emitted source as modules, with machine code cached on disk.
 
-What the source has to keep to: every function is decorated `@cfunc(signature, ..., cache=CACHE)` or
-`@njit(signature, ..., cache=CACHE)`, where `CACHE` is a name that the module is given before it runs; it is
-False where no folder can be used. Because of the signatures all compiling, and all use of the cache, happens
-while the module loads, where errors of the cache are repaired. Runtime helpers are imported absolutely, as in
-`from onepass.backends.cpu.runtime.pointers import ...`, and have no cache of their own.
+    module = load("@njit(float64(float64), cache=CACHE)\\ndef double(x): ...", "double")
+
+Rules for the source: every function is decorated with `@cfunc(signature, ..., cache=CACHE)` or
+`@njit(signature, ..., cache=CACHE)`. `load` defines `CACHE`; it is False if no cache folder can be used. With
+explicit signatures, all compiling and all use of the cache happens while the module is loaded, where errors
+of the cache are handled. Runtime helpers are imported absolutely, as in
+`from onepass.backends.cpu.runtime.pointers import ...`, and are not cached on their own.
 """
 
 from __future__ import annotations
@@ -28,16 +30,16 @@ from ...common.private import require_private
 
 _modules: dict[str, types.ModuleType] = {}
 
-# The modules of this folder that end up in the machine code of programs: what emitted text imports, and what
-# those modules import in turn. Numba does not look at their text when it loads a program from the disk.
+# The modules of this folder whose code is compiled into programs: those that emitted text imports, and those
+# that these import in turn. Numba does not check their text when it loads a program from disk.
 HELPERS = ("blas", "machine_code", "pointers", "portable_blas", "threads", "vector_intrinsics", "vector_math")
 
-# How the names of all files here begin: a name and a hash.
+# How the names of all cached files begin: a name and a hash.
 _OURS = re.compile(r"\w+_[0-9a-f]{24}\.")
 
 
 def clear() -> None:
-    """Delete what `load` has put into the folder and Numba's files beside it; nothing else."""
+    """Delete the files of `load` in the cache folder, and Numba's files for them; nothing else."""
     patterns = ("*.py", "*.cubin", "*.tmp", "__pycache__/*.nb*")
     for path in [path for pattern in patterns for path in folder().glob(pattern)]:
         if _OURS.match(path.name):
@@ -47,37 +49,37 @@ def clear() -> None:
 
 
 def load(source: str, name: str) -> types.ModuleType:
-    """The module that `source` is, with machine code from the disk where it was compiled before.
+    """The module of `source`, with machine code from disk if it was compiled before.
 
-    The same source gives the same module. Where the folder cannot be used, it is compiled in memory, and the
-    first time in a process a RuntimeWarning says so. Errors in the source itself are raised.
+    The same source gives the same module. Without a usable cache folder it is compiled in memory, and the
+    first time in a process a RuntimeWarning says so. Errors of the source itself are raised.
     """
     stem = re.sub(r"\W", "_", name, flags=re.ASCII)[:60] + "_" + _hash(source)
-    with forks.compiling:
+    with forks.compile_lock:
         if stem in _modules:
             return _modules[stem]
-        module, trouble = _load_kept(source, stem)
+        module, problem = _load_cached(source, stem)
         if module is None:
             module = _run(source, stem, f"<onepass {stem}>", cached=False)
         _modules[stem] = module
-    if trouble is not None:
-        warn(trouble)
+    if problem is not None:
+        warn(problem)
     return module
 
 
-def _load_kept(source: str, stem: str) -> tuple[types.ModuleType | None, Exception | None]:
-    """The module on machine code from the disk, or None and why the disk cannot be used."""
+def _load_cached(source: str, stem: str) -> tuple[types.ModuleType | None, Exception | None]:
+    """The module with machine code on disk, or None and why the cache cannot be used."""
     from numba.core.errors import NumbaError
 
     path = folder() / f"{stem}.py"
-    trouble: Exception | None = None
+    problem: Exception | None = None
     for _ in range(2):
         try:
             private_folder()
             _place(path, source.encode())
             _require_private_machine_code(path)
-        except FileNotFoundError as error:  # somebody has deleted the folder meanwhile
-            trouble = error
+        except FileNotFoundError as error:  # another process has deleted the folder
+            problem = error
             continue
         except OSError as error:
             return None, error
@@ -86,13 +88,13 @@ def _load_kept(source: str, stem: str) -> tuple[types.ModuleType | None, Excepti
         except NumbaError:
             raise
         except Exception as error:
-            # A damaged file of Numba's raises nearly anything: UnpicklingError, EOFError, ValueError, OSError
-            # or LLVM's RuntimeError. What is there goes, and is made anew.
-            trouble = error
+            # A damaged file raises UnpicklingError, EOFError, ValueError, OSError, LLVM's RuntimeError and
+            # others. Delete the files and compile again.
+            problem = error
             _forget_machine_code(path)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 break
-    return None, trouble
+    return None, problem
 
 
 def _run(source: str, stem: str, filename: str, *, cached: bool) -> types.ModuleType:
@@ -100,9 +102,9 @@ def _run(source: str, stem: str, filename: str, *, cached: bool) -> types.Module
     module.__file__ = filename
     vars(module)["CACHE"] = cached
     if not cached:
-        # So that errors show the lines of a file that does not exist.
+        # For tracebacks: there is no such file.
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    # Numba looks its functions' module up by name when it loads them from the disk.
+    # Numba finds the module of a function by name when it loads the function from disk.
     sys.modules[stem] = module
     try:
         exec(compile(source, filename, "exec"), vars(module))
@@ -113,18 +115,18 @@ def _run(source: str, stem: str, filename: str, *, cached: bool) -> types.Module
 
 
 def _require_private_machine_code(path: Path) -> None:
-    """Raise an OSError unless the machine code of the source at `path` can be nobody else's."""
-    kept = path.with_name("__pycache__")
-    # Numba would make it with the permissions that the umask leaves.
-    kept.mkdir(mode=0o700, exist_ok=True)
-    require_private(kept, f"{path.stem}.*", may_lie_in_closed=True)
+    """Raise an OSError if another user can have written the machine code for the source at `path`."""
+    beside = path.with_name("__pycache__")
+    # Numba would create it with the permissions of the umask.
+    beside.mkdir(mode=0o700, exist_ok=True)
+    require_private(beside, f"{path.stem}.*", parent_may_protect=True)
     elsewhere = _machine_code_folder(path)
-    if elsewhere not in (None, kept):
+    if elsewhere not in (None, beside):
         require_private(elsewhere, f"{path.stem}.*")
 
 
 def _place(path: Path, content: bytes) -> None:
-    """Have `content` at `path`, also when other processes do the same now."""
+    """Write `content` to `path`; other processes may do the same at the same time."""
     if _holds(path, content):
         return
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
@@ -134,7 +136,7 @@ def _place(path: Path, content: bytes) -> None:
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        # Windows replaces no file that another process reads; that one has put the same there.
+        # Windows does not replace a file that another process reads; that process wrote the same content.
         if not _holds(path, content):
             raise
 
@@ -147,16 +149,16 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 def _forget_machine_code(path: Path) -> None:
-    """Delete what Numba keeps for the source at `path`, wherever it does that."""
-    kept = _machine_code_folder(path)
-    if kept is not None:
+    """Delete Numba's files for the source at `path`, in whichever folder they are."""
+    cached = _machine_code_folder(path)
+    if cached is not None:
         with contextlib.suppress(OSError):
-            for file in list(kept.glob(f"{path.stem}.*")):
+            for file in list(cached.glob(f"{path.stem}.*")):
                 file.unlink(missing_ok=True)
 
 
 def _machine_code_folder(path: Path) -> Path | None:
-    """Where Numba keeps machine code of the source at `path`; None where it finds no folder to write into."""
+    """Numba's cache folder for the source at `path`; None if it finds no writable folder."""
     from numba.core.caching import FunctionCache
 
     numba_cache: Any = FunctionCache
@@ -169,18 +171,18 @@ def _machine_code_folder(path: Path) -> Path | None:
 
 
 def _hash(source: str) -> str:
-    """Of all that machine code depends on and Numba does not look at itself."""
+    """A hash of all that machine code depends on and that Numba does not check itself."""
     import llvmlite
     import numba
 
     parts = [
         source,
-        # The layer above, which is there by the time that a program is compiled.
+        # Of the layer above, which is imported by the time that a program is compiled.
         f"onepass {vars(sys.modules['onepass'])['__version__']}",
         f"numba {numba.__version__}",
         f"llvmlite {llvmlite.__version__}",
         f"{sys.implementation.name} {sys.version}",
-        # Machine code for Intel's vector library does not link where that is not installed.
+        # Machine code that uses Intel's vector library does not link without that library.
         f"svml {getattr(numba.config, 'USING_SVML', False)}",
         *_helper_texts(),
     ]

@@ -1,4 +1,9 @@
-"""Runs a compiled program's shares, one after the other or on Numba's threads."""
+"""Runs a compiled program: its stages in order, the workers of a stage in a loop or on Numba's threads.
+
+    run(program.address, [[0, 4, 1], [1, 1, 0]], table, scalars)
+
+runs workers 0 to 3 of stage 0, on threads where possible, and then the single worker of stage 1.
+"""
 
 from __future__ import annotations
 
@@ -19,64 +24,64 @@ from numba.np.ufunc import parallel as numba_threads
 
 from .machine_code import compiled
 
-# In C: void program(int64 section, int64 share, int64 shares, int64* table, double* numbers).
+# In C: void program(int64 stage, int64 worker, int64 workers, int64* table, double* scalars).
 PROGRAM = types.void(
     types.int64, types.int64, types.int64, types.CPointer(types.int64), types.CPointer(types.float64)
 )
 
 
-def run(address: int, sections: Any, table: Any, numbers: Any) -> None:
+def run(address: int, stages: Any, table: Any, scalars: Any) -> None:
     """Run a compiled program; return when all of it is done.
 
-    address:  of the program, a C function as PROGRAM says; it holds no lock of Python's
-    sections: (S, 3) int64, C order: number of the section, its shares, 1 where they may run at once, else 0
-    table:    (T,) int64, C order, for every share
-    numbers:  (U,) float64, C order, for every share
+    address: of the program, a C function of the type PROGRAM that does not hold Python's lock
+    stages:  (S, 3) int64, C order: number of the stage, its workers, 1 if they may run in parallel, else 0
+    table:   (T,) int64, C order: sizes and addresses for all workers
+    scalars: (U,) float64, C order: the scalar buffer for all workers
 
-    Sections run in order, each after every share of the one before. Which thread runs a share, and how many
-    run at once, must not matter to the program: where Numba's threads are busy with another call, or would
-    end the process, as in a forked child, this thread runs all shares itself.
+    Stages run in order. A stage starts when all workers of the one before are done. A program must not depend
+    on which thread runs a worker, nor on how many run at once: if Numba's threads are busy with another call,
+    or cannot be used, as in a forked child, this thread runs all workers itself.
     """
     serial = _serial()
-    done = serial(address, sections, table, numbers, 0)
-    if done == len(sections):
+    done = serial(address, stages, table, scalars, 0)
+    if done == len(stages):
         return
-    # With Numba's `workqueue`, a second thread that came in now would abort the process.
+    # With Numba's `workqueue`, a call by a second thread would abort the process.
     threads = _threads
     if threads.allowed and threads.lock.acquire(blocking=False):
         try:
-            _parallel()(address, sections, table, numbers, done)
+            _parallel()(address, stages, table, scalars, done)
         finally:
             threads.lock.release()
     else:
-        serial(address, sections[done:], table, numbers, 1)
+        serial(address, stages[done:], table, scalars, 1)
 
 
 def require_compiler() -> None:
-    """Raise what Numba raises where it cannot compile here; it compiles what every program needs."""
+    """Raise Numba's error if it cannot compile here, by compiling what every program needs."""
     _serial()
 
 
-def share_count() -> int:
-    """How many shares are worth making: threads that Numba may use here, no more than there are processors.
+def worker_count() -> int:
+    """The number of workers for a parallel stage: Numba's threads, at most one for each processor.
 
-    Numba's number is NUMBA_NUM_THREADS, or what `numba.set_num_threads` was told in this Python thread.
+    Numba's number is NUMBA_NUM_THREADS, or what this Python thread passed to `numba.set_num_threads`.
     """
-    # Asking Numba starts its threads; as long as they are not started, nobody has told it another number.
-    # `numba.get_num_threads` takes a lock that forked processes share, and a process that is killed keeps it.
+    # Asking Numba starts its threads. Before they are started, nobody can have set another number. And
+    # `numba.get_num_threads` takes a lock that forked processes share: a killed process never releases it.
     ask = numba_threads._get_num_threads if numba_threads._is_initialized else None
     return min(int(ask() if ask else config.NUMBA_NUM_THREADS), _processors())
 
 
 @functools.cache
 def _processors() -> int:
-    """Processors that this process may use, when first asked."""
+    """The processors that this process may use, at the time of the first call."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(affinity, _quota())
 
 
 def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Processors that a container's quota of time amounts to; many where it has none."""
+    """The processors that the CPU quota of a container allows; a large number if it has no quota."""
     many = 2**31
     try:
         time, period = file.read_text(encoding="ascii").split()
@@ -86,20 +91,20 @@ def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 class _Threads:
-    """Whether this process may use Numba's threads, and whether a call does."""
+    """Whether this process may use Numba's threads, and the lock of the call that uses them."""
 
     def __init__(self, allowed: bool) -> None:
         self.allowed = allowed
         self.lock = threading.Lock()
 
 
-# Threads that are there before this module is, in a child that multiprocessing made, may be the parent's.
+# Threads that exist before this module, in a child of multiprocessing, may be those of the parent.
 _threads = _Threads(not (numba_threads._is_initialized and multiprocessing.parent_process()))
 
 
 def _after_fork_in_child() -> None:
     global _threads
-    # GNU's OpenMP ends a forked child that uses threads after its parent did. The lock may have been held.
+    # GNU's OpenMP aborts a forked child that uses threads after its parent did. The lock may be locked.
     _threads = _Threads(allowed=False)
 
 
@@ -108,7 +113,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _type_call(
-    typing_context: Any, address: Any, section: Any, share: Any, shares: Any, table: Any, numbers: Any
+    typing_context: Any, address: Any, stage: Any, worker: Any, workers: Any, table: Any, scalars: Any
 ) -> Any:
     """Call the program at `address`."""
 
@@ -122,13 +127,13 @@ def _type_call(
         builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), values)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 4, table, numbers), generate
+    return types.void(*[types.int64] * 4, table, scalars), generate
 
 
 _call: Any = intrinsic(_type_call)
 
 
-# One signature for all programs, so that each of these two is compiled once.
+# One signature for all programs, so that each of these two functions is compiled once.
 _SIGNATURE = types.int64(types.int64, types.int64[:, ::1], types.int64[::1], types.float64[::1], types.int64)
 
 
@@ -139,29 +144,29 @@ def _serial() -> Any:
 
 @functools.cache
 def _parallel() -> Any:
-    # Numba starts its threads when this is compiled or read from the disk, so not before it is wanted.
+    # Not earlier: Numba starts its threads when this is compiled or loaded from disk.
     return compiled(_run_parallel, numba.njit, _SIGNATURE, nogil=True, parallel=True)
 
 
-def _run_serial(address, sections, table, numbers, everything):  # type: ignore[no-untyped-def]
-    """Run sections up to the first that wants several threads, or `everything`; how many were run."""
-    for row in range(sections.shape[0]):
-        shares = sections[row, 1]
-        if sections[row, 2] != 0 and shares > 1 and everything == 0:
+def _run_serial(address, stages, table, scalars, all_stages):  # type: ignore[no-untyped-def]
+    """Run stages up to the first parallel one, or all stages; returns the number of stages that ran."""
+    for row in range(stages.shape[0]):
+        workers = stages[row, 1]
+        if stages[row, 2] != 0 and workers > 1 and all_stages == 0:
             return row
-        for share in range(shares):
-            _call(address, sections[row, 0], share, shares, table, numbers)
-    return sections.shape[0]
+        for worker in range(workers):
+            _call(address, stages[row, 0], worker, workers, table, scalars)
+    return stages.shape[0]
 
 
-def _run_parallel(address, sections, table, numbers, first):  # type: ignore[no-untyped-def]
-    """Run the sections from `first` on, with threads where they want them; how many there are."""
-    for row in range(first, sections.shape[0]):
-        section, shares = sections[row, 0], sections[row, 1]
-        if sections[row, 2] != 0 and shares > 1:
-            for share in numba.prange(shares):
-                _call(address, section, share, shares, table, numbers)
+def _run_parallel(address, stages, table, scalars, first):  # type: ignore[no-untyped-def]
+    """Run the stages from `first` on, the parallel ones on threads; returns the number of stages."""
+    for row in range(first, stages.shape[0]):
+        stage, workers = stages[row, 0], stages[row, 1]
+        if stages[row, 2] != 0 and workers > 1:
+            for worker in numba.prange(workers):
+                _call(address, stage, worker, workers, table, scalars)
         else:
-            for share in range(shares):
-                _call(address, section, share, shares, table, numbers)
-    return sections.shape[0]
+            for worker in range(workers):
+                _call(address, stage, worker, workers, table, scalars)
+    return stages.shape[0]

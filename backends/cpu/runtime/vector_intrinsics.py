@@ -1,4 +1,4 @@
-"""Scalar operations that Numba lacks and LLVM turns into a few vector instructions."""
+"""Scalar operations that Numba does not have, and that LLVM compiles to a few vector instructions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-# Contraction to fused multiply-add only. Numba adds the caller's flags to operations that have none, and
-# reassociation would undo what the functions built of these do to keep rounding errors small.
+# Allow contraction to fused multiply-add, and nothing else. Numba adds the caller's flags to operations that
+# have none, and reassociation would undo the measures against rounding errors in functions that use these.
 _FLAGS = ("contract",)
 _MANTISSA_BITS = {types.float32: 23, types.float64: 52}
 
 
 def _operation(typed: Callable[..., Any]) -> Any:
-    # Numba's own annotations describe what compiled code does not see: the typing context as an argument.
+    # Untyped: by Numba's annotations, callers would have to pass the typing context.
     return intrinsic(typed)
 
 
@@ -70,7 +70,7 @@ copysign = _llvm_intrinsic("copysign", 2, "The magnitude of the first number wit
 
 @_operation
 def select(_typing_context: Any, condition: Any, x: Any, y: Any) -> Any:
-    """x where condition holds, else y, with both computed and no branch."""
+    """x if condition else y, without a branch: both are computed."""
     if not isinstance(condition, types.Boolean) or x != y:
         return None
 
@@ -141,8 +141,8 @@ def power_of_two(_typing_context: Any, shifted: Any) -> Any:
 def times_power_of_two(_typing_context: Any, x: Any, shifted: Any) -> Any:
     """x times 2^(e - 2 bias) for the exponent e in the lowest mantissa bits of `shifted`.
 
-    In two factors of about half the exponent each, so that neither overflows or underflows before the
-    product does: a subnormal product is rounded once.
+    It multiplies by two factors with half the exponent each, so that neither overflows or underflows before
+    the product does. A subnormal product is rounded once.
     """
     if shifted not in _MANTISSA_BITS or x != shifted:
         return None
@@ -200,7 +200,7 @@ def inverse_power_of_two_below(_typing_context: Any, x: Any) -> Any:
 
 
 def _reduction_step(name: str, instruction: str, meaning: str) -> Any:
-    """One step of a reduction, in any order: the only operation whose order LLVM may change."""
+    """One step of a reduction. Its order is free: no other operation may be reordered by LLVM."""
 
     def typed(_typing_context: Any, total: Any, value: Any) -> Any:
         def emit(_context: Any, builder: Any, _signature: Any, arguments: list[Any]) -> Any:
@@ -213,11 +213,11 @@ def _reduction_step(name: str, instruction: str, meaning: str) -> Any:
 
 
 def _extreme_step(name: str, meaning: str) -> Any:
-    """One step of the search for an extreme: NaN where either is NaN; of two zeros it may be either."""
+    """One step of a maximum or minimum: NaN if either is NaN; of two zeros any one."""
 
     def typed(_typing_context: Any, total: Any, value: Any) -> Any:
         def emit(_context: Any, builder: Any, _signature: Any, arguments: list[Any]) -> Any:
-            # To order the zeros by sign takes half of the time.
+            # Ordering zeros by sign would double the time.
             return _call(builder, name, arguments, ("nsz",))
 
         return (total(total, value), emit) if isinstance(total, types.Float) and total == value else None
@@ -226,22 +226,22 @@ def _extreme_step(name: str, meaning: str) -> Any:
     return intrinsic(typed)
 
 
-plus = _reduction_step("plus", "fadd", "A sum with one term more.")
-times = _reduction_step("times", "fmul", "A product with one factor more.")
-greatest = _extreme_step("maximum", "The largest with one number more.")
-least = _extreme_step("minimum", "The smallest with one number more.")
+plus = _reduction_step("plus", "fadd", "A sum plus one more term.")
+times = _reduction_step("times", "fmul", "A product times one more factor.")
+greatest = _extreme_step("maximum", "The maximum with one more number.")
+least = _extreme_step("minimum", "The minimum with one more number.")
 
 
 @_operation
 def use_widest_vectors(_typing_context: Any) -> Any:
-    """Compile the calling function for vectors of 512 bits, where the processor has them.
+    """Compile the calling function for vectors of 512 bits, if the processor has them.
 
-    LLVM takes half of that for most processors, which makes exp 1.5 times slower. The function is kept from
-    being inlined, because that would drop the wish.
+    For most processors LLVM uses half of that, which makes exp 1.5 times slower. The function is not inlined,
+    because inlining would drop this attribute.
     """
 
     def emit(context: Any, builder: Any, _signature: Any, _arguments: list[Any]) -> Any:
-        # llvmlite prints any attribute, but lets only those without a value through its own `add`.
+        # llvmlite prints any attribute, but its own `add` rejects those with a value.
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()

@@ -1,12 +1,13 @@
-"""Exponentials and logarithms without branches or calls, which LLVM vectorises in loops compiled by Numba.
+"""Exponentials and logarithms without branches or calls, so that LLVM vectorises loops that use them.
 
-`exp_float32`, `log1p_float64` and so on take and return one number of the dtype in their name, are always
-inlined, and may be called in loops of any fastmath flags: inlined operations keep the flags set here.
+`exp_float32`, `log1p_float64` and so on take and return one number of the dtype in their name. They are
+always inlined, and work in loops with any fastmath flags: inlined operations keep the flags set here.
 
-Arguments are reduced as W. J. Cody and W. Waite do (Software Manual for the Elementary Functions, 1980): a
-multiple of log 2, in two parts, is taken away. The logarithms take their order of terms from FreeBSD's msun
-(e_log.c, s_log1p.c). The polynomials are minimax fits of our own (Remez, 50 digits). Errors, in units in the
-last place of the exact result, bound the largest seen over the whole range, with and without FMA.
+Arguments are reduced as in W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980: a
+multiple of log 2 is subtracted in two parts. The logarithms add their terms in the order of FreeBSD's msun
+(e_log.c, s_log1p.c). The polynomials are our own minimax fits (Remez, 50 digits). The errors given are upper
+bounds, in units in the last place of the exact result, of those seen over the whole range, with and without
+FMA.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from .vector_intrinsics import (
 Number = Any  # a float32 or float64 inside compiled code
 
 LN2, LOG2_E, LOG10_E = 0.6931471805599453, 1.4426950408889634, 0.4342944819032518
-# In two parts, the first of so few bits that an exponent times it is exact.
+# In two parts: the first has so few bits that its product with an exponent is exact.
 LN2_PARTS = {
     "float32": (0.693359375, -2.1219444005469057e-4),
     "float64": (6.93147180369123816490e-01, 1.9082149292705877e-10),
@@ -40,7 +41,7 @@ LOG10_2_PARTS = {
     "float32": (0.301025390625, 4.605038981195214e-06),
     "float64": (3.01029995663611771306e-01, 3.694239077158931e-13),
 }
-# log2(e) - 1 and log10(e) - 1/2: products with 1 and 1/2 are exact, and the rest, being smaller, errs less.
+# log2(e) - 1 and log10(e) - 1/2: products with 1 and 1/2 are exact, so only the small rest is rounded.
 LOG2_E_REST, LOG10_E_REST = 0.4426950408889634, -0.06570551809674817
 
 # (e^r - 1 - r) / r^2 for |r| <= log(2) / 2; for exp
@@ -55,7 +56,7 @@ EXP_SERIES = {
         *(2.7557242344003566e-06, 2.763265216957956e-07, 2.5110047135431714e-08),
     ),
 }
-# The same with a smaller error where r is small, for e^r - 1.
+# The same with a smaller error for small r; for e^r - 1.
 EXPM1_SERIES = {
     "float32": (
         *(0.5, 0.1666666716337204, 0.041666239500045776),
@@ -89,9 +90,9 @@ def _inlined(function: Callable[..., Number]) -> Any:
 
 
 def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[Any, Any, Any, Any, Any]:
-    """exp, its half for x <= 0, exp2, expm1 and tanh of one dtype.
+    """exp, exp for x <= 0 only, exp2, expm1 and tanh of one dtype.
 
-    bounds: of x, beyond which each rounds to its limit
+    bounds: the values of x beyond which each function rounds to its limit
     """
     real, information = np.dtype(dtype).type, np.finfo(dtype)
     one, two, half = real(1), real(2), real(0.5)
@@ -102,12 +103,12 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
     exp2_low, exp2_high = map(real, bounds["exp2"])
     expm1_low, expm1_high = map(real, bounds["expm1"])
     tanh_high = real(bounds["tanh"][1])
-    identity_below = real(information.eps / 4)  # there expm1(x) and tanh(x) round to x
-    # Adding 1.5 * 2^mantissa bits rounds to a whole number and leaves it in the lowest bits; the bias of
-    # exponents, added too, makes that number one to shift into the exponent's place.
+    identity_below = real(information.eps / 4)  # below it expm1(x) and tanh(x) round to x
+    # Adding 1.5 * 2^(mantissa bits) rounds to a whole number and leaves it in the lowest bits. The bias of
+    # the exponent is added too, so these bits only have to be shifted into the place of the exponent.
     magic, bias = 1.5 * 2.0**information.nmant, 1 - int(information.minexp)
     shift_of_product, shift_of_half = real(magic + 2 * bias), real(magic + bias - 1)
-    # Lifted by this, powers of two as small as the smallest result are normal numbers.
+    # Times 2^lift, even the smallest result is a normal number.
     lift = bias // 2
     shift_of_lifted, drop = real(magic + bias + lift), real(2.0**-lift)
 
@@ -149,7 +150,7 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
         rest = high - low
         lost = (high - rest) - low
         curve = rest * rest * polynomial(rest, expm1_series) + (lost + lost * rest)
-        # Half of 2^n, because 2^n overflows before the result does.
+        # Use 2^n / 2, because 2^n overflows before the result does.
         scale = power_of_two(shifted)
         offset, slope = scale - half, scale * rest
         total = offset + slope
@@ -169,7 +170,7 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
         total, rest = half_expm1(two * select(size > tanh_high, tanh_high, size))
         numerator = total + rest
         denominator = one + numerator
-        # What rounding these two lost, to first order in the quotient, with 1 / denominator = 1 - quotient.
+        # Correct for the rounding of both, to first order in the quotient; 1 / denominator = 1 - quotient.
         numerator_lost = (total - numerator) + rest
         larger, smaller = select(numerator > one, numerator, one), select(numerator > one, one, numerator)
         denominator_lost = (smaller - (denominator - larger)) + numerator_lost
@@ -190,11 +191,11 @@ def _logarithms(dtype: str, curve: Any) -> tuple[Any, Any, Any, Any]:
     log10_e, log10_e_rest = real(LOG10_E), real(LOG10_E_REST)
     smallest_normal = real(information.smallest_normal)
     lift, lift_exponent = real(2.0 ** (information.nmant + 1)), real(information.nmant + 1)
-    one_is_lost = real(2.0**64)  # 1 + x is x from here on
+    one_is_lost = real(2.0**64)  # 1 + x rounds to x from here on
 
     @_inlined
     def with_limits(x: Number, logarithm: Number) -> Number:
-        """The logarithm of x > 0, or what stands for it: -inf at 0, NaN below, inf and NaN themselves."""
+        """The logarithm for x > 0; -inf at 0, NaN below 0, inf and NaN for themselves."""
         finite = select(x > zero, logarithm, select(x == zero, -infinity, nan))
         return select(x < infinity, finite, x)
 
@@ -248,7 +249,7 @@ def _curve_float32(f: Number) -> Number:
 
 @_inlined
 def _curve_float64(f: Number) -> Number:
-    # A polynomial in f alone would need 20 terms; one division makes it 7.
+    # A polynomial in f needs 20 terms; with one division 7 are enough.
     s = f / (f + 2.0)
     square, half_square = s * s, 0.5 * f * f
     return s * (half_square + square * polynomial(square, LOG_SERIES_FLOAT64)) - half_square
@@ -263,7 +264,7 @@ exp_float64, exp_nonpositive_float64, exp2_float64, expm1_float64, tanh_float64 
 log_float32, log2_float32, log10_float32, log1p_float32 = _logarithms("float32", _curve_float32)
 log_float64, log2_float64, log10_float64, log1p_float64 = _logarithms("float64", _curve_float64)
 
-# (operation of the array API, or `exp_nonpositive`, dtype) -> name of its function in this file
+# By operation (of the array API, or `exp_nonpositive`) and dtype: the name of the function in this file.
 VECTOR_MATH = {
     (operation, dtype): f"{operation}_{dtype}"
     for operation in ("exp", "exp_nonpositive", "exp2", "expm1", "log", "log10", "log1p", "log2", "tanh")

@@ -1,12 +1,12 @@
 // The scalars of the call.
-extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const double a7, const double a8, const double a6, const double a9) {
-    numbers[0] = a7;
-    numbers[1] = a8;
-    numbers[2] = a6;
-    numbers[3] = a9;
+extern "C" __global__ void __launch_bounds__(1) begin(double* scalars, const double a7, const double a8, const double a6, const double a9) {
+    scalars[0] = a7;
+    scalars[1] = a8;
+    scalars[2] = a6;
+    scalars[3] = a9;
 }
 
-// Phase 0: the rows of n0, each of n4 columns.
+// Block loop 0: the rows of n0, each of n4 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_1(
     const long long rows,
     const long long n4,
@@ -15,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     float* b0_15,
     float* b0_16,
     float* b0_17,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -24,8 +24,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     constexpr int LANES = GROUP * CLUSTER;  // threads that share a row
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
-    const float v8 = (float)(numbers[0]);
-    const float v9 = (float)(numbers[1]);
+    const float v8 = (float)(scalars[0]);
+    const float v9 = (float)(scalars[1]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
@@ -57,11 +57,11 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
                     const float v13 = v5 + v12;
                     const float v14 = v8 * v13;
                     const float v15 = tanhf(v14);
-                    v15_out[v] = v15;
                     const float v16 = 1.0f + v15;
-                    v16_out[v] = v16;
                     const float v6 = 0.5f * v5;
                     const float v17 = v6 * v16;
+                    v15_out[v] = v15;
+                    v16_out[v] = v16;
                     v17_out[v] = v17;
                 }
                 if (active) {
@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     }
 }
 
-// Phase 0: the rows of n0, each of n7 columns.
+// Block loop 0: the rows of n0, each of n7 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_3(
     const long long row0,
     const long long rows,
@@ -85,8 +85,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     float* x3,
     const float* __restrict__ x5,
     float* p57,
-    float* b0_19,
-    float* b0_34) {
+    float* b0_19) {
     constexpr int GROUP = 1;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
@@ -96,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     double s26 = 0.0;
     float s57[ITEMS][VECTOR];
@@ -111,9 +110,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
         const long long row = row0 + i;
-        const float* const b0_19_row = b0_19 + i * n7;
+        float* const b0_19_row = b0_19 + i * n7;
         const float* const x5_row = x5 + row * n7;
-        float* const b0_34_row = b0_34 + i * n7;
         float v25 = 0.0f;
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -137,17 +135,17 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                     v25 = v25 + v24;
                     const float v33 = 2.0f * v23;
                     const float v34 = v33 / v28;
-                    v34_out[v] = v34;
                     if (active) s57[item][v] = s57[item][v] + v34;
+                    v34_out[v] = v34;
                 }
                 if (active) {
-                    store<VECTOR>(b0_34_row + column0, v34_out);
+                    store<VECTOR>(b0_19_row + column0, v34_out);
                 }
             }
         }
         v25 = group.combine(v25, Sum());
         if (active && lane == 0) s26 = s26 + (double)(v25);
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -158,7 +156,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                         s57[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -177,7 +175,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     }
 }
 
-// Phase 0: the rows of n0, each of n4 columns.
+// Block loop 0: the rows of n0, each of n4 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_6(
     const long long rows,
     const long long first,
@@ -188,7 +186,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     float* b0_15,
     float* b0_16,
     float* b0_35,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -198,23 +196,23 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     float s51[ITEMS][VECTOR];
 #pragma unroll
     for (int item = 0; item < ITEMS; ++item)
 #pragma unroll
         for (int v = 0; v < VECTOR; ++v) s51[item][v] = 0.0f;
-    const float v8 = (float)(numbers[0]);
-    const float v41 = (float)(numbers[3]);
+    const float v8 = (float)(scalars[0]);
+    const float v41 = (float)(scalars[3]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
-        const float* const b0_35_row = b0_35 + i * n4;
+        float* const b0_35_row = b0_35 + i * n4;
         const float* const b0_16_row = b0_16 + i * n4;
-        float* const b0_3_row = b0_3 + i * n4;
+        const float* const b0_3_row = b0_3 + i * n4;
         const float* const b0_15_row = b0_15 + i * n4;
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -251,15 +249,15 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                     const float v45 = v40 * v44;
                     const float v46 = v36 + v45;
                     const float v47 = v35 * v46;
-                    v47_out[v] = v47;
                     if (active) s51[item][v] = s51[item][v] + v47;
+                    v47_out[v] = v47;
                 }
                 if (active) {
-                    store<VECTOR>(b0_3_row + column0, v47_out);
+                    store<VECTOR>(b0_35_row + column0, v47_out);
                 }
             }
         }
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -270,7 +268,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                         s51[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -284,7 +282,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n0,
     const long long n4,
@@ -298,7 +296,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     float* w57,
     float* p57,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < (n4 + 31) / 32) {
         double* const totals = reinterpret_cast<double*>(shared_bytes);
@@ -339,23 +337,23 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     for (long long piece = threadIdx.x; piece < pieces26; piece += 256)
         s26 = s26 + q26[piece];
     s26 = group.combine(s26, Sum());
-    if (threadIdx.x == 0) numbers[4] = (double)((float)(s26));
+    if (threadIdx.x == 0) scalars[4] = (double)((float)(s26));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v26 = (float)(numbers[4]);
+        const float v26 = (float)(scalars[4]);
         const float v28 = (float)(n0);
         const float v29 = v26 / v28;
         *o0 = v29;
     }
 }
 
-// Phase 1: the rows of n2, each of n3 columns.
+// Block loop 1: the rows of n2, each of n3 columns.
 extern "C" __global__ void __launch_bounds__(128) rows1_0(
     const long long row0,
     const long long rows,
     const long long n3,
     float* x0,
     float* w48,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -364,7 +362,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     constexpr int LANES = GROUP * CLUSTER;  // threads that share a row
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
-    const double v30 = numbers[2];
+    const double v30 = scalars[2];
     const float v31 = (float)(v30);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
@@ -399,14 +397,14 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     }
 }
 
-// Phase 3: the rows of n5, each of n6 columns.
+// Block loop 3: the rows of n5, each of n6 columns.
 extern "C" __global__ void __launch_bounds__(128) rows3_0(
     const long long row0,
     const long long rows,
     const long long n6,
     float* x2,
     float* w54,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 1;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
@@ -415,7 +413,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     constexpr int LANES = GROUP * CLUSTER;  // threads that share a row
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
-    const double v30 = numbers[2];
+    const double v30 = scalars[2];
     const float v31 = (float)(v30);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
@@ -450,7 +448,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     }
 }
 
-// Section 1: all of n4, n7.
+// Stage 1: all of n4, n7.
 extern "C" __global__ void __launch_bounds__(256) flat1(
     const long long n4,
     const long long n7,
@@ -460,7 +458,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
     float* x3,
     float* w51,
     float* w57,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < parts2) {
         const long long part = block, parts = parts2;
@@ -468,20 +466,20 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 2;
         constexpr int GROUP = 256;
-        const double v30 = numbers[2];
+        const double v30 = scalars[2];
         const float v31 = (float)(v30);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v4_here[VECTOR];
-            load<VECTOR>(v4_here, (x1 + row0) + i0);
             float v51_here[VECTOR];
             load<VECTOR>(v51_here, (w51 + row0) + i0);
+            float v4_here[VECTOR];
+            load<VECTOR>(v4_here, (x1 + row0) + i0);
             float v53_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v4 = v4_here[v];
                 const float v51 = v51_here[v];
                 const float v52 = v31 * v51;
+                const float v4 = v4_here[v];
                 const float v53 = v4 - v52;
                 v53_out[v] = v53;
             }
@@ -496,20 +494,20 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 4;
         constexpr int GROUP = 256;
-        const double v30 = numbers[2];
+        const double v30 = scalars[2];
         const float v31 = (float)(v30);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v20_here[VECTOR];
-            load<VECTOR>(v20_here, (x3 + row0) + i0);
             float v57_here[VECTOR];
             load<VECTOR>(v57_here, (w57 + row0) + i0);
+            float v20_here[VECTOR];
+            load<VECTOR>(v20_here, (x3 + row0) + i0);
             float v59_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v20 = v20_here[v];
                 const float v57 = v57_here[v];
                 const float v58 = v31 * v57;
+                const float v20 = v20_here[v];
                 const float v59 = v20 - v58;
                 v59_out[v] = v59;
             }

@@ -1,4 +1,4 @@
-// Phase 0: the rows of n0, each of n1 columns.
+// Block loop 0: the rows of n0, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_1(
     const long long row0,
     const long long rows,
@@ -33,8 +33,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
         const float v10 = (float)(v9);
         const float v12 = v9 ? v10 : not_a_number<float>();
         const float v31 = v12 / v29;
-        const float* const b0_15_row = b0_15 + i * n1;
         float v15_kept[ITEMS][VECTOR];
+        const float* const b0_15_row = b0_15 + i * n1;
         float v16 = -infinity<float>();
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -55,8 +55,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
             }
         }
         v16 = group.combine(v16, Maximum());
-        float v19_kept[ITEMS][VECTOR];
         float v20 = 0.0f;
+        float v19_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
                     const float v18 = v15_kept[item][v] - v16;
                     const float v19 = expf(v18);
                     v19_kept[item][v] = v19;
-                    v20 = v20 + v19_kept[item][v];
+                    v20 = v20 + v19;
                 }
             }
         }
@@ -107,21 +107,21 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n0,
     const long long pieces27,
     double* __restrict__ q27,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s27 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces27; piece += 256)
         s27 = s27 + q27[piece];
     s27 = group.combine(s27, Sum());
-    if (threadIdx.x == 0) numbers[0] = (double)((float)(s27));
+    if (threadIdx.x == 0) scalars[0] = (double)((float)(s27));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v27 = (float)(numbers[0]);
+        const float v27 = (float)(scalars[0]);
         const float v29 = (float)(n0);
         const float v30 = v27 / v29;
         *o0 = v30;

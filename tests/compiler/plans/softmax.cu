@@ -1,4 +1,4 @@
-// Phase 0: the rows of n0, each of n1 columns.
+// Block loop 0: the rows of n0, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_0(
     const long long row0,
     const long long rows,
@@ -19,8 +19,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
         const long long row = row0 + i;
-        const float* const x0_row = x0 + row * n1;
         float v0_kept[ITEMS][VECTOR];
+        const float* const x0_row = x0 + row * n1;
         float v1 = -infinity<float>();
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -41,8 +41,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
             }
         }
         v1 = group.combine(v1, Maximum());
-        float v4_kept[ITEMS][VECTOR];
         float v5 = 0.0f;
+        float v4_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -52,7 +52,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
                     const float v3 = v0_kept[item][v] - v1;
                     const float v4 = expf(v3);
                     v4_kept[item][v] = v4;
-                    v5 = v5 + v4_kept[item][v];
+                    v5 = v5 + v4;
                 }
             }
         }

@@ -1,4 +1,4 @@
-// Phase 0: the rows of n0, each of n1 columns.
+// Block loop 0: the rows of n0, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_0(
     const long long row0,
     const long long rows,
@@ -33,8 +33,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
         const float v10 = (float)(v9);
         const float v12 = v9 ? v10 : not_a_number<float>();
         const float v29 = v12 / v27;
-        const float* const x0_row = x0 + row * n1;
         float v13_kept[ITEMS][VECTOR];
+        const float* const x0_row = x0 + row * n1;
         float v14 = -infinity<float>();
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
@@ -55,8 +55,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
             }
         }
         v14 = group.combine(v14, Maximum());
-        float v17_kept[ITEMS][VECTOR];
         float v18 = 0.0f;
+        float v17_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
                     const float v16 = v13_kept[item][v] - v14;
                     const float v17 = expf(v16);
                     v17_kept[item][v] = v17;
-                    v18 = v18 + v17_kept[item][v];
+                    v18 = v18 + v17;
                 }
             }
         }
@@ -107,21 +107,21 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n0,
     const long long pieces25,
     double* __restrict__ q25,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s25 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces25; piece += 256)
         s25 = s25 + q25[piece];
     s25 = group.combine(s25, Sum());
-    if (threadIdx.x == 0) numbers[0] = (double)((float)(s25));
+    if (threadIdx.x == 0) scalars[0] = (double)((float)(s25));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v25 = (float)(numbers[0]);
+        const float v25 = (float)(scalars[0]);
         const float v27 = (float)(n0);
         const float v28 = v25 / v27;
         *o0 = v28;

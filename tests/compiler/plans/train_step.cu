@@ -1,11 +1,11 @@
 // The scalars of the call.
-extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const double a7, const double a6, const double a8) {
-    numbers[0] = a7;
-    numbers[1] = a6;
-    numbers[2] = a8;
+extern "C" __global__ void __launch_bounds__(1) begin(double* scalars, const double a7, const double a6, const double a8) {
+    scalars[0] = a7;
+    scalars[1] = a6;
+    scalars[2] = a8;
 }
 
-// Phase 0: the rows of n0, each of n5 columns.
+// Block loop 0: the rows of n0, each of n5 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_1(
     const long long rows,
     const long long n5,
@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     }
 }
 
-// Phase 0: the rows of n0, each of n1 columns.
+// Block loop 0: the rows of n0, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_3(
     const long long row0,
     const long long rows,
@@ -72,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     double s35 = 0.0;
     float s77[ITEMS][VECTOR];
@@ -95,8 +95,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
         const float v10 = (float)(v9);
         const float v12 = v9 ? v10 : not_a_number<float>();
         const float v52 = v12 / v37;
-        const float* const b0_21_row = b0_21 + i * n1;
         float v21_kept[ITEMS][VECTOR];
+        const float* const b0_21_row = b0_21 + i * n1;
         float v22_kept[ITEMS][VECTOR];
         float v24 = -infinity<float>();
 #pragma unroll
@@ -121,8 +121,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
             }
         }
         v24 = group.combine(v24, Maximum());
-        float v27_kept[ITEMS][VECTOR];
         float v28 = 0.0f;
+        float v27_kept[ITEMS][VECTOR];
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -133,7 +133,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                     const float v26 = v23_2 - v24;
                     const float v27 = expf(v26);
                     v27_kept[item][v] = v27;
-                    v28 = v28 + v27_kept[item][v];
+                    v28 = v28 + v27;
                 }
             }
         }
@@ -161,15 +161,15 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                     const bool v56 = v == v8_place;
                     const float v57 = v56 ? v52 : 0.0f;
                     const float v58 = v54 - v57;
-                    v58_out[v] = v58;
                     if (active) s77[item][v] = s77[item][v] + v58;
+                    v58_out[v] = v58;
                 }
                 if (active) {
                     store<VECTOR>(b0_58_row + column0, v58_out);
                 }
             }
         }
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -180,7 +180,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
                         s77[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -199,7 +199,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_3(
     }
 }
 
-// Phase 0: the rows of n0, each of n5 columns.
+// Block loop 0: the rows of n0, each of n5 columns.
 extern "C" __global__ void __launch_bounds__(128) rows0_6(
     const long long rows,
     const long long first,
@@ -216,7 +216,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     const long long part = (long long)blockIdx.x * ROWS + threadIdx.x / GROUP;
-    [[maybe_unused]] int turns = 0;
+    [[maybe_unused]] int iterations = 0;
     bool is_new = first;  // the group's part
     float s69[ITEMS][VECTOR];
 #pragma unroll
@@ -228,8 +228,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
         // A group without a row of its own repeats the last one and stores nothing.
         const bool active = i0 + threadIdx.x / GROUP < rows;
         const long long i = active ? i0 + threadIdx.x / GROUP : rows - 1;
-        const float* const b0_59_row = b0_59 + i * n5;
-        float* const b0_15_row = b0_15 + i * n5;
+        float* const b0_59_row = b0_59 + i * n5;
+        const float* const b0_15_row = b0_15 + i * n5;
 #pragma unroll
         for (int item = 0; item < ITEMS; ++item) {
             const int column0 = (item * LANES + lane) * VECTOR;
@@ -246,15 +246,15 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                     const bool v60 = v19 > 0.0f;
                     const float v61 = (float)(v60);
                     const float v62 = v59 * v61;
-                    v62_out[v] = v62;
                     if (active) s69[item][v] = s69[item][v] + v62;
+                    v62_out[v] = v62;
                 }
                 if (active) {
-                    store<VECTOR>(b0_15_row + column0, v62_out);
+                    store<VECTOR>(b0_59_row + column0, v62_out);
                 }
             }
         }
-        if (++turns == 64) {
+        if (++iterations == 64) {
 #pragma unroll
             for (int item = 0; item < ITEMS; ++item) {
                 const int column0 = (item * LANES + lane) * VECTOR;
@@ -265,7 +265,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
                         s69[item][v] = 0.0f;
                     }
             }
-            turns = 0;
+            iterations = 0;
             is_new = false;
         }
     }
@@ -279,7 +279,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     }
 }
 
-// The sums of section 0.
+// The sums of stage 0.
 extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long n1,
     const long long n5,
@@ -291,7 +291,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     float* p69,
     float* w77,
     float* p77,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < (n5 + 31) / 32) {
         double* const totals = reinterpret_cast<double*>(shared_bytes);
@@ -332,10 +332,10 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     for (long long piece = threadIdx.x; piece < pieces35; piece += 256)
         s35 = s35 + q35[piece];
     s35 = group.combine(s35, Sum());
-    if (threadIdx.x == 0) numbers[3] = (double)((float)(s35));
+    if (threadIdx.x == 0) scalars[3] = (double)((float)(s35));
 }
 
-// Phase 1: the rows of n3, each of n4 columns.
+// Block loop 1: the rows of n3, each of n4 columns.
 extern "C" __global__ void __launch_bounds__(128) rows1_0(
     const long long row0,
     const long long rows,
@@ -344,7 +344,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     double* __restrict__ q47,
     float* x0,
     float* w63,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -354,9 +354,9 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     double s47 = 0.0;
-    const double v50 = numbers[1];
+    const double v50 = scalars[1];
     const float v51 = (float)(v50);
-    const float v64 = (float)(numbers[2]);
+    const float v64 = (float)(scalars[2]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
@@ -402,7 +402,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     }
 }
 
-// Phase 3: the rows of n6, each of n1 columns.
+// Block loop 3: the rows of n6, each of n1 columns.
 extern "C" __global__ void __launch_bounds__(128) rows3_0(
     const long long row0,
     const long long rows,
@@ -411,7 +411,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     double* __restrict__ q42,
     float* x2,
     float* w72,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 16;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
@@ -421,9 +421,9 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     double s42 = 0.0;
-    const double v50 = numbers[1];
+    const double v50 = scalars[1];
     const float v51 = (float)(v50);
-    const float v64 = (float)(numbers[2]);
+    const float v64 = (float)(scalars[2]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
@@ -469,7 +469,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     }
 }
 
-// Section 1: all of n5, n1.
+// Stage 1: all of n5, n1.
 extern "C" __global__ void __launch_bounds__(256) flat1(
     const long long n1,
     const long long n5,
@@ -479,7 +479,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
     float* x3,
     float* w69,
     float* w77,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < parts2) {
         const long long part = block, parts = parts2;
@@ -487,20 +487,20 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 2;
         constexpr int GROUP = 256;
-        const double v50 = numbers[1];
+        const double v50 = scalars[1];
         const float v51 = (float)(v50);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v16_here[VECTOR];
-            load<VECTOR>(v16_here, (x1 + row0) + i0);
             float v69_here[VECTOR];
             load<VECTOR>(v69_here, (w69 + row0) + i0);
+            float v16_here[VECTOR];
+            load<VECTOR>(v16_here, (x1 + row0) + i0);
             float v71_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v16 = v16_here[v];
                 const float v69 = v69_here[v];
                 const float v70 = v51 * v69;
+                const float v16 = v16_here[v];
                 const float v71 = v16 - v70;
                 v71_out[v] = v71;
             }
@@ -515,20 +515,20 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 4;
         constexpr int GROUP = 256;
-        const double v50 = numbers[1];
+        const double v50 = scalars[1];
         const float v51 = (float)(v50);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
-            float v22_here[VECTOR];
-            load<VECTOR>(v22_here, (x3 + row0) + i0);
             float v77_here[VECTOR];
             load<VECTOR>(v77_here, (w77 + row0) + i0);
+            float v22_here[VECTOR];
+            load<VECTOR>(v22_here, (x3 + row0) + i0);
             float v79_out[VECTOR];
 #pragma unroll
             for (int v = 0; v < VECTOR; ++v) {
-                const float v22 = v22_here[v];
                 const float v77 = v77_here[v];
                 const float v78 = v51 * v77;
+                const float v22 = v22_here[v];
                 const float v79 = v22 - v78;
                 v79_out[v] = v79;
             }
@@ -538,7 +538,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
     }
 }
 
-// The sums of section 1.
+// The sums of stage 1.
 extern "C" __global__ void __launch_bounds__(256) finish1(
     const long long n0,
     const long long pieces47,
@@ -546,27 +546,27 @@ extern "C" __global__ void __launch_bounds__(256) finish1(
     const long long pieces42,
     double* __restrict__ q42,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s47 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces47; piece += 256)
         s47 = s47 + q47[piece];
     s47 = group.combine(s47, Sum());
-    if (threadIdx.x == 0) numbers[4] = (double)((float)(s47));
+    if (threadIdx.x == 0) scalars[4] = (double)((float)(s47));
     double s42 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces42; piece += 256)
         s42 = s42 + q42[piece];
     s42 = group.combine(s42, Sum());
-    if (threadIdx.x == 0) numbers[5] = (double)((float)(s42));
+    if (threadIdx.x == 0) scalars[5] = (double)((float)(s42));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v35 = (float)(numbers[3]);
+        const float v35 = (float)(scalars[3]);
         const float v37 = (float)(n0);
         const float v38 = v35 / v37;
-        const float v39 = (float)(numbers[0]);
-        const float v42 = (float)(numbers[5]);
+        const float v39 = (float)(scalars[0]);
+        const float v42 = (float)(scalars[5]);
         const float v43 = v39 * v42;
         const float v44 = v38 + v43;
-        const float v47 = (float)(numbers[4]);
+        const float v47 = (float)(scalars[4]);
         const float v48 = v39 * v47;
         const float v49 = v44 + v48;
         *o0 = v49;

@@ -115,7 +115,7 @@ def test_what_is_of_cupy_and_no_array(kind: str, cupy: Any) -> None:
     with op.use_backend("cupy"):
         with pytest.raises(TypeError, match=f"product: .*{refused}"):
             product(x, value)
-        with pytest.raises(TypeError, match="where an array or a number is needed"):
+        with pytest.raises(TypeError, match="expected an array or a number"):
             op.kernel(lambda x: x * value)(x)
     # CuPy itself says no under "auto".
     for call in (lambda: product(x, value), lambda: op.kernel(lambda x: x * value)(x)):
@@ -146,10 +146,13 @@ def test_another_backend_by_name(cupy: Any) -> None:
     for name in ("numpy", "numba"):
         with (
             op.use_backend(name),
-            pytest.raises(TypeError, match=f"{name}.* was asked for and got cupy arrays"),
+            pytest.raises(TypeError, match=f"{name}: got cupy arrays; expected NumPy arrays for the"),
         ):
             op.relu(x)
-    with op.use_backend("cupy"), pytest.raises(TypeError, match="'cupy' was asked for and got numpy arrays"):
+    with (
+        op.use_backend("cupy"),
+        pytest.raises(TypeError, match="got numpy arrays; expected CuPy arrays for the backend 'cupy'"),
+    ):
         op.relu(x.get())
     with op.use_backend("cupy"), pytest.raises(TypeError, match="a cupy complex64 array"):
         product(x.astype("complex64"), x.astype("complex64"))
