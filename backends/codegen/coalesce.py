@@ -1,40 +1,41 @@
-"""Merging: neighbouring dimensions that every value has together become one, and sums go row by row.
+"""Coalescing: neighbouring dimensions that every value has together become one, and sums go row by row.
 
-An elementwise kernel of (N, K) arrays is one of N * K elements, and a batch of sequences is a batch of rows.
+Takes a simplified graph; gives one whose values have at most two dimensions, rows and columns. An elementwise
+kernel of (N, K) arrays becomes one of N * K elements, and a batch of sequences becomes a batch of rows:
+
+    v1: float32(8, 16, 4) = exp(v0)        becomes    v1: float32(512) = exp(v0)
 """
 
 from __future__ import annotations
 
-from ..ir.attributes import Attribute, BroadcastTo, Reduction, View
+from ..ir.attributes import BroadcastTo, Reduction, View
 from ..ir.graph import Axis, Graph, Node, Shape, base, walk
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
+from .rebuild import Rebuild
 
 
 class TooManyDimensionsError(TypeError):
     """A value has more dimensions than the loops have: rows and columns."""
 
 
-def merge(kernel: str, outputs: list[Node]) -> tuple[Graph, list[Node]]:
-    """The same outputs in a new graph; a merged output has fewer dimensions than before.
+def coalesce(kernel: str, outputs: list[Node]) -> tuple[Graph, list[Node]]:
+    """The same outputs in a new graph; a coalesced output has fewer dimensions than before.
 
     raises: TooManyDimensionsError where a value still has more than two
     """
-    nodes = list(walk(outputs))
-    rebuild = _Rebuild(_groups(nodes))
-    for node in nodes:
-        rebuild.add(node)
-    for node in rebuild.graph.nodes:
+    graph, outputs = _Coalesced(_groups(list(walk(outputs)))).run(outputs)
+    for node in graph.nodes:
         if len(node.axes) > 2:
             raise TooManyDimensionsError(
                 f"{kernel}: a value of shape {node.sizes()} cannot be compiled; the compiler knows rows and "
                 "columns, and more dimensions only where neighbours stay together in all values. Run the "
                 f"kernel with use_backend('numpy') ({node.line or 'an argument'})."
             )
-    return rebuild.graph, [rebuild.known[node] for node in outputs]
+    return graph, outputs
 
 
 def _groups(nodes: list[Node]) -> dict[Axis, Axis]:
-    """Axis -> the merged axis that it is part of; the first of a group comes first."""
+    """Axis -> the coalesced axis that it is part of; the first of a group comes first."""
     after: dict[Axis, set[Axis | None]] = {}
     before: dict[Axis, set[Axis | None]] = {}
     alone: set[Axis] = set()
@@ -52,19 +53,19 @@ def _groups(nodes: list[Node]) -> dict[Axis, Axis]:
             for first, second in zip(source.axes, source.axes[1:], strict=False):
                 if (first in inside) != (second in inside):
                     after[first].add(None)
-    merged: dict[Axis, Axis] = {}
+    coalesced: dict[Axis, Axis] = {}
     for first, followers in after.items():
         follower = next(iter(followers))
         if len(followers) > 1 or follower is None or before[follower] != {first} or {first, follower} & alone:
             continue
-        group = [axis for axis in merged if merged[axis] is merged.get(first)] or [first]
-        group += [axis for axis in merged if merged[axis] is merged.get(follower)] or [follower]
+        group = [axis for axis in coalesced if coalesced[axis] is coalesced.get(first)] or [first]
+        group += [axis for axis in coalesced if coalesced[axis] is coalesced.get(follower)] or [follower]
         size = 1
         for axis in group:
             size *= axis.size
         whole = Axis(size, first.source)
-        merged.update(dict.fromkeys(group, whole))
-    return merged
+        coalesced.update(dict.fromkeys(group, whole))
+    return coalesced
 
 
 def _axes_along(node: Node, positions: tuple[int, ...]) -> list[Axis]:
@@ -72,18 +73,17 @@ def _axes_along(node: Node, positions: tuple[int, ...]) -> list[Axis]:
     return [axis.find() for d in positions if (axis := node.shape[d]) is not None]
 
 
-class _Rebuild:
-    def __init__(self, merged: dict[Axis, Axis]) -> None:
-        self.merged = merged
-        self.graph = Graph()
-        self.known: dict[Node, Node] = {}
+class _Coalesced(Rebuild):
+    def __init__(self, coalesced: dict[Axis, Axis]) -> None:
+        super().__init__()
+        self.coalesced = coalesced
 
     def shape(self, shape: Shape) -> tuple[Shape, dict[int, int]]:
-        """The shape with merged dimensions, and where each old dimension went."""
+        """The shape with coalesced dimensions, and where each old dimension went."""
         made: list[Axis | None] = []
         place: dict[int, int] = {}
         for position, axis in enumerate(shape):
-            whole = None if axis is None else self.merged.get(axis.find(), axis.find())
+            whole = None if axis is None else self.coalesced.get(axis.find(), axis.find())
             if whole is not None and whole in made:
                 place[position] = made.index(whole)
                 continue
@@ -91,31 +91,28 @@ class _Rebuild:
             made.append(whole)
         return tuple(made), place
 
-    def add(self, old: Node) -> None:
-        inputs = [self.known[node] for node in old.inputs]
+    def rebuilt(self, old: Node, inputs: list[Node]) -> Node:
         shape, _ = self.shape(old.shape)
-        attribute = old.attribute
         if old.operation in REDUCTIONS:
             _, place = self.shape(old.inputs[0].shape)
             positions = {place[d] for d in old.attribute_as(Reduction).dimensions}
-            self.known[old] = self.reduction(inputs[0], tuple(sorted(positions)), old)
-            return
+            return self.reduction(inputs[0], tuple(sorted(positions)), old)
         if old.operation is Op.VIEW:
-            _, place = self.shape(old.inputs[0].shape)
-            seen: list[int] = []
-            kept: list[int | None] = []
-            for dimension in old.attribute_as(View).dimensions:
-                position = None if dimension is None else place[dimension]
-                if position is not None and position in seen:
-                    continue
-                seen += [] if position is None else [position]
-                kept.append(position)
-            attribute = View(tuple(kept))
-        if old.operation is Op.BROADCAST_TO:
-            attribute = BroadcastTo(shape)
+            return self.make(Op.VIEW, inputs, old, shape, self.viewed(old))
         if old.operation in ELEMENTWISE or old.operation is Op.BROADCAST_TO:
             inputs = [self.lined_up(source, old) for source in old.inputs]
-        self.known[old] = self.make(old, inputs, shape, attribute)
+        attribute = BroadcastTo(shape) if old.operation is Op.BROADCAST_TO else old.attribute
+        return self.make(old.operation, inputs, old, shape, attribute)
+
+    def viewed(self, old: Node) -> View:
+        """The dimensions that a view has now."""
+        _, place = self.shape(old.inputs[0].shape)
+        kept: list[int | None] = []
+        for dimension in old.attribute_as(View).dimensions:
+            position = None if dimension is None else place[dimension]
+            if position is None or position not in kept:
+                kept.append(position)
+        return View(tuple(kept))
 
     def lined_up(self, source: Node, old: Node) -> Node:
         """An input with its dimensions, counted from the last, where those of the result now are.
@@ -133,19 +130,7 @@ class _Rebuild:
         as_it_is = tuple(None if axis is None else d for d, axis in enumerate(node.shape))
         if tuple(dimensions[len(shape) - node.ndim :]) == as_it_is:
             return node
-        if node.operation is Op.VIEW:
-            seen = node.attribute_as(View).dimensions
-            dimensions = [None if d is None else seen[d] for d in dimensions]
-            node = node.inputs[0]
-        made = tuple(None if d is None else node.shape[d] for d in dimensions)
-        return self.graph.node(
-            Op.VIEW, [node], View(tuple(dimensions)), shape=made, dtype=node.dtype, line=node.line
-        )
-
-    def make(self, old: Node, inputs: list[Node], shape: Shape, attribute: Attribute | None) -> Node:
-        return self.graph.node(
-            old.operation, inputs, attribute, shape=shape, dtype=old.dtype, weak=old.weak, line=old.line
-        )
+        return self.view(node, tuple(dimensions), node)
 
     def reduction(self, node: Node, positions: tuple[int, ...], old: Node) -> Node:
         """Along the first axis and others: first the others, which are within a row."""
@@ -155,7 +140,9 @@ class _Rebuild:
             first = next(d for d in range(node.ndim) if node.shape[d] is not None)
             within = tuple(d for d in positions if d != first)
             left = [d for d in range(node.ndim) if d not in within]
-            rows = self.make(old, [node], tuple(node.shape[d] for d in left), Reduction(within))
+            rows = self.make(
+                old.operation, [node], old, tuple(node.shape[d] for d in left), Reduction(within)
+            )
             return self.reduction(rows, tuple(left.index(d) for d in positions if d in left), old)
         kept = tuple(d for d in range(node.ndim) if d not in positions)
-        return self.make(old, [node], tuple(node.shape[d] for d in kept), Reduction(positions))
+        return self.make(old.operation, [node], old, tuple(node.shape[d] for d in kept), Reduction(positions))

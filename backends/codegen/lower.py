@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..ir.verify import is_requested
 from ..trace.trace import Traced, trace
 from .buffers import Rounding
 from .passes import PASSES, after_trace
 from .plan import Plan, make_plan
 from .target import Target
+from .verify_plan import verify_plan
 
 
 @dataclass
@@ -48,4 +50,6 @@ def lower(
         each.run(state)
     rounding = Rounding(traced.trace.halves, traced.half, rounds=not traced.trace.any_single)
     plan = make_plan(kernel, state.graph, state.outputs, target, rounding, donated_leaves)
+    if is_requested():
+        verify_plan(plan)
     return Lowered(traced, plan, [node.sizes() for node in traced.outputs], state.slots)

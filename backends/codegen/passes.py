@@ -19,7 +19,7 @@ from ..ir.expected_shapes import Alignment
 from ..ir.graph import Graph, Node
 from ..ir.verify import is_requested, verify
 from ..trace.trace import Traced
-from .coalesce import merge
+from .coalesce import coalesce
 from .scalar_slots import into_slots
 from .simplify import simplify
 
@@ -77,7 +77,7 @@ def _scalar_slots(state: State) -> None:
 
 
 def _coalesce(state: State) -> None:
-    state.graph, state.outputs = merge(state.kernel, state.outputs)
+    state.graph, state.outputs = coalesce(state.kernel, state.outputs)
 
 
 PASSES = (

@@ -1,15 +1,21 @@
-"""Simplification: the same values from fewer and plainer operations, with every axis known.
+"""Simplification: the same values from fewer and cheaper operations, with every axis known.
 
-What this pass leaves: no view but as the last step to a result or into a product that reads it transposed;
-no dimension of a value runs over the same axis as another one of it.
+Takes a traced graph; gives a smaller one. Views of views are one view, `x ** 2` is `x * x`, `-(-x)` is x, a
+product of one term an element is elementwise:
+
+    v2 = pow(v0, 2.0)        becomes    v1 = multiply(v0, v0)
+
+Afterwards the dimensions that an operation lines up are the same axis, so one loop can serve both, and no two
+dimensions of a value run over one axis.
 """
 
 from __future__ import annotations
 
 from ..ir.attributes import Attribute, BroadcastTo, Constant, Reduction, Transposes, View
 from ..ir.facts import is_inside
-from ..ir.graph import Axis, Graph, Node, Shape, base, walk
+from ..ir.graph import Axis, Graph, Node, Shape, base
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
+from .rebuild import Rebuild
 
 
 class AxesConflictError(Exception):
@@ -58,34 +64,19 @@ def fresh(axis: Axis | None) -> Axis | None:
 
 def simplify(graph: Graph, outputs: list[Node]) -> tuple[Graph, list[Node]]:
     """The outputs in a new graph."""
-    rebuild = _Rebuild()
-    for node in walk(outputs):
-        rebuild.add(node)
-    return rebuild.graph, [rebuild.known[node] for node in outputs]
+    return _Simplified().run(outputs)
 
 
-class _Rebuild:
+class _Simplified(Rebuild):
     def __init__(self) -> None:
-        self.graph = Graph()
-        self.known: dict[Node, Node] = {}
+        super().__init__()
         self.axes = Axes()
 
-    def add(self, old: Node) -> None:
-        inputs = [self.known[node] for node in old.inputs]
-        self.known[old] = self.rebuilt(old, inputs)
-
     def make(
-        self,
-        operation: Op,
-        inputs: list[Node],
-        old: Node,
-        shape: Shape,
-        attribute: Attribute | None = None,
+        self, operation: Op, inputs: list[Node], old: Node, shape: Shape, attribute: Attribute | None = None
     ) -> Node:
         self.axes.note(shape)
-        return self.graph.node(
-            operation, inputs, attribute, shape=shape, dtype=old.dtype, weak=old.weak, line=old.line
-        )
+        return super().make(operation, inputs, old, shape, attribute)
 
     def rebuilt(self, old: Node, inputs: list[Node]) -> Node:
         if old.operation is Op.VIEW:
@@ -103,16 +94,6 @@ class _Rebuild:
         if old.operation in ELEMENTWISE:
             return self.plainer(old, inputs) or self.elementwise(old.operation, inputs, old, None)
         return self.make(old.operation, inputs, old, old.shape, old.attribute)
-
-    def view(self, node: Node, dimensions: tuple[int | None, ...], old: Node) -> Node:
-        if node.operation is Op.VIEW:
-            seen = node.attribute_as(View).dimensions
-            dimensions = tuple(None if d is None else seen[d] for d in dimensions)
-            node = node.inputs[0]
-        if dimensions == tuple(range(node.ndim)):
-            return node
-        shape = tuple(None if d is None else node.shape[d] for d in dimensions)
-        return self.make(Op.VIEW, [node], old, shape, View(dimensions))
 
     def elementwise(self, operation: Op, inputs: list[Node], old: Node, target: Shape | None) -> Node:
         """Line up the dimensions from the last on; a value whose own would fall together is copied first."""

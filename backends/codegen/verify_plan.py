@@ -20,12 +20,13 @@ from ..ir.dtypes import INT64, DType
 from ..ir.graph import Node, base
 from ..ir.nest import Buffer, BufferKind, Item, Load, Loop, LoopNest, Operand, Store, Value
 from ..ir.operations import Op
+from ..ir.verify import VerificationError
 from .aliasing import Access, accesses
 from .plan import Plan
 from .stages import Role, role
 
 
-class PlanError(Exception):
+class PlanError(VerificationError):
     """A plan that is wrong: a bug of this library."""
 
 

@@ -303,7 +303,9 @@ def test_after_simplification_a_value_has_each_axis_once() -> None:
 def test_the_rows_of_both_factors_of_a_sum_are_one_axis() -> None:
     built = Built()
     other = built.argument((Axis(3), Axis(2)))
-    made = built.node(Op.MATMUL, built.x, other, attribute=Transposes(transpose_a=True), shape=(Axis(4), Axis(2)))
+    made = built.node(
+        Op.MATMUL, built.x, other, attribute=Transposes(transpose_a=True), shape=(Axis(4), Axis(2))
+    )
     verify(built.graph, [made], "trace", Alignment.SIZES)
     with pytest.raises(VerificationError, match="got inner dimensions of 3 and 3; expected one axis, or one"):
         verify(built.graph, [made], "simplify", Alignment.AXES)

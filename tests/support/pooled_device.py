@@ -57,14 +57,14 @@ class PooledDevice(HostDevice):
     def is_capturing(self) -> bool:
         return self.capturing
 
-    def product(self, a: Any, b: Any, out: Any, **options: Any) -> None:
+    def product(self, gemm: Gemm, workspace: int) -> None:
         multiply = _rounded_product if self.mode == "rounded" else HostDevice.product
         if self.recording is not None:
             # A graph has addresses, and keeps no memory from being given out again.
-            there = [_at(array) for array in (a, b, out)]
-            self.recording.append(lambda: multiply(self, *there, **options))
+            there = replace(gemm, a=_at(gemm.a), b=_at(gemm.b), out=_at(gemm.out))
+            self.recording.append(lambda: multiply(self, there, workspace))
         else:
-            multiply(self, a, b, out, **options)
+            multiply(self, gemm, workspace)
 
     def graph(self, run: Callable[[], None]) -> Callable[[], None] | None:
         assert not self.capturing
