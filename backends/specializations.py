@@ -127,8 +127,8 @@ class Specializations:
         if count == MANY_TRACES - 1 and guard.is_number:
             where = f" ({guard.line})" if guard.line else ""
             warn(
-                f"{latest.program.traced.kernel}: was traced {MANY_TRACES} times because {guard.description} was "
-                "another number each time; expected few different values. Pass it as an argument and compute "
+                f"{latest.program.traced.kernel}: was traced {MANY_TRACES} times because {guard.description} "
+                "was another number each time; expected few different values. Pass it as an argument and compute "
                 "with it in xp: use xp.where instead of `if`, and no float, int, math or captured "
                 f"number{where}."
             )
