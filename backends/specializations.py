@@ -45,7 +45,7 @@ class Specialization(NamedTuple):
     check: takes the leaves of a call; returns what to call the program with, or the number of a failed guard
     """
 
-    program: Any
+    program: CompiledProgram
     check: Callable[[Sequence[Any]], Any]
 
 
@@ -126,9 +126,9 @@ class Specializations:
         count = self._retraces[guard.description] = self._retraces.get(guard.description, 0) + 1
         if count == MANY_TRACES - 1 and guard.is_number:
             where = f" ({guard.line})" if guard.line else ""
+            kernel, number = latest.program.traced.kernel, guard.description
             warn(
-                f"{latest.program.traced.kernel}: was traced {MANY_TRACES} times because {guard.description} "
-                "was another number each time; expected few different values. Pass it as an argument and compute "
-                "with it in xp: use xp.where instead of `if`, and no float, int, math or captured "
-                f"number{where}."
+                f"{kernel}: was traced {MANY_TRACES} times because {number} was another number each time; "
+                "expected few different values. Pass it as an argument and compute with it in xp: use "
+                f"xp.where instead of `if`, and no float, int, math or captured number{where}."
             )

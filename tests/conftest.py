@@ -16,6 +16,8 @@ import onepass as op
 
 # JAX warns where it finds no GPU plugin; nothing here needs one.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Every graph of the compiler is verified, after each of its passes.
+os.environ["ONEPASS_VERIFY"] = "1"
 
 COMPILES_MOST = "test_a_kernel_computes_the_same_in_every_library[numpy-"
 

@@ -1,14 +1,14 @@
 """Which buffers share memory, decided on ordered statements: the last load comes before the first store.
 
-Takes block loops whose values all have buffers of their own, and gives a map from buffers to those whose memory they
-take. Three kinds of buffer may take another's memory:
+Takes block loops whose values all have buffers of their own, and gives a map from buffers to those whose
+memory they take. Three kinds of buffer may take another's memory:
 
     a result          that of a donated argument       params - lr * grads is written over params
     a block's rows    those of an earlier value        the gradient of relu over its mask
     a kept row        the row of a result              exp(x) is kept in the row that becomes the gradient
 
-`relu(x)` with x donated loads x[i] and stores r0[i] in one loop, so r0 may be x. `x - x[::-1]` may not: it loads
-elements of other rows, which are stored by then.
+`relu(x)` with x donated loads x[i] and stores r0[i] in one loop, so r0 may be x. `x - x[::-1]` may not: it
+loads elements of other rows, which are stored by then.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def accesses(nest: LoopNest) -> list[Access]:
 def can_overwrite(nest: LoopNest, written: Buffer, read: Buffer, *, shares_rows: bool) -> bool:
     """Whether a nest may store `written` into the memory of `read`: no element is loaded once it is stored.
 
-    shares_rows: whether several threads share a row, which do not wait for each other between its loads and stores
+    shares_rows: whether several threads share a row, which do not wait for each other between its loads and
+    stores
     """
     found = accesses(nest)
     stores = [access for access in found if access.is_store and access.buffer is written]

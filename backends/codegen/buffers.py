@@ -1,8 +1,9 @@
 """The buffers of a program: which array has which value.
 
-Takes the schedule and the fused groups; gives a buffer for every argument and result, for every value that a later
-stage or a matrix product reads, and for every worker's part of a sum. For `softmax(x)` these are x0, an argument of
-(n0, n1), and r0, a result of the same shape. `aliasing` decides afterwards which buffers share memory.
+Takes the schedule and the fused groups; gives a buffer for every argument and result, for every value that a
+later stage or a matrix product reads, and for every worker's part of a sum. For `softmax(x)` these are x0, an
+argument of (n0, n1), and r0, a result of the same shape. `aliasing` decides afterwards which buffers share
+memory.
 """
 
 from __future__ import annotations

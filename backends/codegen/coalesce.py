@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..ir.attributes import Attribute, BroadcastTo, Reduction, View
 from ..ir.graph import Axis, Graph, Node, Shape, base, walk
-from ..ir.operations import REDUCTIONS, Op
+from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 
 
 class TooManyDimensionsError(TypeError):
@@ -113,7 +113,34 @@ class _Rebuild:
             attribute = View(tuple(kept))
         if old.operation is Op.BROADCAST_TO:
             attribute = BroadcastTo(shape)
+        if old.operation in ELEMENTWISE or old.operation is Op.BROADCAST_TO:
+            inputs = [self.lined_up(source, old) for source in old.inputs]
         self.known[old] = self.make(old, inputs, shape, attribute)
+
+    def lined_up(self, source: Node, old: Node) -> Node:
+        """An input with its dimensions, counted from the last, where those of the result now are.
+
+        Of (N, K) and (1, 1), where N and K become one dimension, the second becomes (1).
+        """
+        node = self.known[source]
+        shape, place = self.shape(old.shape)
+        _, own_place = self.shape(source.shape)
+        before = old.ndim - source.ndim
+        dimensions: list[int | None] = [None] * len(shape)
+        for dimension, axis in enumerate(source.shape):
+            if axis is not None:
+                dimensions[place[before + dimension]] = own_place[dimension]
+        as_it_is = tuple(None if axis is None else d for d, axis in enumerate(node.shape))
+        if tuple(dimensions[len(shape) - node.ndim :]) == as_it_is:
+            return node
+        if node.operation is Op.VIEW:
+            seen = node.attribute_as(View).dimensions
+            dimensions = [None if d is None else seen[d] for d in dimensions]
+            node = node.inputs[0]
+        made = tuple(None if d is None else node.shape[d] for d in dimensions)
+        return self.graph.node(
+            Op.VIEW, [node], View(tuple(dimensions)), shape=made, dtype=node.dtype, line=node.line
+        )
 
     def make(self, old: Node, inputs: list[Node], shape: Shape, attribute: Attribute | None) -> Node:
         return self.graph.node(

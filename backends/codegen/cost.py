@@ -1,7 +1,7 @@
 """What a plan costs for arrays of given sizes: rows a block, workers, bytes, operations.
 
-Takes a plan and the sizes of its axes; gives for every block loop its BlockLoopWork, and what a stage is worth in
-workers. Everything is counted over the statements of the nests.
+Takes a plan and the sizes of its axes; gives for every block loop its BlockLoopWork, and what a stage is
+worth in workers. Everything is counted over the statements of the nests.
 """
 
 from __future__ import annotations

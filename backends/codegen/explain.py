@@ -67,7 +67,7 @@ def explain(plan: Plan, sizes: Sizes, threads: int, source: str) -> Explanation:
     bytes_held = sum(held.values())
     lines = [
         f"{plan.kernel}: {names}" if names else plan.kernel,
-        f"{_bytes(moved)} moved by loops, {_count(operations)} operations, {_bytes(bytes_held)} of scratch memory",
+        f"{_bytes(moved)} moved by loops, {_count(operations)} operations, {_bytes(bytes_held)} of workspace",
         "",
         "graph",
         *(f"  {node}" for node in plan.graph.nodes),
@@ -88,7 +88,8 @@ def explain(plan: Plan, sizes: Sizes, threads: int, source: str) -> Explanation:
 
 def _block_loop(plan: Plan, loop: BlockLoop, work: BlockLoopWork) -> Iterator[str]:
     cost = f"{_bytes(work.bytes_moved)}, {_count(work.operations)} operations"
-    yield f"  block loop {loop.number}: {work.rows} rows ({plan.axes[loop.axis]}) in blocks of {work.block}; {cost}"
+    rows = f"{work.rows} rows ({plan.axes[loop.axis]}) in blocks of {work.block}"
+    yield f"  block loop {loop.number}: {rows}; {cost}"
     for step in loop.steps:
         if isinstance(step, MatMul):
             yield f"    {_product(step)}{', added up over the blocks' if role(step.node) is Role.SUM else ''}"

@@ -1,8 +1,8 @@
 """The steps of a fusion group: matrix products of a block of rows, and loop nests over its rows, in turn.
 
-Takes a fusion group; gives its steps. A nest passes over each row as often as its reductions demand: softmax takes
-the maximum in pass 0, the sum of the exponentials in pass 1, and divides in pass 2. For the step of a network with one
-hidden layer the steps are
+Takes a fusion group; gives its steps. A nest passes over each row as often as its reductions demand: softmax
+takes the maximum in pass 0, the sum of the exponentials in pass 1, and divides in pass 2. For the step of a
+network with one hidden layer the steps are
 
     hidden = x @ w1            product
     relu                       nest 0
@@ -180,13 +180,13 @@ def column_axis(node: Node, group: FusionGroup) -> Axis | None:
 def _find_passes(loop: NestSpec, group: FusionGroup) -> None:
     computed = sorted(loop.passes, key=_number)
     for node in computed:
-        a_pass = 0
+        number = 0
         for position, source in enumerate(sources(node)):
             if source in loop.passes and not is_taken_whole(node, position):
                 along = source.operation in REDUCTIONS and role(source) is Role.ROW
-                a_pass = max(a_pass, loop.passes[source] + (1 if along else 0))
-        loop.passes[node] = a_pass
-    # A reduction's a_pass is that of the loop over the columns that it runs in; its users come one later.
+                number = max(number, loop.passes[source] + (1 if along else 0))
+        loop.passes[node] = number
+    # A reduction's pass is that of the loop over the columns that it runs in; its users come one later.
     last = last_passes(loop, group, computed)
     there: set[Node] = set(loop.loaded)
     for node in computed:
@@ -201,12 +201,12 @@ def _find_passes(loop: NestSpec, group: FusionGroup) -> None:
 
 
 def last_passes(loop: NestSpec, group: FusionGroup, computed: list[Node]) -> dict[Node, int]:
-    """The last a_pass in which each value is asked for, directly or through what is computed from it there."""
+    """The last pass that uses each value, itself or through what is computed from it there."""
     last = dict(loop.passes)
     for user in reversed(computed):
         ends = column_axis(user, group) is None or user.operation in REDUCTIONS or user in loop.stores
-        a_pass = loop.passes[user] if ends else last[user]
+        number = loop.passes[user] if ends else last[user]
         for source in sources(user):
             if source in last:
-                last[source] = max(last[source], a_pass)
+                last[source] = max(last[source], number)
     return last

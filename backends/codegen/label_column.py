@@ -1,8 +1,8 @@
 """Which column of a row is its label's: comparisons of a column's position with a value of the row.
 
-Takes the values that a loop over the columns stores; gives the one label that decides about a column of its own.
-`probs - (arange(K) == label)` needs a comparison for every column. Instead the label's column is computed before the
-loop, which overwrites what it reads, and stored behind it:
+Takes the values that a loop over the columns stores; gives the one label that decides about a column of its
+own. `probs - (arange(K) == label)` needs a comparison for every column. Instead the label's column is
+computed before the loop, which overwrites what it reads, and stored behind it:
 
     at = Compute probs[label] - 1
     for column: r[row, column] = probs[column] - 0

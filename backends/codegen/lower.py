@@ -8,10 +8,8 @@ from typing import Any
 
 from ..trace.trace import Traced, trace
 from .buffers import Rounding
-from .coalesce import merge
+from .passes import PASSES, after_trace
 from .plan import Plan, make_plan
-from .scalar_slots import into_slots
-from .simplify import simplify
 from .target import Target
 
 
@@ -45,9 +43,9 @@ def lower(
     numbers:        leaves whose number is an option, part of the form of the call
     """
     traced = trace(function, kernel, args, kwargs, numbers, takes_halves=target.takes_halves)
-    _, plainer = simplify(traced.trace.graph, traced.outputs)
-    slots = into_slots(plainer, traced.trace.first_captured + len(traced.trace.captured))
-    graph, outputs = merge(kernel, plainer)
+    state = after_trace(traced)
+    for each in PASSES:
+        each.run(state)
     rounding = Rounding(traced.trace.halves, traced.half, rounds=not traced.trace.any_single)
-    plan = make_plan(kernel, graph, outputs, target, rounding, donated_leaves)
-    return Lowered(traced, plan, [node.sizes() for node in traced.outputs], slots)
+    plan = make_plan(kernel, state.graph, state.outputs, target, rounding, donated_leaves)
+    return Lowered(traced, plan, [node.sizes() for node in traced.outputs], state.slots)

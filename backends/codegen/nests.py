@@ -6,8 +6,8 @@ Takes a NestSpec; gives a LoopNest. Each pass over the row becomes
     a loop over the columns                            loads, computes, reduces, keeps and stores
     reductions that are stored or added up             statements of the row
 
-Short rows are computed a tile at a time, the rows innermost: a vector of a processor is then full, which a row of
-three columns would leave empty. `label_column` takes the label's column out of a loop.
+Short rows are computed a tile at a time, the rows innermost: a vector of a processor is then full, which a
+row of three columns would leave empty. `label_column` takes the label's column out of a loop.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Nests(Values):
             )
 
     def loaded(self, node: Node, body: Body) -> Value:
-        """Load a value; what later passes need again stays in registers where a thread's columns lie together."""
+        """Load a value; it stays in registers if later passes need it and a thread's columns lie together."""
         value = super().loaded(node, body)
         lies_together = node.axes in ((self.main,), (self.rows, self.main))
         if node in self.to_keep and lies_together and self.is_in_main_loop(body):
@@ -184,7 +184,7 @@ class Nests(Values):
         return self.spec.passes.get(node, 0)
 
     def goals_by_axis(self, number: int) -> dict[Axis, list[Node]]:
-        """What the loops over the columns of a pass are for: reductions, values to store or keep, and sums."""
+        """The goals of a pass by the axis of their loop: reductions, values to store or keep, sums."""
         assert self.spec is not None
         spec = self.spec
         found: dict[Axis, list[Node]] = {}
@@ -222,7 +222,7 @@ class Nests(Values):
         self.done.update(node for node in nodes if not reduces(node) and role(node) is Role.ROW)
 
     def loop_beside_label(self, axis: Axis, nodes: list[Node], row: Body) -> None:
-        """A loop over the columns but for the label's, if there is one label and the loop may leave it out."""
+        """A loop over all columns but the label's, if there is one label and the loop may leave it out."""
         stores = [node for node in nodes if role(node) is Role.ROW and not reduces(node)]
         others = [node for node in nodes if node not in stores]
         after = [node for node in others if base(node.inputs[0]) in stores]
@@ -337,7 +337,7 @@ def columns_of(spec: NestSpec, fused: FusedGroup) -> list[Axis]:
 def kept_in_registers(
     spec: NestSpec, fused: FusedGroup, main: Axis, is_in_memory: Callable[[Node], bool]
 ) -> set[Node]:
-    """What several passes need along the main axis: loads, and values that cost too much to be computed again."""
+    """What several passes need along the main axis: loads, and values that are costly to recompute."""
     computed = sorted(spec.passes, key=lambda node: node.number)
     last = last_passes(spec, fused.group, computed)
     keep = {node for node in spec.kept if main in node.axes}

@@ -1,6 +1,7 @@
 """The plan of a program: stages of loop nests and products, and the buffers that they work on.
 
-Takes a simplified graph and a target; gives a Plan, a tree of frozen records which nobody changes. For `relu(x)`:
+Takes a simplified graph and a target; gives a Plan, a tree of frozen records which nobody changes. For
+`relu(x)`:
 
     stage 0
       block loop over n0:  nest: for row: for column: Load x0, Compute maximum, Store r0
@@ -47,7 +48,6 @@ class Plan:
     partial: the workers' parts of every sum with axes
     totals:  the workers' totals in float64, of the sums that have one
     donated: argument's leaf -> number of the result that takes its memory
-    ready:   the stage from whose start on a sum, a whole product or a number is known
     flags:   lookups whose indices are watched, in the order of their flags
     """
 
@@ -65,7 +65,6 @@ class Plan:
     slots: ScalarSlots
     rounding: Rounding
     donated: Mapping[int, int]
-    ready: Mapping[Node, int]
     flags: tuple[Node, ...]
 
     @property
@@ -130,7 +129,6 @@ def make_plan(
             for r, a in taken.items()
             if a.kind is BufferKind.ARGUMENT and r.kind is BufferKind.RESULT
         },
-        ready=scheduled.when,
         flags=tuple(buffers.flags),
     )
 

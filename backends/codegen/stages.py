@@ -1,11 +1,12 @@
 """The stages of a program, and the fusion groups of each stage.
 
-Takes the outputs of a simplified graph; gives a schedule. A value is local to the rows of its first axis. A sum over
-the rows is complete when all rows are done, so a value that uses it is computed in a later stage. A stage has one
-fusion group for each axis that is looped over. Groups of one stage do not need each other's results.
+Takes the outputs of a simplified graph; gives a schedule. A value is local to the rows of its first axis. A
+sum over the rows is complete when all rows are done, so a value that uses it is computed in a later stage. A
+stage has one fusion group for each axis that is looped over. Groups of one stage do not need each other's
+results.
 
-`loss, x.T @ grad` of a network becomes one stage with one group over the rows of x: the loss and the product are sums
-that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows first, then a loop that uses it.
+`loss, x.T @ grad` of a network becomes one stage with one group over the rows of x: the loss and the product
+are sums that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows first, then a loop that uses it.
 """
 
 from __future__ import annotations
@@ -126,10 +127,6 @@ class Schedule:
     whole: dict[Node, int]  # products of whole arrays, with their stages
     complete: list[Node]  # values that are in memory as a whole, in the order of their making
     stages: int
-    when: dict[Node, int]  # the stage from whose start on a sum, a whole product or a number is known
-
-    def groups_of(self, stage: int) -> list[FusionGroup]:
-        return [group for group in self.groups if group.stage == stage]
 
 
 def schedule(outputs: list[Node]) -> Schedule:
@@ -140,7 +137,7 @@ def schedule(outputs: list[Node]) -> Schedule:
         for position, source in enumerate(sources(node)):
             users[source].append((node, position))
     ends = {base(node) for node in outputs}
-    earliest, known = _times(nodes)
+    earliest = _earliest(nodes)
 
     # What has to be left behind by a loop, and the latest stage that is early enough for its users.
     goals = [
@@ -163,15 +160,8 @@ def schedule(outputs: list[Node]) -> Schedule:
 
     whole = {node: earliest[node] for node in nodes if role(node) is Role.WHOLE}
     last = max([group.stage for group in ordered] + list(whole.values()), default=-1)
-    of_sum = {node: group.stage + 1 for group in ordered for node in group.sums}
-    when: dict[Node, int] = {}
-    for node in nodes:
-        if role(node) in (Role.LEAF, Role.NUMBER):
-            when[node] = max([when[source] for source in sources(node)], default=0)
-        else:
-            when[node] = of_sum.get(node, known[node])
     complete = [node for group in ordered for node in group.sums + group.stores]
-    return Schedule(outputs, ordered, whole, complete + list(whole), last + 1, when)
+    return Schedule(outputs, ordered, whole, complete + list(whole), last + 1)
 
 
 def _axes_in_order(nodes: list[Node]) -> list[Axis]:
@@ -183,18 +173,19 @@ def _axes_in_order(nodes: list[Node]) -> list[Axis]:
     return list(found)
 
 
-def _times(nodes: list[Node]) -> tuple[dict[Node, int], dict[Node, int]]:
-    """The first stage that can compute each value, and the first that can read all of it."""
+def _earliest(nodes: list[Node]) -> dict[Node, int]:
+    """The first stage that can compute each value."""
     earliest: dict[Node, int] = {}
-    known: dict[Node, int] = {}
+    # The first stage that can read all of a value.
+    complete: dict[Node, int] = {}
     for node in nodes:
         time = 0
         for position, source in enumerate(sources(node)):
-            complete = must_be_complete(source, node, position) or role(source) in (Role.LEAF, Role.NUMBER)
-            time = max(time, known[source] if complete else earliest[source])
+            is_whole = must_be_complete(source, node, position) or role(source) in (Role.LEAF, Role.NUMBER)
+            time = max(time, complete[source] if is_whole else earliest[source])
         earliest[node] = time
-        known[node] = time if role(node) in (Role.LEAF, Role.NUMBER) else time + 1
-    return earliest, known
+        complete[node] = time if role(node) in (Role.LEAF, Role.NUMBER) else time + 1
+    return earliest
 
 
 def _as_late_as_useful(

@@ -1,4 +1,4 @@
-"""What a processor is like, as far as plans depend on it. `cpu.target` and `cuda.target` are the two there are."""
+"""The properties of a processor that plans depend on; there are two, in `cpu.target` and `cuda.target`."""
 
 from __future__ import annotations
 

@@ -26,10 +26,6 @@ class Lines:
         """The same text, whose new lines are further in."""
         return Lines(self.depth + by, self.lines)
 
-    def apart(self, by: int = 0) -> Lines:
-        """Another text, whose lines are taken up later."""
-        return Lines(self.depth + by)
-
     def take(self, lines: Iterable[str]) -> None:
         """Take up lines that are indented already."""
         self.lines += lines

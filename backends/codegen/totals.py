@@ -1,8 +1,8 @@
 """Which sums of float32 over many rows are added up in float64, and how often their parts are moved there.
 
-A float32 total of millions of rows is so large that it takes in little of each further row, or nothing. So no part
-of a sum is of more than a few rows. Parts are added up in float64, and the total of a worker is rounded once, when
-all its rows are done. Where a part ends depends on numbers of rows and blocks alone.
+A float32 total of millions of rows is so large that it takes in little of each further row, or nothing. So no
+part of a sum is of more than a few rows. Parts are added up in float64, and the total of a worker is rounded
+once, when all its rows are done. Where a part ends depends on numbers of rows and blocks alone.
 """
 
 from __future__ import annotations

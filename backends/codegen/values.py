@@ -1,8 +1,8 @@
 """Where values are computed: each in the outermost body that knows the indices that it needs.
 
-Takes a value of the graph and a body, and adds to that body, or to one around it, the statements that compute the
-value; gives the operand that stands for it. In a loop over the columns of `x - max(x, axis=1)`, the load of x goes
-into the loop, and what belongs to the row goes before it:
+Takes a value of the graph and a body, and adds to that body, or to one around it, the statements that compute
+the value; gives the operand that stands for it. In a loop over the columns of `x - max(x, axis=1)`, the load
+of x goes into the loop, and what belongs to the row goes before it:
 
     v1 = Load m[row]             in the body of the row
     for column:
@@ -270,7 +270,7 @@ class Values:
         buffer = self.buffer_of(node)
         assert buffer is not None, f"{node} is not in memory"
         value = self.new_value(node, body)
-        body.add(Load(value, buffer, self.index_in(buffer, node, body)))
+        body.add(Load(value, node, buffer, self.index_in(buffer, node, body)))
         return value
 
     def index_in(self, buffer: Buffer, node: Node, body: Body) -> tuple[Index, ...]:
@@ -331,7 +331,7 @@ class Values:
         buffer = self.buffers.where(vector, self.number)
         assert buffer is not None, f"{vector} is not in memory"
         value = self.new_value(node, body)
-        body.add(Load(value, buffer, (index,), masked))
+        body.add(Load(value, vector, buffer, (index,), masked))
         return value
 
     def copied(self, node: Node, body: Body) -> Operand:
@@ -351,11 +351,11 @@ class Values:
         buffer = self.buffers.where(source, self.number)
         assert buffer is not None, f"{source} is not in memory"
         where = tuple(index[dimension] for dimension, axis in enumerate(source.shape) if axis is not None)
-        body.add(Load(value, buffer, where))
+        body.add(Load(value, source, buffer, where))
         return value
 
     def checked_index(self, node: Node, axis: Axis | None, body: Body) -> tuple[Index, Value | None]:
-        """The index that a value is taken at, inside of the axis whatever the data are, and what checked it."""
+        """The index that a value is taken at, inside the axis for any data, and what checked it."""
         index = base(node.inputs[1])
         operand = self.value(index, body)
         if is_inside(index, axis):

@@ -1,9 +1,9 @@
 """The text of a program in the CPU's dialect: a plan becomes one Python function that Numba compiles.
 
 Takes a Plan; gives the source of a module. The function runs the part of one worker in one stage:
-`program(stage, worker, workers, table, scalars)`. Stage s of the plan is number 2 s, and number 2 s + 1 combines the
-sums of its workers; the results that are single numbers come last. `table` holds sizes and addresses. `scalars` is the
-scalar buffer, and `integers` the same memory as integers.
+`program(stage, worker, workers, table, scalars)`. Stage s of the plan is number 2 s, and number 2 s + 1
+combines the sums of its workers; the results that are single numbers come last. `table` holds sizes and
+addresses. `scalars` is the scalar buffer, and `integers` the same memory as integers.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy
 
+from .device import Gemm
+
 _FLOAT32, _FLOAT64 = numpy.dtype("float32"), numpy.dtype("float64")
 _NOT_TRANSPOSED, _TRANSPOSED = 0, 1
 _DEFAULT_ALGORITHM = -1
@@ -36,27 +38,18 @@ def precisions(cupy: Any) -> tuple[int, int]:
     return chosen(_FLOAT32), chosen(_FLOAT64)
 
 
-def product(
-    cupy: Any,
-    a: Any,
-    b: Any,
-    out: Any,
-    *,
-    transpose_a: bool,
-    transpose_b: bool,
-    accumulate: bool,
-    workspace: tuple[int, int],
-) -> None:
-    """out = a @ b, or out += a @ b, either factor transposed first; all in C order, of one dtype.
+def product(cupy: Any, gemm: Gemm, workspace: tuple[int, int]) -> None:
+    """Start a matrix product.
 
     workspace: address and bytes of memory that nothing else uses meanwhile
     """
+    a, b, out = gemm.a, gemm.b, gemm.out
     rows, columns = out.shape
-    inner = a.shape[0 if transpose_a else 1]
+    inner = a.shape[0 if gemm.transpose_a else 1]
     if not rows or not columns:
         return
     if not inner:
-        if not accumulate:
+        if not gemm.accumulate:
             out.data.memset_async(0, out.nbytes)
         return
     number, zero, one = _SCALARS[out.dtype.char]
@@ -66,22 +59,14 @@ def product(
         cupy.cuda.get_cublas_handle(),
         cupy.cuda.get_current_stream().ptr,
         workspace,
-        _TRANSPOSED if transpose_b else _NOT_TRANSPOSED,
-        _TRANSPOSED if transpose_a else _NOT_TRANSPOSED,
-        columns,
-        rows,
-        inner,
+        _TRANSPOSED if gemm.transpose_b else _NOT_TRANSPOSED,
+        _TRANSPOSED if gemm.transpose_a else _NOT_TRANSPOSED,
+        *(columns, rows, inner),
         ctypes.addressof(one),
-        b.data.ptr,
-        number,
-        b.shape[1],
-        a.data.ptr,
-        number,
-        a.shape[1],
-        ctypes.addressof(one if accumulate else zero),
-        out.data.ptr,
-        number,
-        columns,
+        *(b.data.ptr, number, b.shape[1]),
+        *(a.data.ptr, number, a.shape[1]),
+        ctypes.addressof(one if gemm.accumulate else zero),
+        *(out.data.ptr, number, columns),
         _precision(cupy, out.dtype),
         _DEFAULT_ALGORITHM,
     )

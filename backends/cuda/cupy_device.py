@@ -12,7 +12,7 @@ from typing import Any
 from ..common.forks import compile_lock
 from .clusters import clusters_at_once
 from .cublas import precisions, product, workspace_bytes
-from .device import Launch
+from .device import Gemm, Launch
 from .nvrtc import machine_code
 
 # What every kernel may have of shared memory, in bytes; it has to ask for more.
@@ -101,29 +101,10 @@ class CupyDevice:
         address: int = array.data.ptr
         return address
 
-    def product(
-        self,
-        a: Any,
-        b: Any,
-        out: Any,
-        *,
-        transpose_a: bool,
-        transpose_b: bool,
-        accumulate: bool,
-        workspace: int,
-    ) -> None:
-        """out = a @ b, or out += a @ b, either factor transposed first, as precise as CuPy's products are."""
+    def product(self, gemm: Gemm, workspace: int) -> None:
+        """Start a matrix product, as precise as CuPy's products are."""
         self._multiplies = True
-        product(
-            self._cupy,
-            a,
-            b,
-            out,
-            transpose_a=transpose_a,
-            transpose_b=transpose_b,
-            accumulate=accumulate,
-            workspace=(workspace, self.product_bytes),
-        )
+        product(self._cupy, gemm, (workspace, self.product_bytes))
 
     def precision(self) -> Hashable:
         """CuPy's compute types, as CUPY_TF32 and `set_compute_type` have set them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 
@@ -20,6 +21,21 @@ class Launch(NamedTuple):
     threads: int
     shared: int = 0
     cluster: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Gemm:
+    """Matrices: out = a @ b, or out += a @ b, either factor transposed first; all in C order.
+
+    All are float32 or all float64, and any dimension may be 0. `out` is apart from both factors.
+    """
+
+    a: Any
+    b: Any
+    out: Any
+    transpose_a: bool = False
+    transpose_b: bool = False
+    accumulate: bool = False
 
 
 class Device(Protocol):
@@ -61,20 +77,8 @@ class Device(Protocol):
     def address(self, array: Any) -> int:
         """Where its first element is."""
 
-    def product(
-        self,
-        a: Any,
-        b: Any,
-        out: Any,
-        *,
-        transpose_a: bool,
-        transpose_b: bool,
-        accumulate: bool,
-        workspace: int,
-    ) -> None:
-        """Matrices: out = a @ b, or out += a @ b, either factor transposed first; all in C order.
-
-        All are float32 or all float64, and any dimension may be 0. `out` is apart from both factors.
+    def product(self, gemm: Gemm, workspace: int) -> None:
+        """Start a matrix product.
 
         workspace: the address of `product_bytes`, aligned to 256, that nothing else uses meanwhile; a
                    recorded graph uses the same memory whenever it is launched

@@ -1,4 +1,4 @@
-"""How operations, numbers and types are spelled in CUDA C++; the functions stand in `cuda_prelude`."""
+"""How operations, numbers and types are spelled in CUDA C++; the functions are in `prelude`."""
 
 from __future__ import annotations
 
@@ -234,12 +234,12 @@ def wide(dtype: DType) -> DType:
 
 
 def kept_number(dtype: DType, slot: str) -> str:
-    """The place of a single number: a slot of `numbers`, as a double or as the integer of its bits."""
-    return f"numbers[{slot}]" if dtype.is_float else f"((long long*)numbers)[{slot}]"
+    """The place of a single number in the scalar buffer, as a double or as the integer of its bits."""
+    return f"scalars[{slot}]" if dtype.is_float else f"((long long*)scalars)[{slot}]"
 
 
 def number_from(dtype: DType, slot: str) -> str:
-    """A single number, out of its slot of `numbers`."""
+    """A single number, out of its slot of the scalar buffer."""
     place = kept_number(dtype, slot)
     if dtype == BOOL:
         return f"({place} != 0)"

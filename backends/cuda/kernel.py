@@ -22,7 +22,7 @@ from . import dialect
 class CudaKernel:
     """One kernel: its text, and what it is called with, in this order.
 
-    parameters: names of sizes and buffers, "row0", "rows", "first", "numbers", "pieces...", "parts...", ...
+    parameters: names of sizes and buffers, "row0", "rows", "first", "scalars", "pieces...", "parts...", ...
     """
 
     name: str
@@ -74,7 +74,8 @@ class Head:
 def kernel(plan: Plan, head: Head, lines: list[str], uses: Uses) -> CudaKernel:
     """The kernel with the parameters that its text uses."""
     parameters = {name: declared for name, declared in _parameters(plan) if uses.has(name)}
-    start = f'{head.comment}\nextern "C" __global__ void __launch_bounds__({head.bounds}){head.qualifier} {head.name}('
+    start = f'{head.comment}\nextern "C" __global__ void __launch_bounds__({head.bounds})'
+    start += f"{head.qualifier} {head.name}("
     declared = ",\n    ".join(parameters.values())
     text = "\n".join([f"{start}\n    {declared}) {{", *lines, "}", ""])
     return CudaKernel(head.name, text, tuple(parameters))
@@ -97,4 +98,4 @@ def _parameters(plan: Plan) -> Iterator[tuple[str, str]]:
     for position, node in enumerate(plan.slots.outputs):
         held = dialect.stored_type(plan.rounding.held(node))
         yield f"o{position}", f"{held}* __restrict__ o{position}"
-    yield "numbers", "double* numbers"
+    yield "scalars", "double* scalars"

@@ -1,7 +1,8 @@
 """What a GPU program does in which order, for arrays of given sizes: products, kernels of nests, sums.
 
-Takes a Plan and the properties of a device; gives its kernels with their launch shapes, a `StageLaunches` for each
-stage. A cross-entropy is one stage: the kernel of its nest, then the one that adds up the blocks' losses.
+Takes a Plan and the properties of a device; gives its kernels with their launch shapes, a `StageLaunches` for
+each stage. A cross-entropy is one stage: the kernel of its nest, then the one that adds up the blocks'
+losses.
 """
 
 from __future__ import annotations
@@ -210,7 +211,8 @@ def _registers(nest: LoopNest) -> float:
     """What an element of everything takes that a nest keeps in registers."""
     loads = {item.value: item.buffer for item in nest.items() if isinstance(item, Load)}
     kept = [item.kept for item in nest.items() if isinstance(item, Keep)]
-    # A half is kept as it was loaded. A number of 8 bytes takes two registers, and what it is computed with as many.
+    # A half is kept as it was loaded. A number of 8 bytes takes two registers, and what it is computed with
+    # as many.
     halves = [value for value in kept if value in loads and loads[value].half]
     nodes = [value.node for value in kept if value not in halves] + [
         n for n in nest.sums if n.axes == (nest.main,)

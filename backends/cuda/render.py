@@ -1,7 +1,7 @@
 """The text of a program in the GPU's dialect: a plan becomes CUDA kernels.
 
-Takes a Plan, and launch shapes; gives kernels. Every nest is one, and all flat nests of a stage are one together. Then
-there is what adds up the parts that they leave of their sums, and what makes single numbers.
+Takes a Plan, and launch shapes; gives kernels. Every nest is one, and all flat nests of a stage are one
+together. Then there is what adds up the parts that they leave of their sums, and what makes single numbers.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _GIVEN = {"part", "parts", "rows", "row0", "first"}
 
 
 def begin(plan: Plan) -> CudaKernel | None:
-    """Puts the call's scalars among the numbers: they change, and a recorded graph does not."""
+    """Puts the scalars of the call into the scalar buffer: they change, and a recorded graph does not."""
     scalars = plan.slots.arguments
     if not scalars:
         return None
-    declared, lines = ["double* numbers"], []
+    declared, lines = ["double* scalars"], []
     for slot, (leaf, dtype) in enumerate(scalars.items()):
         declared.append(f"const {'double' if dtype.is_float else 'long long'} a{leaf}")
         lines.append(f"    {dialect.kept_number(dtype, str(slot))} = a{leaf};")
     head = "// The scalars of the call.\n" + 'extern "C" __global__ void __launch_bounds__(1) begin('
     text = f"{head}{', '.join(declared)}) {{\n" + "\n".join(lines) + "\n}\n"
-    return CudaKernel("begin", text, ("numbers", *(f"a{leaf}" for leaf in scalars)))
+    return CudaKernel("begin", text, ("scalars", *(f"a{leaf}" for leaf in scalars)))
 
 
 def nest_kernel(plan: Plan, loop: BlockLoop, step: int, shape: LaunchShape) -> CudaKernel:
@@ -66,7 +66,7 @@ _WHOLE_GRID = {"part": "blockIdx.x", "parts": "gridDim.x"}
 
 
 def nest_of(loop: BlockLoop, step: int, shape: LaunchShape) -> LoopNest:
-    """The nest that a launch shape is for: the one that reads rows anew, where they do not fit into registers."""
+    """The nest that a launch shape is for: the streaming one where rows do not fit into registers."""
     nest = loop.steps[step]
     assert isinstance(nest, LoopNest)
     return nest.streaming if nest.streaming is not None and not shape.items else nest
@@ -75,8 +75,8 @@ def nest_of(loop: BlockLoop, step: int, shape: LaunchShape) -> LoopNest:
 def flat_kernel(plan: Plan, stage: int, loops: list[tuple[BlockLoop, LaunchShape]]) -> CudaKernel:
     """One kernel for all block loops of a stage that are a loop over numbers and nothing else.
 
-    They do not need each other, and starting a kernel takes longer than most of them: the blocks are shared out,
-    `parts...` of them for every loop.
+    They do not need each other, and starting a kernel takes longer than most of them: the blocks are shared
+    out, `parts...` of them for every loop.
     """
     uses = Uses()
     lines = ["    long long block = blockIdx.x;"]
@@ -152,6 +152,7 @@ def _finish_columns(plan: Plan, node: Node, uses: Uses, top: Lines) -> None:
     total = dialect.wide(node.dtype)
     c = dialect.TYPES[total]
     threads, columns = FINISH_THREADS, FINISH_COLUMNS
+    step = threads // columns
     own = dialect.read(f"{parts}[piece * {n} + column]", node.dtype)
     own = own if total == BOOL else f"({c})({own})"
     rounded = "total" if total == node.dtype else f"({dialect.TYPES[node.dtype]})(total)"
@@ -162,7 +163,7 @@ def _finish_columns(plan: Plan, node: Node, uses: Uses, top: Lines) -> None:
         f"const long long column = block * {columns} + threadIdx.x % {columns};",
         f"{c} total = {dialect.start(node.operation, total)};",
         f"if (column < {n})",
-        f"    for (long long piece = threadIdx.x / {columns}; piece < {pieces}; piece += {threads // columns})",
+        f"    for (long long piece = threadIdx.x / {columns}; piece < {pieces}; piece += {step})",
         f"        total = {dialect.join(node.operation, total, 'total', own)};",
         "totals[threadIdx.x] = total;",
         "__syncthreads();",
@@ -184,14 +185,14 @@ def _finish_number(plan: Plan, node: Node, uses: Uses, top: Lines) -> None:
     own = dialect.read(f"{uses(f'q{node.number}')}[piece]", total)
     top.add(f"    {name} = {dialect.join(node.operation, total, name, own)};")
     top.add(f"{name} = group.combine({name}, {dialect.functor(node.operation)}());")
-    uses("numbers")
+    uses("scalars")
     place = dialect.kept_number(node.dtype, str(plan.slots.sums[node]))
     rounded = name if total == node.dtype else f"({dialect.TYPES[node.dtype]})({name})"
     top.add(f"if (threadIdx.x == 0) {place} = {dialect.number_to(node.dtype, rounded)};")
 
 
 def can_finish_with(plan: Plan, stage: int) -> bool:
-    """Whether the kernel that completes a stage's sums has all that the results that are single numbers need."""
+    """Whether the kernel that completes a stage's sums can also compute the scalar results."""
     ready: dict[ir.Buffer | int, int] = {}
     for number, one in enumerate(plan.stages):
         for nest in (step for loop in one.loops for step in loop.steps if isinstance(step, LoopNest)):

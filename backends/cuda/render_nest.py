@@ -1,15 +1,16 @@
 """The text of loop nests in the GPU's dialect: a method for each kind of statement.
 
-Takes a nest of a plan and a launch shape; gives the lines of one kernel, between its braces. Threads share a row: a
-thread has ITEMS vectors of VECTOR columns of it. So a loop over the longest axis of a row becomes
+Takes a nest of a plan and a launch shape; gives the lines of one kernel, between its braces. Threads share a
+row: a thread has ITEMS vectors of VECTOR columns of it. So a loop over the longest axis of a row becomes
 
     for item:                                        the thread's vectors
         load<VECTOR>(v0_here, x0_row + column0);     all loads of a vector at once
         for v: const float v2 = ...                  computes, an element after the other
         store<VECTOR>(r0_row + column0, v5_out);     all stores of a vector at once
 
-and what a pass keeps for the next one stays in registers, `v3_kept[item][v]`. A loop over a shorter axis goes from
-element to element. A nest without columns is one loop over numbers, of which a thread has a vector: it is "flat".
+and what a pass keeps for the next one stays in registers, `v3_kept[item][v]`. A loop over a shorter axis goes
+from element to element. A nest without columns is one loop over numbers, of which a thread has a vector: it
+is "flat".
 """
 
 from __future__ import annotations
@@ -179,9 +180,8 @@ class NestRenderer(StatementRenderer):
         else:
             # The thread that writes a column is the one that reads it.
             n = self.names.length(loop.axis)
-            self.row.add(
-                f"for (long long column = {self.uses('lane')}; column < {n}; column += {self.uses('LANES')}) {{"
-            )
+            first, step = self.uses("lane"), self.uses("LANES")
+            self.row.add(f"for (long long column = {first}; column < {n}; column += {step}) {{")
             self.row.take(inside.lines.lines)
             self.row.add(*(f"    {text}" for text in inside.stores), "}")
         self.names.of.update(self.kept_text)

@@ -1,7 +1,7 @@
 """The text of single statements in the GPU's dialect, wherever they stand.
 
-Takes statements of a plan; adds their lines to those of the loop around them, and remembers the names of values:
-`Compute v2 = v0 * v1` becomes `const float v2 = v0 * v1;`.
+Takes statements of a plan; adds their lines to those of the loop around them, and remembers the names of
+values: `Compute v2 = v0 * v1` becomes `const float v2 = v0 * v1;`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class StatementRenderer:
         self.define(load.value, text, around)
 
     def load_scalar(self, load: ir.LoadScalar, around: Around) -> None:
-        self.uses("numbers")
+        self.uses("scalars")
         self.define(load.value, dialect.number_from(load.value.node.dtype, str(load.slot)), around)
 
     def position(self, position: ir.Position, around: Around) -> None:
@@ -85,7 +85,7 @@ class StatementRenderer:
     def check_index(self, check: ir.CheckIndex, around: Around) -> None:
         name = self.names.of[check.value] = f"{self.names.new(check.value.node)}_inside"
         assert check.flag is not None
-        self.uses("numbers")
+        self.uses("scalars")
         given, length = self.names.operand(check.operand), self.names.length(check.axis)
         around.lines.add(
             *dialect.inside(name, given, length, check.value.node.dtype, dialect.flag(check.flag))

@@ -1,7 +1,7 @@
 """The text of sums over rows: every block, or group of threads, leaves a part, which another kernel adds up.
 
-Takes the sums of a nest; gives the lines at the start of its kernel, after each row, and at its end. A group joins
-rows in registers, or in its part in memory where the columns are not those of its registers.
+Takes the sums of a nest; gives the lines at the start of its kernel, after each row, and at its end. A group
+joins rows in registers, or in its part in memory where the columns are not those of its registers.
 """
 
 from __future__ import annotations
@@ -108,9 +108,8 @@ class SumRenderer:
             joined = dialect.join(node.operation, node.dtype, dialect.read(place, node.dtype), own)
             left = f"{place} = {dialect.written(f'is_new ? {own} : {joined}', node.dtype)};"
             end.add("#pragma unroll", f"for (int item = 0; item < {self.uses('ITEMS')}; ++item) {{")
-            end.add(
-                f"    const int column0 = (item * {self.uses('LANES')} + {self.uses('lane')}) * {self.uses('VECTOR')};"
-            )
+            place = f"(item * {self.uses('LANES')} + {self.uses('lane')}) * {self.uses('VECTOR')}"
+            end.add(f"    const int column0 = {place};")
             end.add(f"    if (column0 < {n})")
             end.add("#pragma unroll", "        for (int v = 0; v < VECTOR; ++v)" + (" {" if again else ""))
             end.add(f"            {left}")

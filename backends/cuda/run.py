@@ -12,7 +12,7 @@ from ..ir.attributes import Transposes
 from ..ir.graph import Axis, Node
 from ..ir.nest import Buffer, BufferKind, MatMul
 from ..trace.indices import reports
-from .device import Device, Launch
+from .device import Device, Gemm, Launch
 from .kernel import CudaKernel
 from .launch_shapes import FLAT_THREADS, flat
 from .launches import BlockLoopLaunches, Launches, NestKernel
@@ -47,7 +47,7 @@ class Variant:
         self.reports = reports(plan.kernel, plan.flags)
         # Results have arrays of their own, and so no slots, where there are no flags behind them.
         numbers = slots.count + len(plan.flags) if plan.flags else len(slots.arguments) + len(slots.sums)
-        sizes = {"numbers": 8 * numbers, **launches.parts()}
+        sizes = {"scalars": 8 * numbers, **launches.parts()}
         if plan.multiplies:
             sizes["products"] = device.product_bytes
         own = plan.of_kind(BufferKind.STAGE, BufferKind.BLOCK)
@@ -86,14 +86,14 @@ class Variant:
     def flags(self, workspace: Any) -> Any:
         """The int64 words that are set where an index was outside, in the order of their slots."""
         plan = self.launches.plan
-        start = self.offsets["numbers"] + 8 * plan.slots.count
+        start = self.offsets["scalars"] + 8 * plan.slots.count
         return workspace[start : start + 8 * len(plan.flags)].view("int64")
 
     def begin(self, workspace: int, scalars: Sequence[int | float]) -> None:
         """Put the scalars of a call where its kernels find them."""
         if self.launches.begin:
             kernel = self.loaded[self.launches.begin.name]
-            self.device.launch(kernel, Launch(1, 1), [workspace + self.offsets["numbers"], *scalars])
+            self.device.launch(kernel, Launch(1, 1), [workspace + self.offsets["scalars"], *scalars])
 
 
 class Run:
@@ -157,15 +157,8 @@ class Run:
 
     def _product(self, product: MatMul, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
         transpose_a, transpose_b = product.node.attribute_as(Transposes).transposed
-        self.device.product(
-            a,
-            b,
-            out,
-            transpose_a=transpose_a,
-            transpose_b=transpose_b,
-            accumulate=accumulate,
-            workspace=self.words["products"],
-        )
+        gemm = Gemm(a, b, out, transpose_a, transpose_b, accumulate)
+        self.device.product(gemm, self.words["products"])
         if product.out in self.wide:
             self.arrays[product.out][...] = self.wide[product.out]
 

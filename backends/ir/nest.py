@@ -1,7 +1,7 @@
 """Loop nests as data: what a compiled program does, in order, before it is text of any dialect.
 
-A plan is a tree of frozen records. Both renderers print it, `explain` describes it, the cost model counts it, and
-the launch shapes are chosen from it; nobody changes it.
+A plan is a tree of frozen records. Both renderers print it, `explain` describes it, the cost model counts it,
+and the launch shapes are chosen from it; nobody changes it.
 
     Plan(buffers, stages, outputs)     a stage ends where all workers must be done
     Stage(prologue, steps, sums)       step = BlockLoop | MatMul
@@ -127,12 +127,14 @@ Index: TypeAlias = LoopIndex | BlockRow | Zero | Operand
 
 @dataclass(frozen=True)
 class Load:
-    """value = buffer[index].
+    """value = buffer[index], an element of `source`.
 
+    source:  the node that the buffer has there; of `take` and `copy` not the node of the value
     checked: the looked-up index among `index`; a dialect may give a value of its own where that was outside
     """
 
     value: Value
+    source: Node
     buffer: Buffer
     index: tuple[Index, ...]
     checked: Value | None = None
@@ -164,7 +166,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class LabelTest:
-    """value = whether the column is the one of the row's label; a comparison of a position with a row's value."""
+    """value = whether the column is the row's label: a comparison of a position with a value of the row."""
 
     value: Value
     label: Operand
@@ -325,7 +327,8 @@ class LoopNest:
     stores: row values that are in memory afterwards
     sums:   sums over rows that it adds to
     main:   the longest axis within a row that it loops over; the rows where there is none
-    streaming: the same nest for rows that do not fit into registers, and are read anew in every pass; None where it
+    streaming: the same nest for rows that do not fit into registers, and are read anew in every pass; None
+    where it
             would be this one
     """
 

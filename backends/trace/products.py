@@ -80,6 +80,12 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
             f"take_along_axis of shape {scores.node.sizes()} at {index.node.sizes()}, axis {axis}, is not "
             "supported; expected (N, K) at (N, 1) along the last axis",
         )
+    if scores.node.sizes()[0] != index.node.sizes()[0]:
+        raise trace.error(
+            IndexError,
+            f"take_along_axis of shape {scores.node.sizes()} at {index.node.sizes()}: "
+            f"{scores.node.sizes()[0]} rows, {index.node.sizes()[0]} indices",
+        )
     if not index.node.dtype.is_integer:
         raise trace.error(
             TypeError, f"take_along_axis with indices of dtype {index.dtype}; expected integers"

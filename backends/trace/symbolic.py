@@ -241,13 +241,13 @@ def view(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> SymbolicAr
 
 
 def view_node(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> Node:
-    """The node of a view."""
+    """The node of a view; of a Python number dimensions make an array, which is not weak."""
     node = array.node
     if dimensions == tuple(range(node.ndim)):
         return node
     shape = tuple(None if d is None else node.shape[d] for d in dimensions)
     return array.trace.graph.node(
-        Op.VIEW, (node,), View(dimensions), shape=shape, dtype=node.dtype, weak=node.weak, line=source_line()
+        Op.VIEW, (node,), View(dimensions), shape=shape, dtype=node.dtype, line=source_line()
     )
 
 

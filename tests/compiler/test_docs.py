@@ -37,7 +37,8 @@ def test_the_formula_of_the_page_is_the_kernel(names: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "part"), [("text graph", "text"), ("python numba", "source"), ("cpp cuda", "cuda")]
+    ("language", "part"),
+    [("text graph", "text"), ("text plan", "text"), ("python numba", "source"), ("cpp cuda", "cuda")],
 )
 def test_the_output_of_the_page_is_the_compiler_s(names: dict[str, Any], language: str, part: str) -> None:
     lines = iter(line.strip() for line in getattr(names["explanation"], part).splitlines())

@@ -85,6 +85,15 @@ def test_arrays_meet_arrays_as_in_numpy(name: str) -> None:
     assert got == outcome(pairs, arrays)
 
 
+def test_a_python_number_with_dimensions_is_an_array_as_in_numpy() -> None:
+    def scaled(v: Any, number: Any) -> Any:
+        return [v * array_namespace(v).reshape(number, (1,)), v * number]
+
+    with op.use_backend("numba"):
+        got = outcome(op.kernel(scaled), FLOAT, 0.1)
+    assert got == outcome(scaled, FLOAT, 0.1)
+
+
 def test_a_python_integer_that_does_not_fit_is_an_error() -> None:
     small, unsigned = np.zeros(1, np.int8), np.zeros(1, np.uint8)
     literal = op.kernel(lambda i, v: (i + 300, v))

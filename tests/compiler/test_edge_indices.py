@@ -173,6 +173,14 @@ def test_nothing_to_take_from() -> None:
         assert op.kernel(along)(np.ones((0, 4)), np.zeros(0, int)).shape == (0, 1)
 
 
+@pytest.mark.parametrize("rows", [0, 2, 5])
+def test_another_number_of_indices_than_rows_is_an_error(rows: int) -> None:
+    kernel = op.kernel(along)
+    for backend, words in {"numba": f"3 rows, {rows} indices", "auto": None, "numpy": None}.items():
+        with op.use_backend(backend), pytest.raises(IndexError, match=words):
+            kernel(np.ones((3, 4)), np.zeros(rows, int))
+
+
 def test_labels_that_are_clipped_are_not_watched() -> None:
     """The library's own losses pay nothing: no flag, and no second look at the labels."""
     for columns in (1, 7, 40):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 import pytest
 from onepass.backends.cuda import cupy_device
-from onepass.backends.cuda.device import Device, Launch
+from onepass.backends.cuda.device import Device, Gemm, Launch
 from recorded_cupy import MOST_SHARED, Array, Recorder, installed
 
 SOURCE = 'extern "C" __global__ void fill(float* out) { out[threadIdx.x] = 1.0f; }'
@@ -197,7 +197,7 @@ def _step(recorder: Recorder) -> Callable[[], None]:
 
     def run() -> None:
         device.launch(kernel, Launch(5, 32), [device.address(out)])
-        device.product(a, a, out, transpose_a=False, transpose_b=False, accumulate=True, workspace=256)
+        device.product(Gemm(a, a, out, accumulate=True), 256)
 
     return run
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 import pytest
 from onepass.backends.cuda import cupy_device
+from onepass.backends.cuda.device import Gemm
 from recorded_cupy import Array, Recorder, installed
 
 SPACE = 0x7F00_0000_0000  # an address that nothing here looks at
@@ -46,15 +47,7 @@ def test_products(
         if not accumulate:
             out[...] = numpy.nan
         recorder.cublas.precisions.clear()
-        device.product(
-            a,
-            b,
-            out,
-            transpose_a=transpose_a,
-            transpose_b=transpose_b,
-            accumulate=accumulate,
-            workspace=SPACE,
-        )
+        device.product(Gemm(a, b, out, transpose_a, transpose_b, accumulate), SPACE)
         expected = before + (a.T if transpose_a else a) @ (b.T if transpose_b else b)
         numpy.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
         memory = out
@@ -68,7 +61,7 @@ def test_products(
 def _multiply(recorder: Recorder, dtype: str) -> None:
     a, out = _matrix(2, 2, dtype, 1), _matrix(2, 2, dtype, 2)
     device = cupy_device.current_device()
-    device.product(a, a, out, transpose_a=False, transpose_b=True, accumulate=False, workspace=SPACE)
+    device.product(Gemm(a, a, out, transpose_b=True), SPACE)
 
 
 @pytest.mark.parametrize(
@@ -111,9 +104,7 @@ def test_every_product_has_its_workspace_whoever_else_uses_the_handle(recorder: 
 def test_a_workspace_that_is_refused_is_an_error(recorder: Recorder) -> None:
     a = _matrix(2, 2, "float32", 1)
     with pytest.raises(RuntimeError, match="7"):
-        cupy_device.current_device().product(
-            a, a, a.copy(), transpose_a=False, transpose_b=False, accumulate=False, workspace=SPACE + 8
-        )
+        cupy_device.current_device().product(Gemm(a, a, a.copy()), SPACE + 8)
 
 
 def test_the_precision_is_that_of_cupy_for_both_dtypes(recorder: Recorder) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from host_cuda import HostModule, check_guards, guarded, guarded_copy
-from onepass.backends.cuda.device import Launch
+from onepass.backends.cuda.device import Gemm, Launch
 
 
 class HostDevice:
@@ -61,21 +61,11 @@ class HostDevice:
     def address(self, array: Any) -> int:
         return int(array.ctypes.data)
 
-    def product(
-        self,
-        a: Any,
-        b: Any,
-        out: Any,
-        *,
-        transpose_a: bool,
-        transpose_b: bool,
-        accumulate: bool,
-        workspace: int,
-    ) -> None:
+    def product(self, gemm: Gemm, workspace: int) -> None:
         # Whatever else lies there is lost, as it would be to cuBLAS.
         ctypes.memset(workspace, 0xFF, self.product_bytes)
-        made = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
-        out[...] = out + made if accumulate else made
+        made = (gemm.a.T if gemm.transpose_a else gemm.a) @ (gemm.b.T if gemm.transpose_b else gemm.b)
+        gemm.out[...] = gemm.out + made if gemm.accumulate else made
 
     def precision(self) -> Hashable:
         return None

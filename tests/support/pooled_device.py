@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from host_device import HostDevice
+from onepass.backends.cuda.device import Gemm
 
 
 class PooledDevice(HostDevice):
@@ -81,9 +83,9 @@ class PooledDevice(HostDevice):
         return replay
 
 
-def _rounded_product(device: Any, a: Any, b: Any, out: Any, **options: Any) -> None:
-    a, b = (factor.astype(np.float16).astype(factor.dtype) for factor in (a, b))
-    HostDevice.product(device, a, b, out, **options)
+def _rounded_product(device: Any, gemm: Gemm, workspace: int) -> None:
+    a, b = (factor.astype(np.float16).astype(factor.dtype) for factor in (gemm.a, gemm.b))
+    HostDevice.product(device, replace(gemm, a=a, b=b), workspace)
 
 
 def _at(array: Any) -> Any:

@@ -1,14 +1,14 @@
 // The scalars of the call.
-extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const double a5, const double a6, const long long a2, const double a7, const double a8, const double a9, const double a10, const double a11, const double a12) {
-    numbers[0] = a5;
-    numbers[1] = a6;
-    ((long long*)numbers)[2] = a2;
-    numbers[3] = a7;
-    numbers[4] = a8;
-    numbers[5] = a9;
-    numbers[6] = a10;
-    numbers[7] = a11;
-    numbers[8] = a12;
+extern "C" __global__ void __launch_bounds__(1) begin(double* scalars, const double a5, const double a6, const long long a2, const double a7, const double a8, const double a9, const double a10, const double a11, const double a12) {
+    scalars[0] = a5;
+    scalars[1] = a6;
+    ((long long*)scalars)[2] = a2;
+    scalars[3] = a7;
+    scalars[4] = a8;
+    scalars[5] = a9;
+    scalars[6] = a10;
+    scalars[7] = a11;
+    scalars[8] = a12;
 }
 
 // Stage 0: all of n0.
@@ -21,7 +21,7 @@ extern "C" __global__ void __launch_bounds__(256) flat0(
     const float* __restrict__ x4,
     float* __restrict__ r1,
     float* __restrict__ r2,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < parts0) {
         const long long part = block, parts = parts0;
@@ -29,25 +29,25 @@ extern "C" __global__ void __launch_bounds__(256) flat0(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 4;
         constexpr int GROUP = 256;
-        const float v12 = (float)(numbers[3]);
-        const float v15 = (float)(numbers[4]);
-        const double v1 = numbers[0];
-        const double v3 = numbers[1];
-        const long long v4 = ((long long*)numbers)[2];
+        const float v12 = (float)(scalars[3]);
+        const float v15 = (float)(scalars[4]);
+        const double v1 = scalars[0];
+        const double v3 = scalars[1];
+        const long long v4 = ((long long*)scalars)[2];
         const long long v6 = v4 + 1LL;
         const double v7 = (double)(v6);
         const double v8 = pow(v3, v7);
         const double v9 = 1.0 - v8;
         const double v10 = v1 / v9;
         const float v11 = (float)(v10);
-        const float v20 = (float)(numbers[5]);
-        const float v23 = (float)(numbers[6]);
-        const double v28 = numbers[7];
+        const float v20 = (float)(scalars[5]);
+        const float v23 = (float)(scalars[6]);
+        const double v28 = scalars[7];
         const double v29 = pow(v28, v7);
         const double v30 = 1.0 - v29;
         const double v31 = sqrt(v30);
         const float v32 = (float)(v31);
-        const float v34 = (float)(numbers[8]);
+        const float v34 = (float)(scalars[8]);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
             float v13_here[VECTOR];
@@ -95,8 +95,8 @@ extern "C" __global__ void __launch_bounds__(256) flat0(
 // Results that are single numbers.
 extern "C" __global__ void __launch_bounds__(1) outputs(
     long long* __restrict__ o0,
-    double* numbers) {
-    const long long v4 = ((long long*)numbers)[2];
+    double* scalars) {
+    const long long v4 = ((long long*)scalars)[2];
     const long long v6 = v4 + 1LL;
     *o0 = v6;
 }

@@ -1,6 +1,6 @@
 // The scalars of the call.
-extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const double a2) {
-    numbers[0] = a2;
+extern "C" __global__ void __launch_bounds__(1) begin(double* scalars, const double a2) {
+    scalars[0] = a2;
 }
 
 // Block loop 0: the rows of n0, each of n1 columns.
@@ -14,7 +14,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
     const float* __restrict__ x0,
     const long long* __restrict__ x1,
     float* __restrict__ r0,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 16;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
@@ -24,7 +24,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     double s19 = 0.0;
-    const double v13 = numbers[0];
+    const double v13 = scalars[0];
     const float v14 = (float)(v13);
     const double v24 = v13 - 1.0;
     const float v25 = (float)(v24);
@@ -77,7 +77,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_0(
         long long v9_2_inside = (long long)(v9);
         v9_2_inside = v9_2_inside < 0 ? v9_2_inside + n1 : v9_2_inside;
         const bool v9_2_inside_is = v9_2_inside >= 0 && v9_2_inside < n1;
-        if (!v9_2_inside_is) ((long long*)numbers)[3] = 1;
+        if (!v9_2_inside_is) ((long long*)scalars)[3] = 1;
         v9_2_inside = v9_2_inside < 0 ? 0 : v9_2_inside >= n1 ? n1 - 1 : v9_2_inside;
         const float v1_2 = x0[(row) * n1 + v9_2_inside];
         const float v4_2 = v1_2 - v2;
@@ -132,15 +132,15 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long pieces19,
     double* __restrict__ q19,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s19 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces19; piece += 256)
         s19 = s19 + q19[piece];
     s19 = group.combine(s19, Sum());
-    if (threadIdx.x == 0) numbers[1] = (double)((float)(s19));
+    if (threadIdx.x == 0) scalars[1] = (double)((float)(s19));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v19 = (float)(numbers[1]);
+        const float v19 = (float)(scalars[1]);
         const float v21 = (float)(n0);
         const float v22 = v19 / v21;
         *o0 = v22;

@@ -1,9 +1,9 @@
 // The scalars of the call.
-extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const double a7, const double a8, const double a6, const double a9) {
-    numbers[0] = a7;
-    numbers[1] = a8;
-    numbers[2] = a6;
-    numbers[3] = a9;
+extern "C" __global__ void __launch_bounds__(1) begin(double* scalars, const double a7, const double a8, const double a6, const double a9) {
+    scalars[0] = a7;
+    scalars[1] = a8;
+    scalars[2] = a6;
+    scalars[3] = a9;
 }
 
 // Block loop 0: the rows of n0, each of n4 columns.
@@ -15,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     float* b0_15,
     float* b0_16,
     float* b0_17,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -24,8 +24,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_1(
     constexpr int LANES = GROUP * CLUSTER;  // threads that share a row
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
-    const float v8 = (float)(numbers[0]);
-    const float v9 = (float)(numbers[1]);
+    const float v8 = (float)(scalars[0]);
+    const float v9 = (float)(scalars[1]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
@@ -186,7 +186,7 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     float* b0_15,
     float* b0_16,
     float* b0_35,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -203,8 +203,8 @@ extern "C" __global__ void __launch_bounds__(128) rows0_6(
     for (int item = 0; item < ITEMS; ++item)
 #pragma unroll
         for (int v = 0; v < VECTOR; ++v) s51[item][v] = 0.0f;
-    const float v8 = (float)(numbers[0]);
-    const float v41 = (float)(numbers[3]);
+    const float v8 = (float)(scalars[0]);
+    const float v41 = (float)(scalars[3]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
@@ -296,7 +296,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     float* w57,
     float* p57,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < (n4 + 31) / 32) {
         double* const totals = reinterpret_cast<double*>(shared_bytes);
@@ -337,9 +337,9 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     for (long long piece = threadIdx.x; piece < pieces26; piece += 256)
         s26 = s26 + q26[piece];
     s26 = group.combine(s26, Sum());
-    if (threadIdx.x == 0) numbers[4] = (double)((float)(s26));
+    if (threadIdx.x == 0) scalars[4] = (double)((float)(s26));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v26 = (float)(numbers[4]);
+        const float v26 = (float)(scalars[4]);
         const float v28 = (float)(n0);
         const float v29 = v26 / v28;
         *o0 = v29;
@@ -353,7 +353,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     const long long n3,
     float* x0,
     float* w48,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -362,7 +362,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     constexpr int LANES = GROUP * CLUSTER;  // threads that share a row
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
-    const double v30 = numbers[2];
+    const double v30 = scalars[2];
     const float v31 = (float)(v30);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
@@ -404,7 +404,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     const long long n6,
     float* x2,
     float* w54,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 1;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
@@ -413,7 +413,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     constexpr int LANES = GROUP * CLUSTER;  // threads that share a row
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
-    const double v30 = numbers[2];
+    const double v30 = scalars[2];
     const float v31 = (float)(v30);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
@@ -458,7 +458,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
     float* x3,
     float* w51,
     float* w57,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < parts2) {
         const long long part = block, parts = parts2;
@@ -466,7 +466,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 2;
         constexpr int GROUP = 256;
-        const double v30 = numbers[2];
+        const double v30 = scalars[2];
         const float v31 = (float)(v30);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
@@ -494,7 +494,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 4;
         constexpr int GROUP = 256;
-        const double v30 = numbers[2];
+        const double v30 = scalars[2];
         const float v31 = (float)(v30);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {

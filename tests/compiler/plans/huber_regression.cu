@@ -1,6 +1,6 @@
 // The scalars of the call.
-extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const double a3) {
-    numbers[0] = a3;
+extern "C" __global__ void __launch_bounds__(1) begin(double* scalars, const double a3) {
+    scalars[0] = a3;
 }
 
 // Block loop 0: all of n0.
@@ -11,12 +11,12 @@ extern "C" __global__ void __launch_bounds__(256) rows0_1(
     double* __restrict__ q17,
     const float* __restrict__ x2,
     float* b0_3,
-    double* numbers) {
+    double* scalars) {
     const long long part = blockIdx.x, parts = gridDim.x;
     constexpr int VECTOR = 4;
     constexpr int GROUP = 256;
     double s17 = 0.0;
-    const double v7 = numbers[0];
+    const double v7 = scalars[0];
     const double v8 = -v7;
     const float v9 = (float)(v8);
     const float v11 = (float)(v7);
@@ -55,15 +55,15 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long pieces17,
     double* __restrict__ q17,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s17 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces17; piece += 256)
         s17 = s17 + q17[piece];
     s17 = group.combine(s17, Sum());
-    if (threadIdx.x == 0) numbers[1] = (double)((float)(s17));
+    if (threadIdx.x == 0) scalars[1] = (double)((float)(s17));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v17 = (float)(numbers[1]);
+        const float v17 = (float)(scalars[1]);
         const float v19 = (float)(n0);
         const float v20 = v17 / v19;
         *o0 = v20;

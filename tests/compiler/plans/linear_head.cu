@@ -113,15 +113,15 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long pieces27,
     double* __restrict__ q27,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s27 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces27; piece += 256)
         s27 = s27 + q27[piece];
     s27 = group.combine(s27, Sum());
-    if (threadIdx.x == 0) numbers[0] = (double)((float)(s27));
+    if (threadIdx.x == 0) scalars[0] = (double)((float)(s27));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v27 = (float)(numbers[0]);
+        const float v27 = (float)(scalars[0]);
         const float v29 = (float)(n0);
         const float v30 = v27 / v29;
         *o0 = v30;

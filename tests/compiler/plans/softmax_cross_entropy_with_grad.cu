@@ -113,15 +113,15 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     const long long pieces25,
     double* __restrict__ q25,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s25 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces25; piece += 256)
         s25 = s25 + q25[piece];
     s25 = group.combine(s25, Sum());
-    if (threadIdx.x == 0) numbers[0] = (double)((float)(s25));
+    if (threadIdx.x == 0) scalars[0] = (double)((float)(s25));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v25 = (float)(numbers[0]);
+        const float v25 = (float)(scalars[0]);
         const float v27 = (float)(n0);
         const float v28 = v25 / v27;
         *o0 = v28;

@@ -1,8 +1,8 @@
 // The scalars of the call.
-extern "C" __global__ void __launch_bounds__(1) begin(double* numbers, const double a7, const double a6, const double a8) {
-    numbers[0] = a7;
-    numbers[1] = a6;
-    numbers[2] = a8;
+extern "C" __global__ void __launch_bounds__(1) begin(double* scalars, const double a7, const double a6, const double a8) {
+    scalars[0] = a7;
+    scalars[1] = a6;
+    scalars[2] = a8;
 }
 
 // Block loop 0: the rows of n0, each of n5 columns.
@@ -291,7 +291,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     float* p69,
     float* w77,
     float* p77,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < (n5 + 31) / 32) {
         double* const totals = reinterpret_cast<double*>(shared_bytes);
@@ -332,7 +332,7 @@ extern "C" __global__ void __launch_bounds__(256) finish0(
     for (long long piece = threadIdx.x; piece < pieces35; piece += 256)
         s35 = s35 + q35[piece];
     s35 = group.combine(s35, Sum());
-    if (threadIdx.x == 0) numbers[3] = (double)((float)(s35));
+    if (threadIdx.x == 0) scalars[3] = (double)((float)(s35));
 }
 
 // Block loop 1: the rows of n3, each of n4 columns.
@@ -344,7 +344,7 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     double* __restrict__ q47,
     float* x0,
     float* w63,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 32;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 2;
@@ -354,9 +354,9 @@ extern "C" __global__ void __launch_bounds__(128) rows1_0(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     double s47 = 0.0;
-    const double v50 = numbers[1];
+    const double v50 = scalars[1];
     const float v51 = (float)(v50);
-    const float v64 = (float)(numbers[2]);
+    const float v64 = (float)(scalars[2]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
@@ -411,7 +411,7 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     double* __restrict__ q42,
     float* x2,
     float* w72,
-    double* numbers) {
+    double* scalars) {
     constexpr int GROUP = 16;
     constexpr int ITEMS = 1;
     constexpr int VECTOR = 4;
@@ -421,9 +421,9 @@ extern "C" __global__ void __launch_bounds__(128) rows3_0(
     [[maybe_unused]] Group<GROUP, CLUSTER> group;
     const int lane = threadIdx.x % GROUP;
     double s42 = 0.0;
-    const double v50 = numbers[1];
+    const double v50 = scalars[1];
     const float v51 = (float)(v50);
-    const float v64 = (float)(numbers[2]);
+    const float v64 = (float)(scalars[2]);
     for (long long i0 = (long long)blockIdx.x * ROWS; i0 < rows;
          i0 += (long long)gridDim.x * ROWS) {
         // A group without a row of its own repeats the last one and stores nothing.
@@ -479,7 +479,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
     float* x3,
     float* w69,
     float* w77,
-    double* numbers) {
+    double* scalars) {
     long long block = blockIdx.x;
     if (block < parts2) {
         const long long part = block, parts = parts2;
@@ -487,7 +487,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 2;
         constexpr int GROUP = 256;
-        const double v50 = numbers[1];
+        const double v50 = scalars[1];
         const float v51 = (float)(v50);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
@@ -515,7 +515,7 @@ extern "C" __global__ void __launch_bounds__(256) flat1(
         constexpr long long row0 = 0;
         constexpr int VECTOR = 4;
         constexpr int GROUP = 256;
-        const double v50 = numbers[1];
+        const double v50 = scalars[1];
         const float v51 = (float)(v50);
         for (long long i0 = (part * GROUP + threadIdx.x) * VECTOR; i0 < rows;
              i0 += parts * GROUP * VECTOR) {
@@ -546,27 +546,27 @@ extern "C" __global__ void __launch_bounds__(256) finish1(
     const long long pieces42,
     double* __restrict__ q42,
     float* __restrict__ o0,
-    double* numbers) {
+    double* scalars) {
     Group<256, 1> group;
     double s47 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces47; piece += 256)
         s47 = s47 + q47[piece];
     s47 = group.combine(s47, Sum());
-    if (threadIdx.x == 0) numbers[4] = (double)((float)(s47));
+    if (threadIdx.x == 0) scalars[4] = (double)((float)(s47));
     double s42 = 0.0;
     for (long long piece = threadIdx.x; piece < pieces42; piece += 256)
         s42 = s42 + q42[piece];
     s42 = group.combine(s42, Sum());
-    if (threadIdx.x == 0) numbers[5] = (double)((float)(s42));
+    if (threadIdx.x == 0) scalars[5] = (double)((float)(s42));
     if (threadIdx.x == 0) {  // who has put the numbers where they are read
-        const float v35 = (float)(numbers[3]);
+        const float v35 = (float)(scalars[3]);
         const float v37 = (float)(n0);
         const float v38 = v35 / v37;
-        const float v39 = (float)(numbers[0]);
-        const float v42 = (float)(numbers[5]);
+        const float v39 = (float)(scalars[0]);
+        const float v42 = (float)(scalars[5]);
         const float v43 = v39 * v42;
         const float v44 = v38 + v43;
-        const float v47 = (float)(numbers[4]);
+        const float v47 = (float)(scalars[4]);
         const float v48 = v39 * v47;
         const float v49 = v44 + v48;
         *o0 = v49;

@@ -1,0 +1,155 @@
+"""The shape that a node must have, by its inputs and its attribute.
+
+Takes: a node, and how far its graph is known to be. Gives: the dimensions of its result, or a MalformedError.
+
+    v1: view(v0) [1, None], where v0 has the axes (n, k)    gives    (k, None), but n must not be left out
+
+Of an expected shape a dimension is an axis, None for a 1, or the size of an axis that may be any.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import NoReturn
+
+from .attributes import BroadcastTo, Iota, Reduction, Transposes, View
+from .graph import Axis, Node
+
+Dimension = Axis | int | None
+
+
+class Alignment(enum.Enum):
+    """How the dimensions that an operation lines up agree."""
+
+    SIZES = enum.auto()  # after the trace: they have one size
+    AXES = enum.auto()  # after simplification: they are one axis, and a value has each axis once
+    RESOLVED = enum.auto()  # after coalescing: shapes hold the axes that stand for all
+
+
+class MalformedError(Exception):
+    """What is wrong with a node."""
+
+
+def fail(got: str, expected: str) -> NoReturn:
+    """Raise a MalformedError."""
+    raise MalformedError(f"got {got}; expected {expected}")
+
+
+def size(dimension: Dimension) -> int:
+    """The size of a dimension."""
+    return 1 if dimension is None else dimension if isinstance(dimension, int) else dimension.size
+
+
+def agree(a: Axis | None, b: Axis | None, alignment: Alignment) -> bool:
+    """Whether two dimensions may stand at one place."""
+    if a is None or b is None or alignment is Alignment.SIZES:
+        return size(a) == size(b)
+    return a.find() is b.find()
+
+
+def shape_text(shape: Iterable[Dimension]) -> str:
+    """The sizes of a shape, for a message."""
+    return f"({', '.join(str(size(dimension)) for dimension in shape)})"
+
+
+def own_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """Any: that of an argument is its own."""
+    return node.shape
+
+
+def no_dimensions(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """That of a number."""
+    return ()
+
+
+def iota_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """One dimension along the axis."""
+    return (node.attribute_as(Iota).axis,)
+
+
+def broadcast_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The dimensions of all inputs, lined up from the last."""
+    shape: list[Axis | None] = [None] * max(source.ndim for source in node.inputs)
+    for source in node.inputs:
+        for position in range(-source.ndim, 0):
+            mine, others = source.shape[position], shape[position]
+            if mine is not None and others is not None and not agree(mine, others, alignment):
+                got = f"v{source.number} of size {mine.size} in dimension {position}"
+                fail(got, f"size {others.size} and the same axis as the other inputs")
+            shape[position] = others or mine
+    return tuple(shape)
+
+
+def target_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """That of the attribute, to which the input must broadcast."""
+    (source,), target = node.inputs, node.attribute_as(BroadcastTo).shape
+    padded = (None,) * (len(target) - source.ndim) + source.shape
+    if len(padded) != len(target) or any(
+        mine is not None and not agree(mine, theirs, alignment)
+        for mine, theirs in zip(padded, target, strict=True)
+    ):
+        expected = f"one that broadcasts to {shape_text(target)}"
+        fail(f"an input of shape {shape_text(source.shape)}", expected)
+    return target
+
+
+def copied_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The same sizes along any axes."""
+    return node.inputs[0].sizes()
+
+
+def viewed_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The input's dimensions in the order of the attribute."""
+    (source,), dimensions = node.inputs, node.attribute_as(View).dimensions
+    kept = [d for d in dimensions if d is not None]
+    _check_dimensions(source, kept)
+    for dimension, axis in enumerate(source.shape):
+        if axis is not None and dimension not in kept:
+            fail(f"a view without dimension {dimension}, of size {axis.size}", "all dimensions but of 1")
+    return tuple(None if d is None else source.shape[d] for d in dimensions)
+
+
+def reduced_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The dimensions that are not combined."""
+    (source,), along = node.inputs, node.attribute_as(Reduction).dimensions
+    _check_dimensions(source, along)
+    return tuple(axis for dimension, axis in enumerate(source.shape) if dimension not in along)
+
+
+def _check_dimensions(source: Node, dimensions: Iterable[int]) -> None:
+    dimensions = list(dimensions)
+    if len(set(dimensions)) < len(dimensions) or not set(dimensions) <= set(range(source.ndim)):
+        got = f"the dimensions {', '.join(map(str, dimensions))}"
+        fail(got, f"each at most once, of the {source.ndim} of v{source.number}")
+
+
+def product_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """Rows of the first factor and columns of the second."""
+    transpose_a, transpose_b = node.attribute_as(Transposes).transposed
+    if any(source.ndim != 2 for source in node.inputs):
+        fail("inputs of " + " and ".join(f"{source.ndim} dimensions" for source in node.inputs), "two each")
+    a, b = (source.shape for source in node.inputs)
+    (rows, inner), (terms, columns) = a[::-1] if transpose_a else a, b[::-1] if transpose_b else b
+    # A loop runs over the terms only where they are the rows of both factors.
+    if not agree(inner, terms, alignment if transpose_a else Alignment.SIZES):
+        fail(f"inner dimensions of {size(inner)} and {size(terms)}", "one axis, or one size")
+    return size(rows) if transpose_a else rows, size(columns)
+
+
+def elements_of_rows_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """An element a row."""
+    scores, index = (source.shape for source in node.inputs)
+    matrices = len(scores) == len(index) == 2
+    if not matrices or size(index[1]) != 1 or not agree(scores[0], index[0], alignment):
+        shapes = " at ".join(shape_text(source.shape) for source in node.inputs)
+        fail(f"inputs of shapes {shapes}", "(N, K) at (N, 1)")
+    return scores[0], None
+
+
+def elements_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """That of the indices."""
+    vector, index = node.inputs
+    if vector.ndim != 1:
+        fail(f"an input of {vector.ndim} dimensions", "a vector")
+    return index.shape

@@ -1,0 +1,236 @@
+"""An interpreter of graphs: their values, operation by operation, in any array namespace.
+
+Takes: the outputs of a graph, the leaves of a call, a namespace of the array API standard. Gives: arrays.
+
+    v2: float32(3) = add(v0, v1)    is in NumPy    numpy.add(leaves[0], leaves[1])
+
+A graph before a pass and the graph after it must have the same values; nothing is compiled to find out. The
+sizes of the leaves must be those of the traced call. Where functions of the namespace take `out=`, results go
+into the memory of values that no later operation needs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .attributes import BroadcastTo, Constant, Iota, Leaf, Reduction, Size, Transposes, View
+from .dtypes import PYTHON_TYPES, DType, dtype_of, python_dtype
+from .graph import Node, walk
+from .operations import ELEMENTWISE, REDUCTIONS, Op, Takes
+
+
+class Call(NamedTuple):
+    """What a graph is evaluated for.
+
+    leaves:  arrays and numbers of the call, and the captured arrays behind them
+    scalars: numbers by their slots behind the leaves
+    """
+
+    leaves: Sequence[Any]
+    scalars: Mapping[int, float]
+    xp: Any
+
+    def number(self, number: float, dtype: DType) -> Any:
+        """A number as an array of shape ()."""
+        return self.xp.asarray(PYTHON_TYPES[python_dtype(dtype)](number), dtype=self.dtype(dtype))
+
+    def dtype(self, dtype: DType) -> Any:
+        """The namespace's own of a dtype."""
+        return getattr(self.xp, dtype.name)
+
+
+def interpret(
+    outputs: Sequence[Node], leaves: Sequence[Any], xp: Any, *, scalars: Mapping[int, float] | None = None
+) -> list[Any]:
+    """The values of the outputs.
+
+    leaves:  arrays and numbers of the call, and the captured arrays behind them
+    scalars: numbers by their slots behind the leaves
+    raises:  TypeError for a result whose shape or dtype is not that of its node
+    """
+    call = Call(leaves, scalars or {}, xp)
+    values: dict[Node, Any] = {}
+    memory = _Memory(outputs, values, xp)
+    for node in walk(outputs):
+        inputs = [values[source] for source in node.inputs]
+        out = memory.before(node)
+        values[node] = _OPERATIONS[node.operation](call, node, *inputs, **out)
+        _require(call, node, values[node])
+        memory.after(node)
+    return [values[node] for node in outputs]
+
+
+def _require(call: Call, node: Node, value: Any) -> None:
+    if tuple(value.shape) != node.sizes() or value.dtype != call.dtype(node.dtype):
+        raise TypeError(
+            f"interpret: {node}: got an array of dtype {value.dtype} and shape {tuple(value.shape)}; "
+            f"expected {node.dtype} and {node.sizes()}."
+        )
+
+
+# Memory
+
+# Their results may lie in the memory of the first input.
+_SHARING = (Op.VIEW, Op.BROADCAST_TO, Op.CEIL, Op.FLOOR, Op.ROUND, Op.TRUNC)
+
+
+class _Memory:
+    """Which values are alive, and the memory of those that are not, for results of its shape and dtype."""
+
+    def __init__(self, outputs: Sequence[Node], values: dict[Node, Any], xp: Any) -> None:
+        self._values = values
+        self._xp = xp
+        self._owner: dict[Node, Node] = {}  # the value whose memory a value may lie in
+        self._lying_in: dict[Node, list[Node]] = {}
+        for node in walk(outputs):
+            owner = self._owner[node.inputs[0]] if node.operation in _SHARING else node
+            self._owner[node] = owner
+            self._lying_in.setdefault(owner, []).append(node)
+        read = [source for node in self._owner for source in node.inputs]
+        self._reads_left = Counter(self._owner[node] for node in [*read, *outputs])
+        self._free: dict[tuple[tuple[int, ...], DType], list[Any]] = {}
+
+    def before(self, node: Node) -> dict[str, Any]:
+        """The argument `out` of an operation, if it takes one and there is memory for it.
+
+        That may be the memory of an input, of which each element is read where the result's is written; of a
+        view this is not so.
+        """
+        for source in node.inputs:
+            if self._owner[source] is source:
+                self._read(source)
+        free = self._free.get((node.sizes(), node.dtype))
+        return {"out": free.pop()} if free and takes_out(self._xp, node.operation) else {}
+
+    def after(self, node: Node) -> None:
+        """The operation is done."""
+        for source in node.inputs:
+            if self._owner[source] is not source:
+                self._read(self._owner[source])
+
+    def _read(self, owner: Node) -> None:
+        self._reads_left[owner] -= 1
+        if self._reads_left[owner]:
+            return
+        memory = self._values[owner]
+        # Arguments are not written into, and libraries give numbers of shape () that cannot be.
+        if owner.shape and owner.operation is not Op.INPUT:
+            self._free.setdefault((owner.sizes(), owner.dtype), []).append(memory)
+        for node in self._lying_in[owner]:
+            self._values.pop(node, None)
+
+
+_PROBED = {Takes.BOOL: "bool", Takes.INTEGER_OR_BOOL: "bool"}
+
+
+@functools.cache
+def takes_out(xp: Any, operation: Op) -> bool:
+    """Whether the namespace's function puts its result into a given array; found out with empty ones."""
+    rule = ELEMENTWISE.get(operation)
+    if rule is None:
+        return False
+    dtype = dtype_of(_PROBED.get(rule.takes, "float32"))
+    assert dtype is not None
+    empty = [xp.zeros(0, dtype=getattr(xp, name)) for name in (dtype.name, (rule.gives or dtype).name)]
+    try:
+        return getattr(xp, operation.value)(*empty[:1] * rule.arity, out=empty[1]) is empty[1]
+    except Exception:  # each library has its own for an argument that it does not know
+        return False
+
+
+# Operations
+
+
+def _input(call: Call, node: Node) -> Any:
+    """An array of the call, in the dtype it stands for; a pass may have made one dimension of several."""
+    array = call.xp.asarray(call.leaves[node.attribute_as(Leaf).number])
+    return call.xp.reshape(call.xp.astype(array, call.dtype(node.dtype), copy=False), node.sizes())
+
+
+def _scalar(call: Call, node: Node) -> Any:
+    leaf = node.attribute_as(Leaf).number
+    return call.number(call.scalars[leaf] if leaf in call.scalars else call.leaves[leaf], node.dtype)
+
+
+def _constant(call: Call, node: Node) -> Any:
+    return call.number(node.attribute_as(Constant).value, node.dtype)
+
+
+def _size(call: Call, node: Node) -> Any:
+    return call.number(node.attribute_as(Size).axis.find().size, node.dtype)
+
+
+def _iota(call: Call, node: Node) -> Any:
+    axis = node.attribute_as(Iota).axis
+    return call.xp.arange(1 if axis is None else axis.size, dtype=call.dtype(node.dtype))
+
+
+def _elementwise(call: Call, node: Node, *inputs: Any, **out: Any) -> Any:
+    return getattr(call.xp, node.operation.value)(*inputs, **out)
+
+
+def _astype(call: Call, node: Node, array: Any) -> Any:
+    return call.xp.astype(array, call.dtype(node.dtype))
+
+
+def _sum_or_product(call: Call, node: Node, array: Any) -> Any:
+    dimensions, dtype = node.attribute_as(Reduction).dimensions, call.dtype(node.dtype)
+    return getattr(call.xp, node.operation.value)(array, axis=dimensions, dtype=dtype)
+
+
+def _reduction(call: Call, node: Node, array: Any) -> Any:
+    return getattr(call.xp, node.operation.value)(array, axis=node.attribute_as(Reduction).dimensions)
+
+
+def _view(call: Call, node: Node, array: Any) -> Any:
+    kept = [d for d in node.attribute_as(View).dimensions if d is not None]
+    left_out = [d for d in range(array.ndim) if d not in kept]
+    return call.xp.reshape(call.xp.permute_dims(array, (*kept, *left_out)), node.sizes())
+
+
+def _broadcast_to(call: Call, node: Node, array: Any) -> Any:
+    sizes = tuple(1 if axis is None else axis.size for axis in node.attribute_as(BroadcastTo).shape)
+    return call.xp.broadcast_to(array, sizes)
+
+
+def _copy(call: Call, node: Node, array: Any) -> Any:
+    return call.xp.asarray(array, copy=True)
+
+
+def _matmul(call: Call, node: Node, *factors: Any) -> Any:
+    transposed = zip(factors, node.attribute_as(Transposes).transposed, strict=True)
+    return call.xp.matmul(
+        *(call.xp.matrix_transpose(a) if is_transposed else a for a, is_transposed in transposed)
+    )
+
+
+def _take_along_axis(call: Call, node: Node, scores: Any, index: Any) -> Any:
+    return call.xp.take_along_axis(scores, call.xp.astype(index, call.xp.int64), axis=1)
+
+
+def _take(call: Call, node: Node, vector: Any, index: Any) -> Any:
+    flat = call.xp.reshape(call.xp.astype(index, call.xp.int64), (index.size,))
+    return call.xp.reshape(call.xp.take(vector, flat, axis=0), node.sizes())
+
+
+_OPERATIONS: dict[Op, Callable[..., Any]] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    Op.ASTYPE: _astype,
+    **dict.fromkeys(REDUCTIONS, _reduction),
+    Op.SUM: _sum_or_product,
+    Op.PROD: _sum_or_product,
+    Op.INPUT: _input,
+    Op.SCALAR: _scalar,
+    Op.CONSTANT: _constant,
+    Op.SIZE: _size,
+    Op.IOTA: _iota,
+    Op.VIEW: _view,
+    Op.BROADCAST_TO: _broadcast_to,
+    Op.COPY: _copy,
+    Op.MATMUL: _matmul,
+    Op.TAKE_ALONG_AXIS: _take_along_axis,
+    Op.TAKE: _take,
+}
