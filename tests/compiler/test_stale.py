@@ -404,6 +404,6 @@ def test_the_eighth_trace_for_one_number_warns_once() -> None:
         for number in range(9, 20):
             kernel(x, number)
     (warning,) = caught
-    assert str(warning.message).startswith("<lambda>: was traced 8 times because number is another number")
+    assert str(warning.message).startswith("<lambda>: was traced 8 times because number was another number")
     assert f"({__file__}, line " in str(warning.message)
     assert warning.filename == __file__

@@ -50,7 +50,7 @@ def test_a_kernel_keeps_the_function_s_face() -> None:
 
 
 def test_a_donated_name_must_be_a_parameter() -> None:
-    with pytest.raises(ValueError, match="donate names 'weights'; expected parameters of f"):
+    with pytest.raises(ValueError, match="donate has 'weights'; expected parameters of f"):
 
         @op.kernel(donate="weights")
         def f(params: Any) -> Any:

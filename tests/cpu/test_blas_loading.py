@@ -123,7 +123,9 @@ print(json.dumps([found.name, found.why, found.sgemm != 0]))
 
 def test_a_library_that_is_missing_or_broken_is_replaced_and_named(tmp_path: Path) -> None:
     # One dtype's compiling is enough time for a test.
-    quick = "from onepass.backends import portable_blas; portable_blas.dgemm = portable_blas.sgemm\n"
+    quick = (
+        "from onepass.backends.cpu.runtime import portable_blas; portable_blas.dgemm = portable_blas.sgemm\n"
+    )
     name, why, there = python(MISSING % (quick + "blas.WHEEL = 'no_such_wheel'"))
     assert (name, there) == ("Numba's own product", True)
     assert why == "no_such_wheel is not installed; pip install no-such-wheel"

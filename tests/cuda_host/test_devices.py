@@ -109,7 +109,7 @@ def test_the_current_device_is_cupys(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     recorder = installed(monkeypatch, tmp_path)
     for number in (0, 1):
         recorder.device = number
-        assert [libraries.is_current(0), libraries.is_current(1)] == [number == 0, number == 1]
+        assert [libraries.is_current_device(0), libraries.is_current_device(1)] == [number == 0, number == 1]
 
 
 def test_what_is_in_no_need_of_a_device_says_so() -> None:

@@ -112,7 +112,7 @@ def test_the_choice_of_a_backend_is_the_task_s_own() -> None:
         return [*inside, refusal()]
 
     refused, allowed, outside = asyncio.run(both())
-    assert "the backend 'numpy' was asked for" in refused
+    assert "expected NumPy arrays for the backend 'numpy'" in refused
     assert (allowed, outside) == ("2.0", "2.0")
 
 
@@ -389,6 +389,6 @@ def test_two_libraries_in_a_user_s_kernel_are_named_by_their_paths() -> None:
         scaled_sum([PAIR[0], strict.asarray([1.0, 2.0])])
     there = strict.asarray([1.0], device=strict.Device("device1"))
     with pytest.raises(
-        ValueError, match=r"^scaled_sum: tree is on .*CPU_DEVICE.* and more\[0\] on .*device1"
+        ValueError, match=r"^scaled_sum: tree is on .*CPU_DEVICE.* and more\[0\] is on .*device1"
     ):
         scaled_sum(strict.asarray([1.0]), there)
