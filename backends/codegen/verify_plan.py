@@ -53,13 +53,9 @@ def verify_plan(plan: Plan) -> None:
     _statements(plan.numbers.body, numbers)
     contents.loads(plan.numbers.body)
     missing = [v for v in plan.numbers.values.values() if isinstance(v, Value) and v not in numbers]
-    _require(not missing, f"{[str(value.node) for value in missing]} are outputs that nothing computes")
+    if missing:
+        raise PlanError(f"{[str(value.node) for value in missing]} are outputs that nothing computes")
     contents.require_outputs()
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise PlanError(message)
 
 
 # Values
@@ -73,7 +69,8 @@ def _statements(items: Iterable[Item], known: set[Value], kept: set[Value] | Non
     kept = set() if kept is None else kept
     for item in items:
         for value in ir.used(item):
-            _require(value in known or value in kept, f"{item} uses {value.node} before it is computed")
+            if value not in known and value not in kept:
+                raise PlanError(f"{type(item).__name__} uses {value.node} before it is computed")
         _dtypes(item)
         if isinstance(item, Loop | ir.TileLoop | ir.AtLabel):
             inside = set(known)
@@ -94,10 +91,12 @@ def _dtypes(item: Item) -> None:
     if isinstance(item, ir.Compute):
         node = item.value.node
         for operand, source in zip(item.operands, node.inputs, strict=True):
-            _require(_dtype(operand) == source.dtype, f"{node} takes {source.dtype}; got {_dtype(operand)}")
+            if _dtype(operand) != source.dtype:
+                raise PlanError(f"{node} takes {source.dtype}; got {_dtype(operand)}")
     elif isinstance(item, Store):
         got = _dtype(item.operand)
-        _require(got == item.buffer.dtype, f"{item.buffer.name} holds {item.buffer.dtype}; got {got}")
+        if got != item.buffer.dtype:
+            raise PlanError(f"{item.buffer.name} holds {item.buffer.dtype}; got {got}")
 
 
 def _dtype(operand: Operand) -> DType:
@@ -124,13 +123,14 @@ class _Contents:
 
     def has(self, buffer: Buffer, node: Node, reader: object) -> None:
         there = self.of.get(buffer)
-        _require(there is node, f"{reader} reads {node} from {buffer.name}, which has {there}")
+        if there is not node:
+            raise PlanError(f"{reader} reads {node} from {buffer.name}, which has {there}")
 
     def loads(self, items: Iterable[Item]) -> None:
         """Loads outside of loops over rows."""
         for item in items:
             if isinstance(item, Load):
-                self.has(item.buffer, item.source, item)
+                self.has(item.buffer, item.source, item.value.node)
 
     def product(self, product: ir.MatMul) -> None:
         for buffer, source in zip((product.a, product.b), product.node.inputs, strict=True):
@@ -150,19 +150,17 @@ class _Contents:
         node = nodes[number]
         before = [nodes[i] for i in range(number) if found[i].is_store and found[i].buffer is load.buffer]
         there = before[-1] if before else self.of.get(load.buffer)
-        _require(there is node, f"{node} is loaded from {load.buffer.name}, which has {there}")
+        if there is not node:
+            raise PlanError(f"{node} is loaded from {load.buffer.name}, which has {there}")
         for i, other in enumerate(found):
             if not other.is_store or other.buffer is not load.buffer or nodes[i] is node:
                 continue
-            _require(
-                load.index[:1] == other.index[:1], f"{node} is loaded from {load.buffer.name} at another row"
-            )
+            if load.index[:1] != other.index[:1]:
+                raise PlanError(f"{node} is loaded from {load.buffer.name} at another row")
             in_one_loop = load.loop is not None and load.loop is other.loop
             same = load.index == other.index
-            _require(
-                not in_one_loop or same,
-                f"{node} is loaded from {load.buffer.name} while {nodes[i]} is stored",
-            )
+            if in_one_loop and not same:
+                raise PlanError(f"{node} is loaded from {load.buffer.name} while {nodes[i]} is stored")
 
     def stored(self, nest: LoopNest) -> None:
         """What the buffers have when a nest is done."""
@@ -187,15 +185,16 @@ class _Contents:
         for output in self.plan.outputs:
             node = base(output)
             if not node.axes:
-                _require(node in self.plan.numbers.values, f"{node} is an output that nothing computes")
+                if node not in self.plan.numbers.values:
+                    raise PlanError(f"{node} is an output that nothing computes")
                 continue
             count = self.writes.get(node, 0)
-            _require(count == 1, f"{node} is an output that is stored {count} times")
+            if count != 1:
+                raise PlanError(f"{node} is an output that is stored {count} times")
             buffer = self.plan.place[node]
             is_result = buffer.kind in (BufferKind.RESULT, BufferKind.ARGUMENT)
-            _require(
-                is_result and self.of.get(buffer) is node, f"{buffer.name} does not have the output {node}"
-            )
+            if not is_result or self.of.get(buffer) is not node:
+                raise PlanError(f"{buffer.name} does not have the output {node}")
 
 
 def _nodes_of(nest: LoopNest) -> list[Node]:
