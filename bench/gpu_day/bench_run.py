@@ -15,6 +15,8 @@ from .places import ROOT
 
 # Part of the workload's name, and the peers. Floors are always included.
 RUNS = (
+    ("sigmoid + Adam", "torch_eager_gpu,onepass_cupy"),
+    (f"8192{TIMES}256→131072", "torch_eager_gpu,onepass_cupy,onepass_cupy_tf32_gpu"),
     (f"cross-entropy 4096{TIMES}8192", "torch_eager_gpu,onepass_cupy,liger_gpu,torch_compile_gpu"),
     (
         f"step 1024{TIMES}784→1024→10",
@@ -22,8 +24,6 @@ RUNS = (
     ),
     (f"cross-entropy 256{TIMES}131072", "torch_eager_gpu,onepass_cupy,liger_gpu"),
     (f"step 300{TIMES}2→100→3", "torch_eager_gpu,onepass_cupy,jax_jit_gpu"),
-    (f"8192{TIMES}256→131072", "torch_eager_gpu,onepass_cupy,onepass_cupy_tf32_gpu"),
-    ("sigmoid + Adam", "torch_eager_gpu,onepass_cupy"),
 )
 # A run with torch.compile or Triton takes more than 60 seconds; a step with two peers took 36.
 SECONDS_A_RUN = 100.0
