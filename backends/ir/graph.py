@@ -60,7 +60,7 @@ Shape = tuple[Axis | None, ...]
 AnAttribute = TypeVar("AnAttribute", bound=Attribute)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node:
     """One value: an operation of other values.
 
@@ -97,7 +97,8 @@ class Node:
         assert isinstance(self.attribute, kind), f"{self} has no {kind.__name__}"
         return self.attribute
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        # Inputs by their numbers: in full, a graph would be as long as all paths through it.
         shape = ", ".join(map(str, self.sizes()))
         inputs = ", ".join(f"v{node.number}" for node in self.inputs)
         attribute = "" if self.attribute is None else f" [{self.attribute}]"

@@ -278,6 +278,11 @@ def test_the_message_has_the_line_of_the_kernel() -> None:
         verify(built.graph, [built.add(built.x)], "simplify")
 
 
+def test_a_node_shows_its_inputs_by_their_numbers() -> None:
+    built = Built()
+    assert repr(built.add(built.x, built.y)) == "v6: float32(3, 4) = add(v0, v1)"
+
+
 def test_after_simplification_what_is_lined_up_is_one_axis() -> None:
     built = Built()
     other = built.argument((Axis(3), built.k))
