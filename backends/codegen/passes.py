@@ -1,9 +1,9 @@
-"""The passes between the trace and the plan, in order, each verified on request.
+"""The passes between the trace and the plan, in order.
 
 Takes: a traced call. Gives: its graph after all passes.
 
-    simplify       fewer and plainer operations, every axis known
-    scalar slots   numbers of the graph become scalars of the call
+    simplify       fewer and cheaper operations; aligned dimensions become one axis
+    scalar slots   numbers in the graph become scalars of the call
     coalesce       neighbouring dimensions become one
 
 With ONEPASS_VERIFY=1 the graph is verified after the trace and after every pass.
@@ -29,7 +29,7 @@ class State:
     """A graph between two passes.
 
     first_slot: the first number behind the leaves of the call and the captured arrays
-    slots:      numbers of the graph that the program is given like arguments
+    slots:      numbers of the graph that are passed to the program, by slot
     """
 
     kernel: str
@@ -39,7 +39,7 @@ class State:
     slots: dict[int, float] = field(default_factory=dict)
 
     def verify(self, after: str, alignment: Alignment) -> None:
-        """Check the graph, where that is asked for."""
+        """Check the graph if that is requested."""
         if is_requested():
             verify(self.graph, self.outputs, after, alignment)
 
@@ -47,7 +47,7 @@ class State:
 class Pass(NamedTuple):
     """A step from one graph to the next.
 
-    alignment: how the dimensions agree that an operation lines up afterwards
+    alignment: what aligned dimensions have in common afterwards
     """
 
     name: str
@@ -61,7 +61,7 @@ class Pass(NamedTuple):
 
 
 def after_trace(traced: Traced) -> State:
-    """What the first pass is given."""
+    """The state before the first pass."""
     first_slot = traced.trace.first_captured + len(traced.trace.captured)
     state = State(traced.kernel, traced.trace.graph, traced.outputs, first_slot)
     state.verify("trace", Alignment.SIZES)

@@ -1,10 +1,12 @@
-"""The shape that a node must have, by its inputs and its attribute.
+"""The shape that a node must have, computed from its inputs and its attribute.
 
-Takes: a node, and how far its graph is known to be. Gives: the dimensions of its result, or a MalformedError.
+Takes: a node, and how its graph aligns dimensions. Gives: the dimensions of its result; raises a
+MalformedError where the inputs do not fit the operation. Where v0 has the axes (n, k),
 
-    v1: view(v0) [1, None], where v0 has the axes (n, k)    gives    (k, None), but n must not be left out
+    v1 = view(v0) [1, None, 0]    gives     (k, None, n)
+    v1 = view(v0) [1, None]       raises    got a view without dimension 0, of size 3; expected ...
 
-Of an expected shape a dimension is an axis, None for a 1, or the size of an axis that may be any.
+A dimension of an expected shape is an axis, None for a 1, or an integer where any axis of that size will do.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ Dimension = Axis | int | None
 
 
 class Alignment(enum.Enum):
-    """How the dimensions that an operation lines up agree."""
+    """What two dimensions must have in common where an operation aligns them."""
 
-    SIZES = enum.auto()  # after the trace: they have one size
-    AXES = enum.auto()  # after simplification: they are one axis, and a value has each axis once
-    RESOLVED = enum.auto()  # after coalescing: shapes hold the axes that stand for all
+    SIZES = enum.auto()  # after the trace: the size
+    AXES = enum.auto()  # after simplification: the axis; and a value has each axis once
+    RESOLVED = enum.auto()  # after coalescing: the same, and shapes hold resolved axes
 
 
 class MalformedError(Exception):
@@ -42,7 +44,7 @@ def size(dimension: Dimension) -> int:
 
 
 def agree(a: Axis | None, b: Axis | None, alignment: Alignment) -> bool:
-    """Whether two dimensions may stand at one place."""
+    """Whether an operation may align two dimensions."""
     if a is None or b is None or alignment is Alignment.SIZES:
         return size(a) == size(b)
     return a.find() is b.find()
@@ -54,22 +56,22 @@ def shape_text(shape: Iterable[Dimension]) -> str:
 
 
 def own_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """Any: that of an argument is its own."""
+    """An argument has a shape of its own."""
     return node.shape
 
 
 def no_dimensions(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """That of a number."""
+    """A number has the shape ()."""
     return ()
 
 
 def iota_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """One dimension along the axis."""
+    """One dimension, along the axis of the attribute."""
     return (node.attribute_as(Iota).axis,)
 
 
 def broadcast_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """The dimensions of all inputs, lined up from the last."""
+    """The dimensions of all inputs, aligned from the last."""
     shape: list[Axis | None] = [None] * max(source.ndim for source in node.inputs)
     for source in node.inputs:
         for position in range(-source.ndim, 0):
@@ -82,7 +84,7 @@ def broadcast_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
 
 
 def target_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """That of the attribute, to which the input must broadcast."""
+    """The shape of the attribute, to which the input must broadcast."""
     (source,), target = node.inputs, node.attribute_as(BroadcastTo).shape
     padded = (None,) * (len(target) - source.ndim) + source.shape
     if len(padded) != len(target) or any(
@@ -95,7 +97,7 @@ def target_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
 
 
 def copied_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """The same sizes along any axes."""
+    """The sizes of the input, along any axes."""
     return node.inputs[0].sizes()
 
 
@@ -131,14 +133,14 @@ def product_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
         fail("inputs of " + " and ".join(f"{source.ndim} dimensions" for source in node.inputs), "two each")
     a, b = (source.shape for source in node.inputs)
     (rows, inner), (terms, columns) = a[::-1] if transpose_a else a, b[::-1] if transpose_b else b
-    # A loop runs over the terms only where they are the rows of both factors.
+    # Only a product of transposed rows loops over the inner dimension of both factors.
     if not agree(inner, terms, alignment if transpose_a else Alignment.SIZES):
         fail(f"inner dimensions of {size(inner)} and {size(terms)}", "one axis, or one size")
     return size(rows) if transpose_a else rows, size(columns)
 
 
 def elements_of_rows_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """An element a row."""
+    """One element for each row."""
     scores, index = (source.shape for source in node.inputs)
     matrices = len(scores) == len(index) == 2
     if not matrices or size(index[1]) != 1 or not agree(scores[0], index[0], alignment):
@@ -148,7 +150,7 @@ def elements_of_rows_shape(node: Node, alignment: Alignment) -> tuple[Dimension,
 
 
 def elements_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
-    """That of the indices."""
+    """The shape of the indices."""
     vector, index = node.inputs
     if vector.ndim != 1:
         fail(f"an input of {vector.ndim} dimensions", "a vector")

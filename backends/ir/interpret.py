@@ -2,11 +2,11 @@
 
 Takes: the outputs of a graph, the leaves of a call, a namespace of the array API standard. Gives: arrays.
 
-    v2: float32(3) = add(v0, v1)    is in NumPy    numpy.add(leaves[0], leaves[1])
+    v2: float32(3) = add(v0, v1)    in NumPy calls    numpy.add(leaves[0], leaves[1])
 
-A graph before a pass and the graph after it must have the same values; nothing is compiled to find out. The
-sizes of the leaves must be those of the traced call. Where functions of the namespace take `out=`, results go
-into the memory of values that no later operation needs.
+Tests compare the values of a graph before and after a pass; nothing is compiled. The leaves must have the
+sizes of the traced call. Where functions of the namespace take `out=`, results go into the memory of dead
+values: those that no later operation needs.
 """
 
 from __future__ import annotations
@@ -73,31 +73,31 @@ def _require(call: Call, node: Node, value: Any) -> None:
 
 # Memory
 
-# Their results may lie in the memory of the first input.
+# Their results may share the memory of the input: views, and rounded integers.
 _SHARING = (Op.VIEW, Op.BROADCAST_TO, Op.CEIL, Op.FLOOR, Op.ROUND, Op.TRUNC)
 
 
 class _Memory:
-    """Which values are alive, and the memory of those that are not, for results of its shape and dtype."""
+    """Tracks which values are dead, and gives their memory to results of the same shape and dtype."""
 
     def __init__(self, outputs: Sequence[Node], values: dict[Node, Any], xp: Any) -> None:
         self._values = values
         self._xp = xp
-        self._owner: dict[Node, Node] = {}  # the value whose memory a value may lie in
-        self._lying_in: dict[Node, list[Node]] = {}
+        self._owner: dict[Node, Node] = {}  # the value whose memory a value may share
+        self._sharers: dict[Node, list[Node]] = {}
         for node in walk(outputs):
             owner = self._owner[node.inputs[0]] if node.operation in _SHARING else node
             self._owner[node] = owner
-            self._lying_in.setdefault(owner, []).append(node)
+            self._sharers.setdefault(owner, []).append(node)
         read = [source for node in self._owner for source in node.inputs]
         self._reads_left = Counter(self._owner[node] for node in [*read, *outputs])
         self._free: dict[tuple[tuple[int, ...], DType], list[Any]] = {}
 
     def before(self, node: Node) -> dict[str, Any]:
-        """The argument `out` of an operation, if it takes one and there is memory for it.
+        """The keyword argument `out` of an operation, if it takes one and there is memory for it.
 
-        That may be the memory of an input, of which each element is read where the result's is written; of a
-        view this is not so.
+        The memory of an input will do, because each element is read where its result is written. A view reads
+        elsewhere, so the memory that it shows is free only after the operation.
         """
         for source in node.inputs:
             if self._owner[source] is source:
@@ -116,10 +116,10 @@ class _Memory:
         if self._reads_left[owner]:
             return
         memory = self._values[owner]
-        # Arguments are not written into, and libraries give numbers of shape () that cannot be.
+        # Arguments must not change. NumPy's results of shape () are scalars, which cannot be written into.
         if owner.shape and owner.operation is not Op.INPUT:
             self._free.setdefault((owner.sizes(), owner.dtype), []).append(memory)
-        for node in self._lying_in[owner]:
+        for node in self._sharers[owner]:
             self._values.pop(node, None)
 
 
@@ -128,7 +128,7 @@ _PROBED = {Takes.BOOL: "bool", Takes.INTEGER_OR_BOOL: "bool"}
 
 @functools.cache
 def takes_out(xp: Any, operation: Op) -> bool:
-    """Whether the namespace's function puts its result into a given array; found out with empty ones."""
+    """Whether the namespace's function takes `out=`; tried with empty arrays."""
     rule = ELEMENTWISE.get(operation)
     if rule is None:
         return False

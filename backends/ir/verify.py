@@ -1,13 +1,11 @@
-"""The verifier: whether a graph is one that the next pass may rely on.
+"""The verifier of graphs: it checks that a graph is well formed.
 
-Takes: a graph and its outputs, and the name of the pass that made them. Gives: nothing; raises a
-VerificationError for a graph that is not well formed. Where v1 is of float64,
-
-    v2: float32(3) = add(v0, v1)    after the pass "simplify"    raises
+Takes: a graph, its outputs, and the name of the pass that made them. Gives: nothing; raises a
+VerificationError that names the first wrong node. For an `add` of float32 and float64 it says
 
     after simplify: v2: float32(3) = add(v0, v1): got inputs of float32, float64; expected one dtype.
 
-Each operation has one row in the table below: its inputs, its attribute, its dtype and its shape.
+The table at the end has a row for each operation: its inputs, its attribute, its dtype and its shape.
 """
 
 from __future__ import annotations
@@ -56,17 +54,17 @@ VARIABLE = "ONEPASS_VERIFY"
 
 
 class VerificationError(RuntimeError):
-    """A pass of the compiler made a graph that is not well formed: a bug of the pass."""
+    """A pass of the compiler made a wrong graph: a bug of this library."""
 
 
 @functools.cache
 def is_requested() -> bool:
-    """Whether every pass is verified: ONEPASS_VERIFY, read once."""
+    """Whether the result of every pass is verified: ONEPASS_VERIFY, read once."""
     return os.environ.get(VARIABLE, "0") not in ("", "0")
 
 
 def verify(graph: Graph, outputs: Iterable[Node], after: str, alignment: Alignment = Alignment.SIZES) -> None:
-    """Check everything that the outputs need.
+    """Check all nodes that the outputs need.
 
     after:  the pass that made the graph, for the message
     raises: VerificationError for the first node that is not well formed
@@ -81,7 +79,7 @@ def verify(graph: Graph, outputs: Iterable[Node], after: str, alignment: Alignme
 
 
 def _check(graph: Graph, node: Node, alignment: Alignment) -> None:
-    """All checks of one node, those first that others rely on."""
+    """Run all checks of one node; later ones rely on earlier ones."""
     if not _belongs(graph, node):
         fail("a node that is not in the graph", "a node of the graph")
     row = _TABLE[node.operation]
