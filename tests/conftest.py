@@ -1,16 +1,15 @@
-"""What all tests share."""
+"""Options, selection and fixtures that all tests share."""
 
 from __future__ import annotations
 
 import gc
-import importlib
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from requirements import missing
 
 import onepass as op
 
@@ -19,59 +18,76 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Every graph of the compiler is verified, after each of its passes.
 os.environ["ONEPASS_VERIFY"] = "1"
 
-COMPILES_MOST = "test_a_kernel_computes_the_same_in_every_library[numpy-"
+TESTS = Path(__file__).parent
+# Folders whose tests all need the same thing.
+FOLDERS = {
+    TESTS / "gpu": "GPU",
+    TESTS / "nvrtc": "NVRTC",
+    TESTS / "cuda_host" / "cupy_on_host": "CuPy on the host",
+}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The table of cases first: its programs are those of most other tests, which then find them on disk."""
-    items.sort(key=lambda item: not item.name.startswith(COMPILES_MOST))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="also run the tests of every dtype, size and option, more random programs and long stress tests",
+    )
 
 
-CUPY_ON_HOST = Path(__file__).parent / "cuda_host" / "cupy_on_host"
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what was not asked for and what cannot run here; test_requirements.py gives the reasons."""
+    every = config.getoption("exhaustive")
+    kept, left_out = [], []
+    for item in items:
+        (kept if (every or not _is_exhaustive(item)) and _can_run(item) else left_out).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
 
 
-class CupyOnHost(pytest.Dir):
-    """The folder of the tests with CuPy on the host, which is one skip where something is missing."""
+def _is_exhaustive(item: pytest.Item) -> bool:
+    return item.get_closest_marker("exhaustive") is not None
+
+
+def _can_run(item: pytest.Item) -> bool:
+    return not any(missing(mark.kwargs["name"]) for mark in item.iter_markers("needs"))
+
+
+class SkippedModule(pytest.Module):
+    """A module that needs what is missing here: one skip, and no test is collected."""
 
     def collect(self) -> Any:
-        if reason := _no_cupy_on_host():
-            pytest.skip(f"CuPy on the host {reason}", allow_module_level=True)
-        return super().collect()
+        pytest.skip(self.reason, allow_module_level=True)
 
 
-def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    return CupyOnHost.from_parent(parent, path=path) if path == CUPY_ON_HOST else None
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    requirement = FOLDERS.get(module_path.parent)
+    if requirement is None or not missing(requirement):
+        return None
+    module = SkippedModule.from_parent(parent, path=module_path)
+    module.reason = f"needs {requirement}: {missing(requirement)}"
+    return module
 
 
-def _no_cupy_on_host() -> str:
-    """What is missing, or in the way; empty where CuPy's arrays can be laid over host memory."""
-    import host_cuda
-
-    if reason := host_cuda.why_not():
-        return reason
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # CuPy's, of libraries that are not there
-        try:
-            cupy = importlib.import_module("cupy")
-        except Exception as error:  # a broken installation raises what it likes
-            return f"needs CuPy: {str(error).strip().splitlines()[0]}"
-    try:
-        cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError:
-        return ""
-    return "needs a machine without a driver; pytest -m gpu is for one with a GPU"
+@pytest.fixture(params=["numpy", "numba"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The formulas run operation by operation, and compiled for the CPU; the name of the backend in use."""
+    with op.use_backend(request.param):
+        yield request.param
 
 
 @pytest.fixture
 def as_written() -> Iterator[None]:
-    """The formulas themselves, run operation by operation; compiled ones are held against that elsewhere."""
+    """The formulas run operation by operation; other tests compare compiled kernels with them."""
     with op.use_backend("numpy"):
         yield
 
 
 @pytest.fixture
 def cupy() -> Iterator[Any]:
-    """CuPy where it can compute, as the backend that was asked for; its memory is given back afterwards."""
+    """CuPy on a GPU, as the backend in use; its memory is given back afterwards."""
     from on_gpu import cupy_or_skip
 
     cupy = cupy_or_skip()

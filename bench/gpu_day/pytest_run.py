@@ -49,7 +49,13 @@ def command(which: str, output: Path, *, name_plugins: bool = False) -> list[str
         name, options = PLUGINS[module]
         made += ["-p", name] * name_plugins + options
     if "xdist" in installed():
-        made += ["-n", "1" if which == "alone" else str(os.cpu_count() or 1)]
+        # Tests of one file are spread over all processes: most of them are in one file.
+        made += [
+            "-n",
+            "1" if which == "alone" else str(os.cpu_count() or 1),
+            "--dist=load",
+            "--maxschedchunk=1",
+        ]
     return [*made, f"--junitxml={output / REPORTS[which]}", *files(which)]
 
 

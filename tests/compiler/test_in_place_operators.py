@@ -132,12 +132,19 @@ def in_a_tree(v: Any, w: Any) -> Any:
     return subtracts(v, {"a": [w]}["a"][0])
 
 
-@pytest.mark.parametrize("backend", ["auto", "numba", "numpy"])
-@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.parametrize(
+    ("dtype", "backend"),
+    # float16 is not compiled for the CPU.
+    [
+        ("float64", "auto"),
+        ("float64", "numba"),
+        ("float64", "numpy"),
+        ("float16", "auto"),
+        ("float16", "numpy"),
+    ],
+)
 @pytest.mark.parametrize("function", [subtracts, of_a_view, of_an_element, of_a_mask, in_a_tree])
 def test_writing_into_an_argument_is_an_error(function: Any, dtype: str, backend: str) -> None:
-    if (dtype, backend) == ("float16", "numba"):
-        pytest.skip("float16 has no loops on the CPU")
     given = x.astype(dtype)
     kernel = op.kernel(function)
     words = (

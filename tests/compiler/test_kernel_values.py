@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fresh_python import run_python
+from selection import exhaustively
 
 import onepass as op
 
@@ -152,12 +154,15 @@ with open(sys.argv[1], "rb") as file:
 """
 
 
-def test_kernels_of_main_travel_to_workers_before_and_after_a_first_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["numpy", exhaustively("numba")])
+def test_kernels_of_main_travel_to_workers_before_and_after_a_first_call(
+    backend: str, tmp_path: Path
+) -> None:
     pytest.importorskip("cloudpickle", reason="cloudpickle is not installed")
     pytest.importorskip("joblib", reason="joblib is not installed")
     script, file = tmp_path / "main.py", tmp_path / "kernels"
     script.write_text(IN_MAIN, encoding="utf-8")
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "ONEPASS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, str(script), str(file)], capture_output=True, text=True, check=False, env=environment
     )
@@ -165,11 +170,5 @@ def test_kernels_of_main_travel_to_workers_before_and_after_a_first_call(tmp_pat
     expected = [[2, 4], [1, 2], [5, 10], [3, 2], [1, 6], [2, 4], [1, 2]]
     assert [eval(line) for line in done.stdout.splitlines()] == [expected] * 6
     # In a process that has nothing of them.
-    there = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+    there = run_python(ELSEWHERE, str(file), PYTHONWARNINGS="ignore")
     assert eval(there.stdout) == expected, there.stderr

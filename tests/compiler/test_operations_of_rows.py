@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 from onepass.backends.common.trees import leaves
-from operation_check import Results, check, numbers
+from operation_check import COLUMNS, Results, check, numbers
+from selection import exhaustively
 
 import onepass as op
-
-pytestmark = pytest.mark.slow
 
 
 def reduced(x: Any) -> Results:
@@ -37,15 +36,29 @@ def reduced(x: Any) -> Results:
 
 @pytest.mark.parametrize(
     ("shape", "dtype"),
-    [((9, 40), "float32"), ((9, 3), "float64"), ((1, 40), "float64"), ((9, 1), "float32"), ((7,), "float64"),
-     ((1, 1), "float32"), ((), "float64"), ((0, 3), "float32"), ((3, 0), "float64")],
+    [
+        ((9, 40), "float32"),
+        *(
+            exhaustively(*given)
+            for given in [
+                ((9, 3), "float64"),
+                ((1, 40), "float64"),
+                ((9, 1), "float32"),
+                ((7,), "float64"),
+                ((1, 1), "float32"),
+                ((), "float64"),
+                ((0, 3), "float32"),
+                ((3, 0), "float64"),
+            ]
+        ),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_reductions(shape: tuple[int, ...], dtype: str) -> None:
     check(reduced, numbers(shape, dtype), ulps=8, scale=20)
 
 
-@pytest.mark.parametrize("columns", [3, 40])
+@COLUMNS
 def test_reductions_of_nan_and_infinities(columns: int) -> None:
     x = numbers((6, columns), "float32")
     x[1, 1], x[2, 0], x[3, -1], x[4, :] = np.nan, np.inf, -np.inf, -np.inf
@@ -59,7 +72,8 @@ def test_reductions_of_nan_and_infinities(columns: int) -> None:
     check(kernel, x, ulps=16, scale=1e3)
 
 
-def test_labels_outside_the_row() -> None:
+@COLUMNS
+def test_labels_outside_the_row(columns: int) -> None:
     """No column is this label, and memory beside the row is not touched."""
 
     def kernel(x: Any, label: Any) -> Results:
@@ -67,12 +81,12 @@ def test_labels_outside_the_row() -> None:
         here = xp.arange(x.shape[1]) == label[:, None]
         return {"smaller": xp.where(here, x - 1, x)}
 
-    for columns in (3, 40):
-        label = np.array([0, -1, -1, -1, columns, -2 * columns - 20])
-        check(kernel, numbers((6, columns), "float32"), label, scale=3)
+    label = np.array([0, -1, -1, -1, columns, -2 * columns - 20])
+    check(kernel, numbers((6, columns), "float32"), label, scale=3)
 
 
-def test_more_reductions() -> None:
+@COLUMNS
+def test_more_reductions(columns: int) -> None:
     def kernel(x: Any) -> Results:
         xp = array_namespace(x)
         return {
@@ -83,9 +97,8 @@ def test_more_reductions() -> None:
             "vecdot": xp.vecdot(x, x), "of one": xp.sum(x[:, :, None], axis=2),
         }  # fmt: skip
 
-    for columns in (3, 40):
-        x = numbers((6, columns), "float64")
-        check(kernel, x / 3, ulps=16, scale=60)
+    x = numbers((6, columns), "float64")
+    check(kernel, x / 3, ulps=16, scale=60)
 
 
 def structure(x: Any, square: Any, row: Any, column: Any, label: Any) -> Results:
@@ -118,10 +131,10 @@ def structure(x: Any, square: Any, row: Any, column: Any, label: Any) -> Results
     ("shape", "dtype"),
     [
         ((6, 40), "float32"),
-        ((6, 3), "float64"),
-        ((1, 4), "float32"),
-        ((4, 1), "float64"),
-        ((4, 4), "float32"),
+        exhaustively((6, 3), "float64"),
+        exhaustively((1, 4), "float32"),
+        exhaustively((4, 1), "float64"),
+        exhaustively((4, 4), "float32"),
     ],
     ids=str,
 )
@@ -146,10 +159,16 @@ def products(a: Any, b: Any, tall: Any, square: Any, u: Any, v: Any) -> Results:
 
 @pytest.mark.parametrize(
     ("sizes", "dtype"),
-    [((6, 40, 3), "float32"), ((1, 3, 2), "float64"), ((5, 1, 3), "float32"), ((4, 3, 1), "float64"),
-     ((1, 1, 1), "float32"), ((4, 4, 4), "float64")],
+    [
+        ((6, 40, 3), "float32"),
+        exhaustively((1, 3, 2), "float64"),
+        exhaustively((5, 1, 3), "float32"),
+        exhaustively((4, 3, 1), "float64"),
+        exhaustively((1, 1, 1), "float32"),
+        exhaustively((4, 4, 4), "float64"),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_products(sizes: tuple[int, int, int], dtype: str) -> None:
     n, k, m = sizes
     shapes = [(n, k), (k, m), (m, k), (n, n), (n,), (k,)]

@@ -15,12 +15,12 @@ from onepass.backends.common.trees import leaves, map_leaves
 from program_text import RandomProgram
 from programs import random_program
 from random_calls import LARGEST, TOLERANCE, given_to, largest
+from selection import exhaustively
 
 import onepass as op
 
-pytestmark = pytest.mark.slow
-
-# More of them look further: ONEPASS_EXAMPLES=5000 pytest tests/test_random_programs.py
+FEW = 6
+# With --exhaustive, ONEPASS_EXAMPLES=5000 looks further.
 EXAMPLES = int(os.environ.get("ONEPASS_EXAMPLES", "24"))
 SIZES = [(1, 2, 3, 4), (2, 5), (1, 3, 40), (4,), (0, 1, 2)]
 
@@ -65,6 +65,21 @@ def check(program: RandomProgram, dtype: str, seed: int, special: bool) -> None:
             np.testing.assert_array_equal(got, right, err_msg=f"result {i}")
 
 
+def check_drawn(choose: Callable[[int], int], report: Callable[[str], None]) -> None:
+    """Draw a program and its arguments by `choose(n)`, a whole number below n, and check it."""
+    program = random_program(choose, sizes=SIZES[choose(len(SIZES))], lines=20)
+    dtype = ("float32", "float64")[choose(2)]
+    report(f"{dtype}, donated {program.donated}, arguments {program.arguments}\n{program.text()}")
+    check(program, dtype, choose(1000), special=choose(6) == 0)
+
+
+@pytest.mark.parametrize("seed", range(FEW))
+def test_a_random_program(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    check_drawn(lambda count: int(random.integers(0, count)), print)
+
+
+@pytest.mark.exhaustive
 @settings(
     max_examples=EXAMPLES,
     derandomize=True,
@@ -73,14 +88,9 @@ def check(program: RandomProgram, dtype: str, seed: int, special: bool) -> None:
     suppress_health_check=list(HealthCheck),
 )
 @given(data=st.data())
-def test_random_programs(data: st.DataObject) -> None:
-    def choose(count: int) -> int:
-        return data.draw(st.integers(0, count - 1))
-
-    program = random_program(choose, sizes=SIZES[choose(len(SIZES))], lines=20)
-    dtype = ("float32", "float64")[choose(2)]
-    note(f"{dtype}, donated {program.donated}, arguments {program.arguments}\n{program.text()}")
-    check(program, dtype, choose(1000), special=choose(6) == 0)
+def test_many_random_programs(data: st.DataObject) -> None:
+    """Hypothesis looks for the smallest program that fails."""
+    check_drawn(lambda count: data.draw(st.integers(0, count - 1)), note)
 
 
 def transposed_sum(a: Any, b: Any) -> Any:
@@ -128,7 +138,7 @@ WERE_WRONG = [
 ]
 
 
-@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize("size", [40, exhaustively(3)])
 @pytest.mark.parametrize("kernel", WERE_WRONG, ids=lambda kernel: kernel.__name__)
 def test_what_was_wrong_once(kernel: Callable[..., Any], size: int) -> None:
     random = np.random.default_rng(0)

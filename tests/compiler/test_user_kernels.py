@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+import os
 import re
 import runpy
 import subprocess
@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
-from cases import labels, layers, x
+from array_trees import copied
+from cases import D, labels, two_layers, x
+from golden_calls import CALLS, normal
+from selection import MOSTLY_NUMPY, exhaustively
 
 import onepass as op
 from onepass import functions, report
@@ -30,14 +33,27 @@ def train_step(params: Any, x: Any, labels: Any, lr: float, *, l2: float = 1e-3)
 
 
 def test_a_training_step_is_its_parts() -> None:
-    loss, params = train_step(copy.deepcopy(layers), x, labels, 0.1)
-    expected, grads = op.mlp_loss_and_grads(layers, x, labels, l2=1e-3)
-    assert loss == pytest.approx(expected, rel=1e-15)
-    for got, (weight, bias), (grad_weight, grad_bias) in zip(params, layers, grads, strict=True):
-        np.testing.assert_allclose(got[0], weight - 0.1 * grad_weight, rtol=0, atol=1e-15)
-        assert (got[1] is None) == (bias is None)
-        if bias is not None:
-            np.testing.assert_allclose(got[1], bias - 0.1 * grad_bias, rtol=0, atol=1e-15)
+    layers = [(normal(D, 40, dtype="float64"), None)]
+    loss, params = train_step(copied(layers), x, labels, 0.1)
+    with op.use_backend("numpy"):
+        expected, grads = op.mlp_loss_and_grads(layers, x, labels, l2=1e-3)
+    assert loss == pytest.approx(expected, rel=1e-14)
+    np.testing.assert_allclose(params[0][0], layers[0][0] - 0.1 * grads[0][0], rtol=0, atol=1e-15)
+    assert params[0][1] is None
+
+
+def test_training_goes_the_way_of_numpy() -> None:
+    step, (params, x, labels, _) = CALLS["train_step"]
+    paths = {}
+    for backend in ("numpy", "numba"):
+        mine, losses = copied(params), []
+        with op.use_backend(backend):
+            for turn in range(8):
+                loss, mine = step(mine, x, labels, 0.5 / (1 + turn))
+                losses.append(float(loss))
+        paths[backend] = losses
+    np.testing.assert_allclose(paths["numba"], paths["numpy"], rtol=1e-4)
+    assert paths["numba"][-1] < paths["numba"][0]
 
 
 def test_a_kernel_keeps_the_function_s_face() -> None:
@@ -129,8 +145,8 @@ def test_a_float32_number_in_a_kernels_text_counts(backend: str, dtype: str) -> 
     [
         (lambda: train_step([(x, object())], x, labels, 0.1), r"train_step: params\[0\]\[1\] is an object"),
         (lambda: train_step({"w": {1, 2}}, x, labels, 0.1), r"train_step: params\['w'\] is a set"),
-        (lambda: train_step(layers, x, 0.1), "missing a required argument: 'lr'; expected train_step"),
-        (lambda: train_step(layers, x, labels, 0.1, l1=2), "unexpected keyword argument 'l1'"),
+        (lambda: train_step(two_layers, x, 0.1), "missing a required argument: 'lr'; expected train_step"),
+        (lambda: train_step(two_layers, x, labels, 0.1, l1=2), "unexpected keyword argument 'l1'"),
     ],
 )
 def test_arguments_of_another_kind_are_errors(call: Any, message: str) -> None:
@@ -138,9 +154,15 @@ def test_arguments_of_another_kind_are_errors(call: Any, message: str) -> None:
         call()
 
 
-def test_the_report_says_what_is_here_and_agrees() -> None:
+@pytest.mark.parametrize("no_compiler", ["1", exhaustively("0")])
+def test_the_report_says_what_is_here_and_agrees(no_compiler: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "onepass"], capture_output=True, text=True, check=False, cwd=README.parent
+        [sys.executable, "-m", "onepass"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=README.parent,
+        env={**os.environ, "NUMBA_DISABLE_JIT": no_compiler},
     )
     assert done.returncode == 0, done.stderr
     assert f"onepass {op.__version__}" in done.stdout
@@ -150,15 +172,30 @@ def test_the_report_says_what_is_here_and_agrees() -> None:
     assert done.stdout.rstrip().endswith("all agree")
 
 
+def test_the_report_compares_what_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = report._samples()
+    monkeypatch.setattr(report, "_samples", lambda: samples[:2])  # which compile in a second
+    assert report.main() == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"numba +float32: \d\.\de-\d\d in \w+, ok", printed)
+    assert re.search(r"numba +float64: \d\.\de-\d\d in \w+, ok", printed)
+    assert printed.rstrip().endswith("all agree")
+
+
 def test_the_report_finds_a_backend_that_computes_otherwise(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(functions, "sigmoid", op.tanh)
+    samples = report._samples()
+    monkeypatch.setattr(report, "_samples", lambda: samples[:2])
     assert report.main() == 1
     assert "sigmoid, WRONG" in capsys.readouterr().out
 
 
-def test_the_readme_s_code_runs(tmp_path: Path) -> None:
+@MOSTLY_NUMPY
+def test_the_readme_s_code_runs(tmp_path: Path, backend: str) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert blocks, "README.md shows no Python"
     script = tmp_path / "readme.py"

@@ -12,8 +12,11 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from onepass.backends.common.trees import leaves, map_leaves
+import training
+from array_trees import bits, map_arrays, of_dtype
+from onepass.backends.common.trees import leaves
 from onepass.backends.cpu.runtime import threads
+from selection import exhaustively
 from test_threads import LAYERS, finish, in_forked_child, start
 
 import onepass as op
@@ -28,12 +31,6 @@ def normal(*shape: int) -> Array:
 
 def classes(rows: int, columns: int) -> Array:
     return random.integers(0, columns, rows)
-
-
-@op.kernel
-def train_step(params: Any, x: Any, labels: Any, lr: float) -> Any:
-    loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=1e-3)
-    return loss, op.sgd_step(params, grads, lr)
 
 
 # Rows that make no whole number of blocks; few columns are computed side by side, and more one by one.
@@ -83,14 +80,41 @@ GRADIENTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]
     for columns, scores in (("wide", WIDE), ("few", FEW))
 }
 SUMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
-    "train_step": (train_step, (LAYERS_OF, WIDE, classes(2999, 40), 0.1), {}),
+    "train_step": (op.kernel(training.train_step), (LAYERS_OF, WIDE, classes(2999, 40), 0.1), {}),
     "linear_backward": (op.linear_backward, (normal(2999, 40), WIDE, normal(61, 40)), {}),
     "softmax_cross_entropy": (op.softmax_cross_entropy, (FEW, classes(*FEW.shape)), {}),
     "softmax over rows": (op.softmax, (WIDE,), {"axis": 0}),
     "l2_penalty": (op.l2_penalty, (normal(999, 999), 0.1), {}),
 }
-DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]
 ALL = {**PER_ROW, **GRADIENTS, **SUMS}
+# Compiled in every run, in float32: each kind of loop and of sum, of many columns and of few.
+IN_EVERY_RUN = (
+    "softmax",
+    "softmax of few",
+    "sigmoid",
+    "relu",
+    "softmax_cross_entropy_with_grad wide",
+    "softmax_cross_entropy_with_grad few",
+    "multiclass_hinge_with_grad wide",
+    "soft labels",
+    "weights",
+    "linear",
+    "mlp_forward",
+    "gradient of softmax_cross_entropy wide",
+    *SUMS,
+)
+
+
+def named(*names: str) -> pytest.MarkDecorator:
+    """Calls by name, in both dtypes."""
+    return pytest.mark.parametrize(
+        ("name", "dtype"),
+        [
+            exhaustively(name, dtype, when=dtype == "float64" or name not in IN_EVERY_RUN)
+            for dtype in ("float32", "float64")
+            for name in names
+        ],
+    )
 
 
 @pytest.fixture
@@ -110,23 +134,16 @@ def parallel(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
-def of_dtype(tree: Any, dtype: str, offset: int = 0) -> Any:
-    """A copy, with floating arrays in `dtype`, that many elements after a multiple of 64 bytes."""
+def shifted(tree: Any, offset: int) -> Any:
+    """A copy whose arrays begin so many elements after a multiple of 64 bytes."""
 
-    def leaf_of(leaf: Any) -> Any:
-        if not isinstance(leaf, np.ndarray):
-            return leaf
-        leaf = leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf
-        memory = np.empty(leaf.size + 64, leaf.dtype)
-        start = -memory.ctypes.data % 64 // leaf.itemsize + offset
-        memory[start : start + leaf.size] = leaf.reshape(-1)
-        return memory[start : start + leaf.size].reshape(leaf.shape)
+    def place(array: Array) -> Array:
+        memory = np.empty(array.size + 64, array.dtype)
+        start = -memory.ctypes.data % 64 // array.itemsize + offset
+        memory[start : start + array.size] = array.reshape(-1)
+        return memory[start : start + array.size].reshape(array.shape)
 
-    return map_leaves(leaf_of, tree)
-
-
-def bits(result: Any) -> list[bytes]:
-    return [np.asarray(leaf).tobytes() for leaf in leaves(result) if leaf is not None]
+    return map_arrays(place, tree)
 
 
 def needs_two_threads() -> None:
@@ -134,8 +151,7 @@ def needs_two_threads() -> None:
         pytest.skip("needs two processors")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ALL)
+@named(*ALL)
 def test_the_same_call_gives_the_same_bits(name: str, dtype: str, parallel: list[int]) -> None:
     needs_two_threads()
     function, args, kwargs = ALL[name]
@@ -144,7 +160,7 @@ def test_the_same_call_gives_the_same_bits(name: str, dtype: str, parallel: list
         assert parallel == [2]
         # Wherever the arrays are, in new memory or in memory that has been used.
         for offset in (0, 1, 3, 7):
-            mine = of_dtype((args, kwargs), dtype, offset)
+            mine = shifted(of_dtype((args, kwargs), dtype), offset)
             assert bits(function(*mine[0], **mine[1])) == expected
             again = function(*mine[0], **mine[1])
             assert bits(again) == expected
@@ -154,8 +170,7 @@ def test_the_same_call_gives_the_same_bits(name: str, dtype: str, parallel: list
     assert len(parallel) >= 9
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [*PER_ROW, *GRADIENTS])
+@named(*PER_ROW, *GRADIENTS)
 def test_a_row_s_bits_do_not_depend_on_the_threads(
     name: str, dtype: str, parallel: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +226,7 @@ def test_a_row_s_bits_do_not_depend_on_the_other_rows() -> None:
 NAMES = ["softmax", "softmax_cross_entropy_with_grad wide", "mlp_forward", "linear_backward", "train_step"]
 
 
-def require_right(answers: dict[str, list[bytes]] | None = None, count: int = 2) -> dict[str, list[bytes]]:
+def require_right(answers: dict[str, list[Any]] | None = None, count: int = 2) -> dict[str, list[Any]]:
     """Values as NumPy has them; and the bits of `answers`, if there are some already."""
     numba.set_num_threads(count)
     found = {}
@@ -282,7 +297,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("machine_code")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize(

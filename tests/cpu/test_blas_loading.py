@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fresh_python import run_python
 from onepass.backends.cpu.runtime import blas
 from test_blas import matrix, product
 
 
 def python(code: str, **environment: str) -> Any:
     """What `code` prints in a fresh interpreter, as JSON; `environment` is added to this one's."""
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True, text=True, check=False, timeout=100, env={**os.environ, **environment},
-    )  # fmt: skip
+    ended = run_python(code, **environment)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 
@@ -121,12 +118,15 @@ print(json.dumps([found.name, found.why, found.sgemm != 0]))
 """
 
 
+# One dtype's compiling is enough time for a test.
+QUICK = """
+from onepass.backends.cpu.runtime import portable_blas
+portable_blas.dgemm = portable_blas.sgemm
+"""
+
+
 def test_a_library_that_is_missing_or_broken_is_replaced_and_named(tmp_path: Path) -> None:
-    # One dtype's compiling is enough time for a test.
-    quick = (
-        "from onepass.backends.cpu.runtime import portable_blas; portable_blas.dgemm = portable_blas.sgemm\n"
-    )
-    name, why, there = python(MISSING % (quick + "blas.WHEEL = 'no_such_wheel'"))
+    name, why, there = python(MISSING % (QUICK + "blas.WHEEL = 'no_such_wheel'"))
     assert (name, there) == ("Numba's own product", True)
     assert why == "no_such_wheel is not installed; pip install no-such-wheel"
     broken = tmp_path / "libopenblas.so"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
+from array_trees import assert_same, of_dtype
 from onepass.backends.common.trees import leaves, map_leaves
 from onepass.backends.cpu.runtime import memory
 from out_arrays import (
+    CALLS,
     COLUMNS,
     LABELS,
     LAYERS,
@@ -20,36 +23,18 @@ from out_arrays import (
     Array,
     X,
     Y,
-    assert_same,
     assert_taken,
-    backend,
-    donated,
     in_place,
-    of_dtype,
     random,
-    statistics,
     swap,
     unwritten,
 )
+from selection import exhaustively, needing
 
 import onepass as op
 
-__all__ = ["backend"]  # a fixture
 
-CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "relu": (op.relu, (X,)),
-    "softmax over rows": (lambda x, **named: op.softmax(x, axis=0, **named), (X,)),
-    "softmax_cross_entropy_with_grad": (op.softmax_cross_entropy_with_grad, (X, LABELS)),
-    "linear_backward": (op.linear_backward, (random.standard_normal((ROWS, 50)), X, LAYERS[0][0])),
-    "mlp_loss_and_grads": (op.mlp_loss_and_grads, (LAYERS, X, LABELS % 5)),
-    "adam_init": (op.adam_init, ({"weight": X},)),
-    "statistics": (statistics, (X, Y)),
-    "swap": (swap, (X, Y)),
-    "donated": (donated, (X, Y)),
-}
-
-
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.mark.parametrize("dtype", [exhaustively("float32"), "float64"])
 @pytest.mark.parametrize("name", CALLS)
 def test_results_are_in_the_arrays_given(name: str, dtype: str, backend: str) -> None:
     function, args = CALLS[name]
@@ -203,11 +188,11 @@ def test_half_precision_is_rounded_into_its_array() -> None:
 
 def of_library(name: str) -> tuple[Any, Callable[[Array], Any], Callable[[Any], Array]]:
     """The library, and how arrays get there and back."""
-    library = pytest.importorskip(name)
+    library = importlib.import_module(name)
     return library, lambda array: library.asarray(array.copy()), lambda array: np.from_dlpack(array)
 
 
-@pytest.mark.parametrize("name", ["array_api_strict", "torch"])
+@pytest.mark.parametrize("name", ["array_api_strict", needing("torch")])
 def test_arrays_of_other_libraries_take_results(name: str) -> None:
     library, to, back = of_library(name)
     x, y, gradient, loss = to(X), to(Y), to(0 * X), library.asarray(0.0, dtype=library.float64)
@@ -254,8 +239,9 @@ def test_arrays_on_another_device_are_refused() -> None:
     np.testing.assert_array_equal(np.asarray(fresh.to_device(strict.Device("CPU_DEVICE"))), np.maximum(X, 0))
 
 
+@pytest.mark.needs(name="jax")
 def test_jax_s_arrays_cannot_be_written() -> None:
-    jax = pytest.importorskip("jax")
+    jax = importlib.import_module("jax")
     with jax.enable_x64(True):
         x = jax.numpy.asarray(X)
         with pytest.raises(TypeError, match=r"jax.* arrays of that library cannot be written; expected None"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
+from array_trees import assert_same, of_dtype
 from onepass.backends.common.trees import leaves
 from out_arrays import (
     COLUMNS,
@@ -19,18 +20,13 @@ from out_arrays import (
     X,
     Y,
     any_view,
-    assert_same,
-    backend,
     donated,
     in_place,
-    of_dtype,
     random,
     swap,
 )
 
 import onepass as op
-
-__all__ = ["backend"]  # a fixture
 
 OVERWRITING: dict[str, Callable[..., Any]] = {
     "relu": op.relu,

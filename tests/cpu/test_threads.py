@@ -20,9 +20,8 @@ from numba import types
 from numba.np.ufunc import parallel as numba_threads
 from onepass.backends.cpu.runtime import threads
 from onepass.backends.cpu.runtime.machine_code import compiled
+from selection import exhaustively
 from toy_program import LINUX, address, call, expected
-
-pytestmark = pytest.mark.slow
 
 LAYERS = ["omp", "workqueue"] + ["tbb"] * bool(importlib.util.find_spec("tbb"))
 
@@ -193,9 +192,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("machine_code")
 
 
+# Each is a process, which takes seconds: these stand for all.
+IN_EVERY_RUN = [
+    ("omp", many_threads_call_at_once),
+    ("omp", a_fork_after_a_parallel_call),
+    ("workqueue", a_fork_before_anything),
+]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+@pytest.mark.parametrize(
+    ("layer", "event"),
+    [
+        exhaustively(layer, event, when=(layer, event) not in IN_EVERY_RUN, id=f"{layer}-{event.__name__}")
+        for layer in LAYERS
+        for event in EVENTS
+    ],
+)
 def test_every_layer_lives_through(event: Callable[[], None], layer: str, cache: Path) -> None:
     # Two threads ran the shares of the first call, so the layer that was asked for is the one in use.
     code = f"test_threads.{event.__name__}()\nassert numba.threading_layer() == {layer!r}"
@@ -209,6 +222,7 @@ def test_of_a_fresh_process(event: Callable[[], None], cache: Path) -> None:
     finish(start(f"test_threads.{event.__name__}()", cache))
 
 
+@pytest.mark.exhaustive
 def test_cold_processes_at_once_and_damaged_files(tmp_path: Path) -> None:
     code = "test_threads.require(threads_used=2)"
     for process in [start(code, tmp_path) for _ in range(2)]:

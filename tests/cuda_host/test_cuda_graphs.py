@@ -6,7 +6,6 @@ import gc
 import weakref
 from typing import Any
 
-import host_cuda
 import numpy as np
 import pytest
 from onepass.backends.cuda import graphs as cuda_graphs
@@ -15,7 +14,7 @@ from pooled_device import PooledDevice
 
 from onepass import kernels
 
-pytestmark = pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
+pytestmark = pytest.mark.needs(name="g++")
 
 random = np.random.default_rng(20261126)
 

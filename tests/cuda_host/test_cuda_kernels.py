@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -9,32 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
+from array_trees import of_dtype
 from cases import CASES, Case
 from cuda_programs import Call, Form, assert_same_numbers, check, expected_of, program_of, run
 from golden_calls import focal_loss_with_grad, gelu_step, huber_regression, linear_head, train_step
-from host_cuda import SCHEDULES, why_not
+from host_cuda import SCHEDULES
 from host_device import HostDevice
-from onepass.backends.common.trees import map_leaves
+from selection import exhaustively, needing
 
 import onepass as op
 from onepass import kernels
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.needs(name="g++")
 
 Random = np.random.Generator
 
 
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.mark.parametrize("dtype", [exhaustively("float32"), "float64"])
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: str(CASES[number]))
 def test_every_case(number: int, dtype: str) -> None:
     case: Case = CASES[number]
-    args, kwargs = map_leaves(lambda leaf: _cast(leaf, dtype), (case.args, case.kwargs))
+    args, kwargs = of_dtype((case.args, case.kwargs), dtype)
     call = Call(getattr(kernels, case.kernel), args, kwargs)
     check(call, aligned=number // 4 % 2 == 0, schedules=(SCHEDULES[number % 4],))
-
-
-def _cast(leaf: Any, dtype: Any) -> Any:
-    return leaf.astype(dtype) if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" else leaf
 
 
 def hard(random: Random, rows: int, columns: int) -> np.ndarray:
@@ -170,7 +168,7 @@ PAIRS = [(call, form) for call in CALLS for form in FORMS]
 def check_form(call: str, form: str, size: int, dtype: str, *, aligned: bool, **options: Any) -> None:
     rows, columns = SIZES[size]
     made = CALLS[call](np.random.default_rng(7), rows, columns)
-    args, kwargs = map_leaves(lambda leaf: _cast(leaf, dtype), (made.args, dict(made.kwargs)))
+    args, kwargs = of_dtype((made.args, dict(made.kwargs)), dtype)
     check(
         made._replace(args=args, kwargs=kwargs),
         FORMS[form],
@@ -190,7 +188,7 @@ def test_a_form(call: str, form: str) -> None:
     check_form(call, form, size, ("float32", "float64")[place // 2 % 2], aligned=place % 3 > 0)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("call", "form"), PAIRS)
 def test_every_form_of_every_size(call: str, form: str) -> None:
     for place in range(2 * len(SIZES)):
@@ -202,18 +200,18 @@ def test_every_form_of_every_size(call: str, form: str) -> None:
 def half_of(name: str) -> Any:
     if name == "float16":
         return np.float16
-    return pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed").bfloat16
+    return importlib.import_module("ml_dtypes").bfloat16
 
 
 @pytest.mark.parametrize(
     "name", ["cross_entropy_none", "softmax", "relu", "linear_backward", "mlp", "donated_training_step"]
 )
 @pytest.mark.parametrize("form", ["usual", "lanes4", "cluster2"])
-@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize("half", ["float16", needing("ml_dtypes", "bfloat16")])
 def test_halves(half: str, form: str, name: str) -> None:
     columns = 48 if (len(form) + len(name)) % 2 else 37
     made = CALLS[name](np.random.default_rng(8), 13, columns)
-    args = map_leaves(lambda leaf: _cast(leaf, half_of(half)), made.args)
+    args = of_dtype(made.args, half_of(half))
     check(made._replace(args=args), FORMS[form], schedules=("unfair",))
 
 

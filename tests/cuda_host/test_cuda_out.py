@@ -6,31 +6,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import host_cuda
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
+from array_trees import assert_same, of_dtype
 from onepass.backends.common.trees import leaves
 from onepass.backends.cuda.arrays import overlapping
 from onepass.backends.cuda.program import CudaProgram
 from out_arrays import (
+    CALLS,
     COLUMNS,
     KERNELS,
     LABELS,
-    LAYERS,
     ROWS,
     VIEWS,
     Array,
     X,
     Y,
     any_view,
-    assert_same,
     assert_taken,
     donated,
     in_place,
-    of_dtype,
     random,
-    statistics,
     swap,
     unwritten,
 )
@@ -40,7 +37,7 @@ import onepass as op
 from onepass import compilation
 from onepass.out import OutArgument
 
-pytestmark = pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
+pytestmark = pytest.mark.needs(name="g++")
 
 
 @pytest.fixture
@@ -65,17 +62,8 @@ def large(device: PooledDevice) -> list[Any]:
     return [shape for shape, dtype in device.made if dtype != "uint8"]
 
 
-CALLS: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "relu": (op.relu, (X,)),
-    "softmax_cross_entropy_with_grad": (op.softmax_cross_entropy_with_grad, (X, LABELS)),
-    "mlp_loss_and_grads": (op.mlp_loss_and_grads, (LAYERS, X, LABELS % 5)),
-    "statistics": (statistics, (X, Y)),
-    "swap": (swap, (X, Y)),
-    "donated": (donated, (X, Y)),
-}
-
-
-@pytest.mark.parametrize("name", CALLS)
+# A function that hands `out` on is no kernel, and an array of zeros is filled where nothing is launched.
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("softmax over rows", "adam_init")])
 def test_results_are_in_the_arrays_given_and_no_memory_is_taken(name: str, device: PooledDevice) -> None:
     function, args = CALLS[name]
     with op.use_backend("numpy"):
@@ -178,7 +166,7 @@ def test_results_in_one_memory_are_an_error(device: PooledDevice) -> None:
     whole = np.zeros((ROWS + 1, COLUMNS))
     for first, second in ((X.copy(),) * 2, (whole[:ROWS], whole[1:]), (whole[:ROWS], whole[1:][::-1])):
         before = first.copy(), second.copy()
-        with pytest.raises(ValueError, match=r": out\[0\] and out\[1\] share memory; expected arrays apart"):
+        with pytest.raises(ValueError, match=r": out\[0\] and out\[1\] share memory; expected arrays that"):
             kernel(X, Y, out=(first, second))
         assert_same((first, second), before)
     x, y = X.copy(), Y.copy()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
-from host_cuda import HostModule, guarded, guarded_copy, why_not
+from host_cuda import HostModule, guarded, guarded_copy
 from onepass.backends.cuda.prelude import PRELUDE
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.needs(name="g++")
 
 KERNELS = """
 extern "C" __global__ void powers(const long long n, const float* x, float* r) {
@@ -55,9 +57,10 @@ def test_exp_of_what_has_no_number(module: HostModule) -> None:
     np.testing.assert_array_equal(got, [np.inf, 0, np.nan, np.inf, 0])
 
 
+@pytest.mark.needs(name="ml_dtypes")
 @pytest.mark.parametrize(("kernel", "vector"), [("one", 1), ("two", 2), ("eight", 8)])
 def test_halves_are_rounded_to_nearest_in_their_order(module: HostModule, kernel: str, vector: int) -> None:
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    ml_dtypes = importlib.import_module("ml_dtypes")
     x = np.random.default_rng(0).standard_normal(64 * vector).astype(np.float32) * 100
     x[:6] = np.inf, -np.inf, np.nan, 1 + 2**-9, 65520, 1e-41
     half, bfloat16 = guarded(x.shape, "uint16"), guarded(x.shape, "uint16")

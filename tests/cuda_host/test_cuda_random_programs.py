@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 from cuda_programs import Call, Form, WatchingDevice, program_of, run
-from host_cuda import SCHEDULES, why_not
+from host_cuda import SCHEDULES
 from onepass.backends.codegen.coalesce import TooManyDimensionsError
 from onepass.backends.common.trees import leaves
 from programs import random_program
 from random_calls import LARGEST, TOLERANCE, given_to, largest
+from selection import exhaustively
 
 import onepass as op
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.needs(name="g++")
 
-# More of them look further: ONEPASS_EXAMPLES=5000 pytest tests/test_cuda_random_programs.py
-EXAMPLES = int(os.environ.get("ONEPASS_EXAMPLES", "40"))
+# With --exhaustive, ONEPASS_EXAMPLES=5000 looks further.
+FEW, EXAMPLES = 20, int(os.environ.get("ONEPASS_EXAMPLES", "80"))
 SIZES = [(1, 2, 3, 4), (2, 5), (1, 3, 40), (4,), (0, 1, 2), (8, 64), (16, 260), (3, 1100)]
 
 
@@ -40,7 +41,7 @@ def random_form(random: np.random.Generator) -> Form | None:
     ][int(random.integers(4) > 0)]
 
 
-@pytest.mark.parametrize("seed", range(EXAMPLES))
+@pytest.mark.parametrize("seed", [exhaustively(seed, when=seed >= FEW) for seed in range(EXAMPLES)])
 def test_a_random_program(seed: int) -> None:
     random = np.random.default_rng(seed)
 

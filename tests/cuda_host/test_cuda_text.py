@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cuda_programs import Call, Form, emitted
-from host_cuda import HostModule, guarded_copy, why_not
+from host_cuda import HostModule, guarded_copy
 from onepass.backends.cuda.prelude import PRELUDE
 
 import onepass as op
@@ -83,7 +83,7 @@ def test_no_index_has_32_bits_that_may_need_more(form: str) -> None:
                 assert re.search(r"\*|long long|double", parameter), f"{kernel.name}: {parameter}"
 
 
-@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+@pytest.mark.needs(name="g++")
 @pytest.mark.parametrize("form", ["usual", "lanes", "streaming"])
 def test_rows_beyond_the_reach_of_32_bits(form: str) -> None:
     """The last rows of arrays of which nothing else is there: an index that is cut off faults."""

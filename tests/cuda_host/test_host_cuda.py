@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host_cuda import SCHEDULES, HostCudaError, HostModule, guarded, why_not
+from host_cuda import SCHEDULES, HostCudaError, HostModule, guarded
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.needs(name="g++")
 
 SOURCE = """
 // The same arithmetic has to compile to float for float.

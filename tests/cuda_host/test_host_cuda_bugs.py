@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host_cuda import SCHEDULES, HostCudaError, HostModule, why_not
+from host_cuda import SCHEDULES, HostCudaError, HostModule
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.needs(name="g++")
 
 THREADS, GRID = 96, 4
 ROWS, COLUMNS = 13, 333

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import host_cuda
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
@@ -15,7 +14,7 @@ from onepass.backends.cuda.program import CudaProgram
 import onepass as op
 from onepass import kernels
 
-on_host = pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
+on_host = pytest.mark.needs(name="g++")
 STEPS = pytest.mark.parametrize("name", ["adam_step", "adamw_step"])
 
 

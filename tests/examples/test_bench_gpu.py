@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -132,13 +133,13 @@ def _torch_does() -> bool:
     return bool(torch.cuda.is_available())
 
 
+@pytest.mark.needs(name="torch")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compile"])
 def test_a_recorded_step_begins_where_its_parameters_did(
     optimizer: str, compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the processor, with a graph that is a list of things to do again."""
-    pytest.importorskip("torch", reason="PyTorch is not installed")
     from bench import gpu_torch
     from bench.peers import torch_compile_gpu, torch_eager, torch_eager_gpu
 
@@ -169,8 +170,9 @@ def test_a_recorded_step_begins_where_its_parameters_did(
     assert len(recorded) == 1
 
 
+@pytest.mark.needs(name="torch")
 def test_the_products_on_a_gpu_are_the_workload_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch = importlib.import_module("torch")
     from bench import gpu_torch
 
     monkeypatch.setattr(gpu_torch, "DEVICE", "cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def test_the_switch_of_cupy(name: str, value: str) -> None:
     assert done.stdout.split() == [value, "False"]
 
 
+@pytest.mark.needs(name="torch")
 @pytest.mark.parametrize(
     ("name", "precision"),
     [
@@ -75,7 +77,7 @@ def test_the_switch_of_cupy(name: str, value: str) -> None:
     ],
 )
 def test_the_switch_of_pytorch(name: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch = importlib.import_module("torch")
     from bench import gpu_torch
 
     monkeypatch.setattr(gpu_torch, "DEVICE", "cpu")
@@ -87,9 +89,9 @@ def test_the_switch_of_pytorch(name: str, precision: str, monkeypatch: pytest.Mo
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.needs(name="jax")
 @pytest.mark.parametrize(("name", "precision"), [("jax_jit", "highest"), ("jax_jit_tf32", "tensorfloat32")])
 def test_the_switch_of_jax(name: str, precision: str) -> None:
-    pytest.importorskip("jax", reason="JAX is not installed")
     # On the processor, which computes in float32 all the same: the results say that the work is done.
     code = (
         f"import os; import bench.peers.{name}_gpu as peer; os.environ['JAX_PLATFORMS'] = 'cpu'\n"

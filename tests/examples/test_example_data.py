@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import importlib
-import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_runs import require_extra
 from onepass.backends.common.trees import leaves
 
 import onepass as op
 
-for package in ("matplotlib", "sklearn", "tqdm"):
-    pytest.importorskip(package, reason="the extra `examples` is not installed")
+require_extra()
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 common, datasets, checkpoints, fashion, linear_regression = map(
     importlib.import_module, ("common", "datasets", "checkpoints", "fashion", "linear_regression")
 )

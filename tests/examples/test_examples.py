@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_runs import EXAMPLES
+from selection import exhaustively
 
 pytest.importorskip("matplotlib", reason="the extra `examples` is not installed")
 pytest.importorskip("tqdm", reason="the extra `examples` is not installed")
 
-SPIRAL = Path(__file__).parents[2] / "examples" / "spiral.py"
+SPIRAL = EXAMPLES / "spiral.py"
 
 # What the course prints for its softmax classifier, whose data these are. The loss is convex, so other
 # first weights than its own lead to the same numbers in the end.
@@ -28,9 +30,17 @@ def run_spiral(*options: str, folder: Path) -> tuple[list[dict[str, Any]], str]:
     return json.loads((folder / "figures.json").read_text(encoding="utf-8"))["runs"], done.stdout
 
 
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
-def test_spiral_ends_where_the_course_ends(dtype: str, tmp_path: Path) -> None:
-    runs, printed = run_spiral("--dtype", dtype, folder=tmp_path)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--dtype", "float64", "--backend", "numpy"],
+        *(exhaustively(["--dtype", dtype]) for dtype in ("float32", "float64")),
+    ],
+    ids=" ".join,
+)
+def test_spiral_ends_where_the_course_ends(options: list[str], tmp_path: Path) -> None:
+    dtype = options[1]
+    runs, printed = run_spiral(*options, folder=tmp_path)
     assert len(runs) % 2 == 0
     for classifier, network in zip(runs[::2], runs[1::2], strict=True):
         assert classifier["dtype"] == network["dtype"] == dtype
@@ -49,6 +59,7 @@ def test_spiral_ends_where_the_course_ends(dtype: str, tmp_path: Path) -> None:
     assert (tmp_path / "spiral.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.exhaustive
 def test_spiral_runs_one_backend_and_repeats(tmp_path: Path) -> None:
     options = ("--backend", "numpy", "--seed", "3", "--no-plot")
     first, _ = run_spiral(*options, folder=tmp_path)

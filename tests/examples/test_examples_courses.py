@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from example_runs import ON_NUMPY, is_picture, require_extra, run
 from test_example_data import write_images
 
 import onepass as op
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
-for package in ("matplotlib", "sklearn", "tqdm"):
-    pytest.importorskip(package, reason="the extra `examples` is not installed")
+require_extra()
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 USABLE = [backend.name for backend in op.backends().values() if backend.usable]
-ON_NUMPY = ["--backend", "numpy", "--no-plot"]
-
-
-def run(example: str, *options: str) -> Any:
-    """What the example's `main` returns."""
-    return importlib.import_module(example).main(list(options))
-
-
-def is_picture(path: Path) -> bool:
-    return path.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

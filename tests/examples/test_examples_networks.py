@@ -6,31 +6,17 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from example_runs import EXAMPLES, ON_NUMPY, is_picture, require_extra, run
 from test_example_data import write_images
 
 import onepass as op
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
-for package in ("matplotlib", "sklearn", "tqdm"):
-    pytest.importorskip(package, reason="the extra `examples` is not installed")
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-sys.path.insert(0, str(EXAMPLES))
-ON_NUMPY = ["--backend", "numpy", "--no-plot"]
-
-
-def run(example: str, *options: str) -> Any:
-    """What the example's `main` returns."""
-    return importlib.import_module(example).main(list(options))
-
-
-def is_picture(path: Path) -> bool:
-    return path.read_bytes().startswith(b"\x89PNG")
+require_extra()
 
 
 def test_half_spaces_are_learned(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import host_cuda
 import numpy as np
 import pytest
 from bench_stand_ins import ROOT
@@ -104,8 +103,9 @@ def test_the_times_of_onepass(measured: timing.Times, monkeypatch: pytest.Monkey
     assert measured.found["head 5x4->6 float32"]["TFLOPs"] == pytest.approx(6 * 120 * 3 / 2e12)
 
 
+@pytest.mark.needs(name="CuPy")
 def test_the_switch_for_tf32_is_there() -> None:
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    cupy = importlib.import_module("cupy")
     assert callable(cupy._core.set_compute_type)
     seen: list[Any] = []
     routines = cupy._core._routines_linalg
@@ -114,10 +114,11 @@ def test_the_switch_for_tf32_is_there() -> None:
     assert seen == [(np.dtype("float32"), routines.COMPUTE_TYPE_TF32)]
 
 
+@pytest.mark.needs(name="torch")
 def test_the_times_of_pytorch(
     measured: timing.Times, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch = importlib.import_module("torch")
     from bench import gpu_torch
     from bench.gpu_day import torch_times
 
@@ -319,7 +320,7 @@ def test_a_tool_that_takes_too_long_is_interrupted() -> None:
     assert time.monotonic() - start < 15
 
 
-@pytest.mark.skipif(host_cuda.why_not() is not None, reason=str(host_cuda.why_not()))
+@pytest.mark.needs(name="g++")
 def test_the_sweep_launches_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     from host_device import HostDevice
 

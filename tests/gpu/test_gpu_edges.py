@@ -77,13 +77,6 @@ class OnTheGpu:
         )
 
 
-def _numpy_alone(name: str) -> Any:
-    """In place of the libraries that those tests go through: the arrays of one are enough."""
-    if name != "numpy":
-        pytest.skip("the arrays of one library travel to the GPU, those of NumPy")
-    return np
-
-
 @pytest.fixture(autouse=True)
 def on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     cupy = cupy_or_skip()
@@ -91,16 +84,21 @@ def on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for module in (test_edge_numbers, test_edge_labels, test_edge_arrays):
         monkeypatch.setattr(module, "op", there)
     monkeypatch.setattr(test_edge_labels, "kernels", OnTheGpu(op.kernels, cupy))
-    monkeypatch.setattr(test_edge_labels, "library", _numpy_alone)
     # Labels on a GPU are read where this asks for it, and nowhere else.
     monkeypatch.setenv("ONEPASS_CHECK", "1")
     with op.use_backend("cupy"):
         yield there
 
 
-@pytest.fixture
-def xp() -> Any:
+@pytest.fixture(params=["numpy"])
+def xp(request: pytest.FixtureRequest) -> Any:
     return np
+
+
+@pytest.fixture(params=["numpy"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """What those tests ask for; the arrays are on the GPU whatever it is."""
+    return str(request.param)
 
 
 @pytest.mark.parametrize("half", ["float16", "bfloat16"])

@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import closeness
 import numpy as np
 import pytest
+from selection import exhaustively
 
 import onepass as op
 
@@ -49,9 +51,8 @@ def to_torch(value: Any) -> Any:
 def assert_close(got: Any, expected: Any, *, tolerance: float = 1e-12, terms: float = 1e-300) -> None:
     """Equal to a part `tolerance` of the largest value, or of the `terms` that cancel in it."""
     got, expected = (np.asarray(v.detach() if isinstance(v, torch.Tensor) else v) for v in (got, expected))
-    assert got.dtype == expected.dtype == np.float64
-    scale = np.max(np.abs(expected), initial=terms)
-    np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * scale)
+    assert expected.dtype == np.float64
+    closeness.assert_close(got, expected, tolerance=tolerance, terms=terms)
 
 
 def label_pairs() -> list[Pair]:
@@ -102,8 +103,8 @@ def elementwise_pairs() -> list[Pair]:
     return pairs
 
 
-# Formulas against formulas; compiled ones are held against these in test_kernels.
-OF_ARRAYS = pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
+# The backend of NumPy's arrays; PyTorch's have their own.
+OF_ARRAYS = pytest.mark.parametrize("backend", ["numpy", exhaustively("numba")])
 
 
 @OF_ARRAYS

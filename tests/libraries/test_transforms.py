@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -136,14 +137,15 @@ def differences(case: Case) -> Any:
 
 @pytest.fixture
 def jax() -> Any:
-    return pytest.importorskip("jax", reason="JAX is not installed")
+    return importlib.import_module("jax")
 
 
 @pytest.fixture
 def torch() -> Any:
-    return pytest.importorskip("torch", reason="PyTorch is not installed")
+    return importlib.import_module("torch")
 
 
+@pytest.mark.needs(name="jax")
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_jax_grad(jax: Any, case: Case) -> None:
     others = [jax.numpy.asarray(other) for other in case.others]
@@ -159,6 +161,7 @@ def batched(at: Any) -> Any:
 
 
 # A third of them: what JAX compiles for one takes seconds.
+@pytest.mark.needs(name="jax")
 @pytest.mark.parametrize("case", CASES[::3], ids=IDS[::3])
 def test_jax_vmap(jax: Any, case: Case) -> None:
     others = [jax.numpy.asarray(other) for other in case.others]
@@ -169,6 +172,7 @@ def test_jax_vmap(jax: Any, case: Case) -> None:
     np.testing.assert_allclose(got[0], differences(case), **TOLERANCE)
 
 
+@pytest.mark.needs(name="torch")
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_torch_grad(torch: Any, case: Case) -> None:
     others = [torch.asarray(other) for other in case.others]
@@ -181,6 +185,7 @@ def test_torch_grad(torch: Any, case: Case) -> None:
     np.testing.assert_allclose(at.grad, expected, **TOLERANCE)
 
 
+@pytest.mark.needs(name="torch")
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_torch_vmap(torch: Any, case: Case) -> None:
     others = [torch.asarray(other) for other in case.others]
@@ -191,6 +196,8 @@ def test_torch_vmap(torch: Any, case: Case) -> None:
     np.testing.assert_allclose(got[0], differences(case), **TOLERANCE)
 
 
+@pytest.mark.needs(name="jax")
+@pytest.mark.needs(name="torch")
 def test_labels_that_are_mapped_over(jax: Any, torch: Any) -> None:
     expected = op.softmax_cross_entropy(LOGITS, LABELS, reduction="none")
 
@@ -203,6 +210,7 @@ def test_labels_that_are_mapped_over(jax: Any, torch: Any) -> None:
     np.testing.assert_allclose(got, expected, **TOLERANCE)
 
 
+@pytest.mark.needs(name="torch")
 def test_wrong_labels_beside_a_traced_array_are_an_error(torch: Any) -> None:
     labels = torch.asarray(LABELS + 1)
     with pytest.raises(ValueError, match=r"labels\[2\] is 3"):

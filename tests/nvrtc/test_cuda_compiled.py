@@ -9,10 +9,9 @@ import numpy as np
 import nvrtc_compiler as nvrtc
 import pytest
 from cuda_programs import Call, emitted
+from selection import exhaustively
 
 import onepass as op
-
-pytestmark = pytest.mark.skipif(nvrtc.why_not() is not None, reason=str(nvrtc.why_not()))
 
 REGISTERS = 65536  # of a processor, for the threads of a block at the least
 CHOSEN_SPILLS = 48  # bytes a thread
@@ -76,10 +75,7 @@ def is_default(place: int, name: str, columns: int, dtype: str, architecture: in
 
 @pytest.mark.parametrize(
     ("name", "columns", "dtype", "architecture"),
-    [
-        pytest.param(*given, marks=() if is_default(place, *given) else pytest.mark.slow)
-        for place, given in enumerate(ALL)
-    ],
+    [exhaustively(*given, when=not is_default(place, *given)) for place, given in enumerate(ALL)],
 )
 def test_a_program_fits_the_processor(name: str, columns: int, dtype: str, architecture: int) -> None:
     if dtype == "bfloat16":

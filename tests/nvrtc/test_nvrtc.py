@@ -5,9 +5,6 @@ from __future__ import annotations
 import nvrtc_compiler as nvrtc
 import pytest
 
-REASON = nvrtc.why_not()
-pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
-
 DOUBLES = """
 extern "C" __global__ void doubles(float* values, long long count) {
     __shared__ float part[64];

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fresh_python import run_python
+from selection import exhaustively
 
 pytest.importorskip("numba")
 
@@ -69,17 +68,11 @@ VALUES = [[0, 2], [[0, 2]], [-2, 4], [[-2, 4]]] * 2
 
 
 def run(broken: str, order: str, cache: Path, **environment: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", f"{broken}\nORDER = {order!r}\n{CALLS}"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={
-            **os.environ,
-            "ONEPASS_CACHE_DIR": str(cache),
-            "NUMBA_CACHE_DIR": str(cache / "numba"),
-            **environment,
-        },
+    done = run_python(
+        f"{broken}\nORDER = {order!r}\n{CALLS}",
+        ONEPASS_CACHE_DIR=str(cache),
+        NUMBA_CACHE_DIR=str(cache / "numba"),
+        **environment,
     )
     assert (done.returncode, done.stderr) == (0, "")
     said: dict[str, Any] = json.loads(done.stdout)
@@ -92,8 +85,8 @@ def run(broken: str, order: str, cache: Path, **environment: str) -> dict[str, A
     [
         (IMPORT_FAILS, "Numba does not work: ImportError: Numba needs another NumPy", 1),
         (COMPILER_FAILS, "Numba does not work: OSError: LLVM finds no target", 1),
-        (SWITCHED_OFF, "NUMBA_DISABLE_JIT is set, and Numba compiles nothing; unset it", 0),
-        (SWITCHED_OFF_IN_A_FILE, "NUMBA_DISABLE_JIT is set, and Numba compiles nothing; unset it", 0),
+        (SWITCHED_OFF, "NUMBA_DISABLE_JIT is set, so Numba compiles nothing; unset it", 0),
+        (SWITCHED_OFF_IN_A_FILE, "NUMBA_DISABLE_JIT is set, so Numba compiles nothing; unset it", 0),
     ],
     ids=["import", "compiler", "switched off", "switched off in a file"],
 )
@@ -110,7 +103,7 @@ def test_it_is_an_error_by_name_and_eager_else(
     assert reason in said["backend"]
 
 
-@pytest.mark.parametrize("value", ["0", ""])
+@pytest.mark.parametrize("value", ["0", exhaustively("")])
 def test_a_switch_that_is_off_changes_nothing(value: str, tmp_path: Path) -> None:
     said = run("", "auto first", tmp_path, NUMBA_DISABLE_JIT=value)
     assert said["auto"] == VALUES

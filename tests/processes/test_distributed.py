@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from mpi_jobs import findings, needs_mpi, run, run_ranks
 from onepass.backends.distributed.collectives import Communicator
+from selection import exhaustively
 
 from onepass import distributed
 
@@ -116,13 +117,14 @@ def test_after_closing_an_exception_is_python_s_own_affair(tmp_path: Path) -> No
 
 
 @needs_mpi
-def test_the_example_draws_the_curve_of_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["numpy", exhaustively("auto")])
+def test_the_example_draws_the_curve_of_one_process(backend: str, tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     pytest.importorskip("tqdm", reason="tqdm is not installed")
     options = ("--epochs", "6", "--check", "--json")
-    alone = run(sys.executable, EXAMPLE, *options, tmp_path / "1.json", ONEPASS_BACKEND="")
+    alone = run(sys.executable, EXAMPLE, *options, tmp_path / "1.json", ONEPASS_BACKEND=backend)
     assert alone.code == 0, alone.errors
-    together = run_ranks(3, EXAMPLE, *options, tmp_path / "3.json", ONEPASS_BACKEND="")
+    together = run_ranks(3, EXAMPLE, *options, tmp_path / "3.json", ONEPASS_BACKEND=backend)
     assert together.code == 0, together.errors
     one, three = (json.loads((tmp_path / f"{ranks}.json").read_text()) for ranks in (1, 3))
     assert (one["processes"], three["processes"]) == (1, 3)

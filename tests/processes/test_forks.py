@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from fresh_python import run_python
+from selection import exhaustively
 
 pytest.importorskip("numba")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -58,13 +60,8 @@ def compile_anew():
 
 
 def python(code: str, cache: Path) -> str:
-    environment = {"ONEPASS_CACHE_DIR": str(cache), "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", START + code],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **environment},
+    done = run_python(
+        START + code, options=("-W", "error"), ONEPASS_CACHE_DIR=str(cache), NUMBA_NUM_THREADS="2"
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -76,7 +73,7 @@ def python(code: str, cache: Path) -> str:
         "forks.compile_lock",
         "forks.data_lock",
         "global_compiler_lock",
-        "parallel._backend_init_thread_lock",
+        exhaustively("parallel._backend_init_thread_lock"),
         "ffi.lib._lock",
     ],
 )
@@ -193,7 +190,7 @@ print(in_child(compile_anew))
     assert said.split() == ["0"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("start", ["warm", "cold"])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_threads_that_call_and_compile_beside_forks(layer: str, start: str, tmp_path: Path) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
+from fresh_python import run_python
 
 
 def run(code: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, timeout=60
-    )
+    done = run_python(code, options=("-X", "dev"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from cases import CASES, Case
+from array_trees import copied, map_arrays, of_dtype, read_only
+from cases import CASES, COMPILED_CASES, Case
 from onepass.backends.common.trees import leaves, map_leaves
+from selection import MOSTLY_NUMPY, exhaustively, needing
 
 import onepass as op
 from onepass import kernels
@@ -24,7 +27,7 @@ def run(case: Case, arguments: tuple[Any, dict[str, Any]] | None = None) -> Tree
 
 
 def change_arrays(case: Case, change: Callable[[np.ndarray], Any]) -> tuple[Any, dict[str, Any]]:
-    return map_leaves(lambda leaf: change(leaf) if isinstance(leaf, np.ndarray) else leaf, case[1:])
+    return map_arrays(change, case[1:])
 
 
 def arrays_of(case: Case) -> list[np.ndarray]:
@@ -58,6 +61,26 @@ def of_kernel(name: str) -> list[Case]:
 
 
 ALL_KERNELS = pytest.mark.parametrize("name", kernels.__all__)
+# Compiled, these stand for all; --exhaustive compiles every kernel.
+COMPILED = ("softmax_cross_entropy_with_grad", "linear_backward", "adam_step", "mlp_loss_and_grads")
+ON_BACKENDS = pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        exhaustively(name, backend, when=backend == "numba" and name not in COMPILED, id=f"{backend}-{name}")
+        for backend in ("numpy", "numba")
+        for name in kernels.__all__
+    ],
+    indirect=["backend"],
+)
+
+
+def cases_on(backend: str, name: str, config: pytest.Config) -> list[Case]:
+    """The kernel's cases that are run on a backend: compiled, few of them without --exhaustive."""
+    if backend == "numpy" or config.getoption("exhaustive"):
+        return of_kernel(name)
+    return [case for case in COMPILED_CASES if case.kernel == name][-2:]
+
+
 SEVERAL_ARRAYS = pytest.mark.parametrize(
     "name", [n for n in kernels.__all__ if len(arrays_of(of_kernel(n)[-1])) > 1 and not n.endswith("_init")]
 )
@@ -80,12 +103,6 @@ def reversed_memory(array: np.ndarray) -> np.ndarray:
     return np.flip(np.flip(array).copy())
 
 
-def read_only(array: np.ndarray) -> np.ndarray:
-    array = array.copy()
-    array.setflags(write=False)
-    return array
-
-
 def misaligned(array: np.ndarray) -> np.ndarray:
     memory = bytearray(b"\1" + array.tobytes())
     return np.frombuffer(memory, array.dtype, offset=1).reshape(array.shape)
@@ -105,20 +122,17 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@ALL_KERNELS
+@ON_BACKENDS
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_gives_the_right_result_and_is_left_alone(name: str, layout: str) -> None:
-    for case in of_kernel(name):
+def test_every_layout_gives_the_right_result_and_is_left_alone(
+    name: str, backend: str, layout: str, pytestconfig: pytest.Config
+) -> None:
+    for case in cases_on(backend, name, pytestconfig):
         arguments = change_arrays(case, LAYOUTS[layout])
         arrays = [leaf for leaf in leaves(arguments) if isinstance(leaf, np.ndarray)]
         before = [array.tobytes() for array in arrays]
-        plain = map_leaves(
-            lambda leaf: (
-                leaf.astype(leaf.dtype.newbyteorder("="), order="C").view(np.ndarray)
-                if isinstance(leaf, np.ndarray)
-                else leaf
-            ),
-            arguments,
+        plain = map_arrays(
+            lambda array: array.astype(array.dtype.newbyteorder("="), order="C").view(np.ndarray), arguments
         )
         got = run(case, arguments)
         assert_same(got, run(case, plain))
@@ -127,14 +141,14 @@ def test_every_layout_gives_the_right_result_and_is_left_alone(name: str, layout
             assert not any(np.may_share_memory(result, array) for array in arrays if result is not None)
 
 
-@ALL_KERNELS
-def test_an_array_given_twice_counts_as_two(name: str) -> None:
-    for case in of_kernel(name):
+@ON_BACKENDS
+def test_an_array_given_twice_counts_as_two(name: str, backend: str, pytestconfig: pytest.Config) -> None:
+    for case in cases_on(backend, name, pytestconfig):
         first: dict[Any, np.ndarray] = {}
         twice = change_arrays(
             case, lambda array, seen=first: seen.setdefault((array.shape, array.dtype), array.copy())
         )
-        copies = map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, twice)
+        copies = copied(twice)
         assert_same(run(case, twice), run(case, copies), bits=True)
         assert_same(twice, copies, bits=True)
 
@@ -148,18 +162,18 @@ def test_overlapping_views_count_as_two_arrays() -> None:
     np.testing.assert_array_equal(base, np.arange(12.0))
 
 
-@ALL_KERNELS
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@ON_BACKENDS
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scalar", [float, np.float32, np.float64])
-def test_results_follow_the_arrays_and_not_the_scalars(name: str, dtype: str, scalar: type) -> None:
-    for case in of_kernel(name):
-        args = change_arrays(case, lambda array: array.astype(dtype) if array.dtype.kind == "f" else array)
-        args = map_leaves(lambda leaf: numpy_scalar(leaf, scalar), args)
+def test_results_follow_the_arrays_and_not_the_scalars(
+    name: str, backend: str, dtype: str, scalar: type, pytestconfig: pytest.Config
+) -> None:
+    for case in cases_on(backend, name, pytestconfig):
+        args = map_leaves(lambda leaf: numpy_scalar(leaf, scalar), of_dtype(case[1:], dtype))
         got = run(case, args)
-        # The step of Adam is an exponent, and NumPy's power is not Python's to the last bit.
-        bits = not name.startswith("adam")
         expected = run(case, map_leaves(python_scalar, args))
-        assert_same(got, expected, bits=bits)
+        # The step of Adam is an exponent, and NumPy's power is not Python's to the last bit.
+        assert_same(got, expected, bits=not name.startswith("adam"))
         assert [np.asarray(leaf).dtype for leaf in leaves(got)] == [
             np.asarray(leaf).dtype for leaf in leaves(expected)
         ]
@@ -184,7 +198,8 @@ def test_a_long_scalar_promotes_nothing() -> None:
     assert op.l2_penalty(half, np.longdouble(0.5)).dtype == np.float32
 
 
-def test_float32_with_float64_is_float64() -> None:
+@MOSTLY_NUMPY
+def test_float32_with_float64_is_float64(backend: str) -> None:
     f, d, labels = np.ones((3, 4), np.float32), np.ones((3, 4)), np.array([0, 1, 3])
     column = np.ones(4)
     results = {
@@ -262,9 +277,9 @@ def test_none_in_the_place_of_the_first_argument_is_an_error(name: str) -> None:
 
 
 @SEVERAL_ARRAYS
-@pytest.mark.parametrize("other", ["array_api_strict", "torch"])
+@pytest.mark.parametrize("other", ["array_api_strict", needing("torch")])
 def test_arrays_of_two_libraries_are_an_error_that_names_both(name: str, other: str) -> None:
-    xp = pytest.importorskip(other, reason=f"{other} is not installed")
+    xp = importlib.import_module(other)
     case = of_kernel(name)[-1]
     for arguments in change_one(case, lambda array: xp.asarray(array)):
         with pytest.raises(
@@ -275,7 +290,7 @@ def test_arrays_of_two_libraries_are_an_error_that_names_both(name: str, other: 
 
 @SEVERAL_ARRAYS
 def test_arrays_on_two_devices_are_an_error_that_names_both(name: str) -> None:
-    xp = pytest.importorskip("array_api_strict", reason="array_api_strict is not installed")
+    xp = importlib.import_module("array_api_strict")
     case = of_kernel(name)[-1]
     there = xp.Device("device1")
     moved = change_arrays(case, xp.asarray)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from array_api_compat import array_namespace
+from selection import MOSTLY_NUMPY, exhaustively, needing
 
 import onepass as op
 
-LIBRARIES = {"numpy": "numpy", "strict": "array_api_strict", "torch": "torch", "jax": "jax.numpy"}
+LIBRARIES = {"strict": "array_api_strict", "torch": "torch", "jax": "jax.numpy"}
 INF, NAN = np.inf, np.nan
 LARGEST = float(np.finfo(np.float32).max)
 # The options that each choose another way through the losses of labels.
@@ -28,12 +30,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def label_cases(*names: str) -> list[Any]:
     """Losses, each with each set of options, as written and compiled."""
     return [
-        pytest.param(
+        exhaustively(
             name,
             options,
             backend,
-            # Each is programs of its own, of which "all" has every part.
-            marks=[pytest.mark.slow] * (backend == "numba" and option not in ("plain", "all")),
+            # Each compiles programs of its own, of which "all" of the first loss has every part.
+            when=backend == "numba" and (name, option) != ("softmax_cross_entropy", "all"),
             id=f"{backend}-{name}-{option}",
         )
         for backend in ("numpy", "numba")
@@ -44,7 +46,13 @@ def label_cases(*names: str) -> list[Any]:
 
 
 LABEL_LOSSES = ("softmax_cross_entropy", "nll_loss", "multiclass_hinge")
-EVERY_LABEL_CASE = pytest.mark.parametrize(("name", "options", "backend"), label_cases(*LABEL_LOSSES))
+
+
+def of_labels(*names: str) -> pytest.MarkDecorator:
+    """The losses of labels with each set of options, on each backend."""
+    return pytest.mark.parametrize(("name", "options", "backend"), label_cases(*names), indirect=["backend"])
+
+
 ELEMENTWISE = {
     "binary_cross_entropy_with_logits": {"weight", "pos_weight"},
     "binary_cross_entropy": {"weight"},
@@ -53,9 +61,14 @@ ELEMENTWISE = {
 }
 
 
-@pytest.fixture(params=LIBRARIES)
-def xp(request: pytest.FixtureRequest) -> Any:
-    return pytest.importorskip(LIBRARIES[request.param], reason=f"{request.param} is not installed")
+@pytest.fixture(params=["numpy", exhaustively("numba"), "strict", needing("torch"), needing("jax")])
+def xp(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A library; NumPy as written and compiled."""
+    if request.param in LIBRARIES:
+        yield importlib.import_module(LIBRARIES[request.param])
+        return
+    with op.use_backend(request.param):
+        yield np
 
 
 def numbers(array: Any) -> np.ndarray:
@@ -103,14 +116,13 @@ def test_cross_entropy_of_extreme_logits(xp: Any, reduction: str) -> None:
         np.testing.assert_array_equal(got_grad[0][np.equal(grad, 0)], 0)
 
 
-@pytest.mark.parametrize(("name", "options", "backend"), label_cases("softmax_cross_entropy"))
+@of_labels("softmax_cross_entropy")
 def test_minus_infinity_at_a_class_of_no_target_has_no_gradient(
     name: str, options: dict[str, Any], backend: str
 ) -> None:
     smooth = "label_smoothing" in options  # a smoothed target asks for every class, and the loss is inf
     logits = np.array([[-INF, 0.3, -0.4], [0.1, 0.2, 0.3]])
-    with op.use_backend(backend):
-        loss, grad = loss_and_grads(name, logits, np.array([1, 2]), reduction="none", **options)
+    loss, grad = loss_and_grads(name, logits, np.array([1, 2]), reduction="none", **options)
     weight = options.get("class_weight", np.ones(3))
     assert np.isfinite(grad).all()
     assert np.isfinite(loss[1])
@@ -121,7 +133,8 @@ def test_minus_infinity_at_a_class_of_no_target_has_no_gradient(
         assert grad[0, 0] == 0
 
 
-def test_minus_infinity_in_other_losses() -> None:
+@MOSTLY_NUMPY
+def test_minus_infinity_in_other_losses(backend: str) -> None:
     scores, labels = np.array([[-INF, 0.0, 0.5], [-INF, 0.0, 0.5]]), np.array([1, 0])
     loss, grad = loss_and_grads("multiclass_hinge", scores, labels, reduction="none")
     np.testing.assert_array_equal(loss, [1.5, INF])
@@ -151,8 +164,17 @@ def test_minus_infinity_in_other_losses() -> None:
     np.testing.assert_allclose(grad, [0, 0, -1e12, 1e12])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_shift_of_all_logits_changes_nothing(dtype: str) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "backend"),
+    [
+        ("float32", "numpy"),
+        ("float64", "numpy"),
+        ("float32", "numba"),
+        exhaustively("float64", "numba"),
+    ],
+    indirect=["backend"],
+)
+def test_a_shift_of_all_logits_changes_nothing(dtype: str, backend: str) -> None:
     # Multiples of 1/64, which the shifted row holds exactly.
     logits = np.random.default_rng(1).integers(-300, 300, (20, 40)).astype(dtype) / np.dtype(dtype).type(64)
     labels = np.arange(20) % 40
@@ -177,11 +199,10 @@ POISON: dict[str, list[list[float]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "options", "backend"), label_cases(*POISON))
+@of_labels(*POISON)
 def test_a_poisoned_row_is_nan_alone(name: str, options: dict[str, Any], backend: str) -> None:
-    with op.use_backend(backend):
-        for row in POISON[name]:
-            require_nan_alone(name, options, row)
+    for row in POISON[name]:
+        require_nan_alone(name, options, row)
 
 
 def require_nan_alone(name: str, options: dict[str, Any], row: list[float]) -> None:
@@ -207,9 +228,10 @@ def require_nan_alone(name: str, options: dict[str, Any], row: list[float]) -> N
     np.testing.assert_array_equal(np.delete(grad, 2, axis=0), expected[1])
 
 
+@MOSTLY_NUMPY
 @pytest.mark.parametrize("name", [name for name, options in ELEMENTWISE.items() if options])
 @pytest.mark.parametrize("hard", [NAN, INF, -INF])
-def test_an_element_without_weight_does_not_count(name: str, hard: float) -> None:
+def test_an_element_without_weight_does_not_count(name: str, hard: float, backend: str) -> None:
     x, y, weight = np.array([0.5, hard, 0.25]), np.array([0.0, 1.0, 0.75]), np.array([1.0, 0.0, 2.0])
     loss, grad = loss_and_grads(name, x, y, weight=weight, reduction="sum")
     keep = np.array([0, 2])
@@ -230,10 +252,15 @@ def test_subnormals_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("library", "half"),
-    [("numpy", "float16"), ("torch", "float16"), ("torch", "bfloat16"), ("jax", "float16")],
+    [
+        ("numpy", "float16"),
+        needing("torch", "torch", "float16"),
+        needing("torch", "torch", "bfloat16"),
+        needing("jax", "jax.numpy", "float16"),
+    ],
 )
 def test_halves_are_summed_in_float32(library: str, half: str) -> None:
-    xp = pytest.importorskip(LIBRARIES[library], reason=f"{library} is not installed")
+    xp = importlib.import_module(library)
     dtype = getattr(xp, half)
     many, row, column = (xp.ones(s, dtype=dtype) for s in (20_000, (1, 20_000), (20_000, 1)))
     zeros, labels = xp.zeros((80_000, 1), dtype=dtype), xp.zeros(1, dtype=xp.int32)
@@ -254,12 +281,11 @@ def test_halves_are_summed_in_float32(library: str, half: str) -> None:
         np.testing.assert_array_equal(float(got.reshape(-1)[0]), rounded, err_msg=name)
 
 
-@EVERY_LABEL_CASE
+@of_labels(*LABEL_LOSSES)
 def test_one_class_has_no_loss_and_no_gradient(name: str, options: dict[str, Any], backend: str) -> None:
     options = {key: value[:1] if key == "class_weight" else value for key, value in options.items()}
     scores = np.array([[0.0], [0.0]]) if name == "nll_loss" else np.array([[7.5], [-1e4]])
-    with op.use_backend(backend):
-        loss, grad = loss_and_grads(name, scores, np.array([0, 0]), reduction="none", **options)
+    loss, grad = loss_and_grads(name, scores, np.array([0, 0]), reduction="none", **options)
     np.testing.assert_array_equal(loss, [0, 0])
     if name != "nll_loss":
         np.testing.assert_array_equal(grad, [[0], [0]])
@@ -285,11 +311,10 @@ def test_no_rows(xp: Any, reduction: str) -> None:
     np.testing.assert_array_equal(numbers(op.softmax(empty)), np.zeros((0, 5)))
 
 
-@EVERY_LABEL_CASE
+@of_labels(*LABEL_LOSSES)
 def test_all_rows_ignored(name: str, options: dict[str, Any], backend: str) -> None:
     options = {**options, "ignore_index": 2}
-    with op.use_backend(backend):
-        loss, grad = with_grad(name)(np.array([[1.0, 2, 3], [NAN, 0, INF]]), np.array([2, 2]), **options)
+    loss, grad = with_grad(name)(np.array([[1.0, 2, 3], [NAN, 0, INF]]), np.array([2, 2]), **options)
     assert np.isnan(loss)
     np.testing.assert_array_equal(grad, np.zeros((2, 3)))
 

@@ -1,14 +1,10 @@
-"""Hard use: threads, tasks, child processes, backends that are not here, and the same bits every time."""
+"""Hard use: threads and tasks, backends that are missing, neighbouring rows, arguments of a wrong kind."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
 import pickle
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
@@ -16,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import CASES, Case
-from onepass.backends.common.trees import leaves, map_leaves
+from onepass.backends.common.trees import leaves
+from selection import MOSTLY_NUMPY
 
 import onepass as op
 
@@ -25,39 +21,6 @@ N, K = 33, 5
 LOGITS = np.random.default_rng(5).standard_normal((N, K))
 LABELS = np.arange(N) % K
 PAIR = 2 * np.ones(2), np.ones(2)
-
-
-def run(case: Case) -> Any:
-    return getattr(op, case.kernel)(*case.args, **case.kwargs)
-
-
-def bits(result: Any) -> list[Any]:
-    return [leaf.tobytes() if hasattr(leaf, "tobytes") else leaf for leaf in leaves(result)]
-
-
-def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a fresh interpreter; `environment` is added to this one's."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, "ONEPASS_BACKEND": "", **environment},
-    )
-
-
-def test_many_threads_at_once_give_the_bits_of_one() -> None:
-    expected = [bits(run(case)) for case in CASES]
-    start = threading.Barrier(8)
-
-    def work(seed: int) -> bool:
-        start.wait()
-        order = np.random.default_rng(seed).permutation(len(CASES))
-        return all(bits(run(CASES[index])) == expected[index] for index in order for _ in range(3))
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(8)))
 
 
 def test_threads_that_meet_infinities_warn_nobody_and_leave_numpy_s_settings() -> None:
@@ -116,37 +79,6 @@ def test_the_choice_of_a_backend_is_the_task_s_own() -> None:
     assert (allowed, outside) == ("2.0", "2.0")
 
 
-CHILDREN = """
-import multiprocessing, sys
-from concurrent.futures import ProcessPoolExecutor
-import numpy as np, onepass as op
-
-if __name__ == "__main__":
-    logits, labels = np.random.default_rng(0).standard_normal((300, 100)), np.arange(300) % 100
-    params = [(np.ones((100, 20)), np.zeros(20)), (np.ones((20, 100)), np.zeros(100))]
-    here = op.softmax_cross_entropy_with_grad(logits, labels), op.mlp_loss_and_grads(params, logits, labels)
-    with ProcessPoolExecutor(2, multiprocessing.get_context(sys.argv[1])) as pool:
-        for _ in range(3):
-            there = (
-                pool.submit(op.softmax_cross_entropy_with_grad, logits, labels),
-                pool.submit(op.mlp_loss_and_grads, params, logits, labels),
-            )
-            for a, b in zip(here, there):
-                assert a[0] == b.result(timeout=30)[0]
-        assert np.array_equal(here[0][1], there[0].result()[1])
-    print("the same bits")
-"""
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_child_process_works_after_the_parent_did(method: str, tmp_path: Any) -> None:
-    script = tmp_path / "children.py"
-    script.write_text(CHILDREN, encoding="utf-8")
-    command = [sys.executable, "-W", "ignore", str(script), method]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout == "the same bits\n", done.stderr
-
-
 @pytest.mark.parametrize("name", ["relu", "softmax_cross_entropy_with_grad", "adam_step", "use_backend"])
 def test_public_functions_can_be_sent_to_another_process(name: str) -> None:
     assert pickle.loads(pickle.dumps(getattr(op, name))) is getattr(op, name)
@@ -170,31 +102,6 @@ def test_a_backend_that_is_not_usable_is_an_error_that_says_why_and_what_is(
     assert why_not
     assert str(error.value).startswith(f"use_backend: the backend 'cupy' is not usable here: {why_not}. ")
     assert "Usable: 'auto', 'numpy', 'numba'" in str(error.value)
-
-
-BROKEN_NUMBA = """
-import sys, warnings
-sys.modules["numba"] = None
-import numpy as np, onepass as op
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    print(op.relu(np.array([-1.0, 1.0])), op.relu(np.array([[-1.0], [1.0]])).T, len(caught))
-print(caught[0].message if caught else "")
-print(op.backends()["numba"])
-try:
-    op.use_backend("numba")
-except RuntimeError as error:
-    print(error)
-"""
-
-
-def test_a_numba_that_is_not_there_leaves_numpy() -> None:
-    done = python(BROKEN_NUMBA)
-    values, warning, backend, error = done.stdout.splitlines()
-    assert values.startswith("[0. 1.] [[0. 1.]] "), done.stderr
-    assert warning == "" or "the backend 'numba' is not used" in warning
-    assert "not usable" in backend
-    assert error.startswith("use_backend: the backend 'numba' is not usable here")
 
 
 def fail(message: str) -> Callable[[], int]:
@@ -241,70 +148,6 @@ def test_an_old_numpy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert op.backends()["numpy"].usable
 
 
-REPORT_ERROR = """
-import numpy as np, onepass as op
-for call in (lambda: op.relu(np.ones(2)), lambda: op.kernel(lambda x: x)(np.ones(2))):
-    try:
-        print(call())
-    except Exception as error:
-        print(f"{type(error).__name__}: {error}")
-with op.use_backend("numpy"):
-    print(op.relu(np.ones(2)))
-"""
-
-
-@pytest.mark.parametrize(
-    ("value", "lines"),
-    [
-        ("nonsense", ["ValueError: ONEPASS_BACKEND: got 'nonsense'; expected one of 'auto', 'numpy', "] * 2),
-        ("numba", ["[1. 1.]"] * 2),
-        ("numpy", ["[1. 1.]"] * 2),
-        ("", ["[1. 1.]"] * 2),
-    ],
-)
-def test_the_environment_is_read_at_import_and_judged_at_the_first_call(value: str, lines: list[str]) -> None:
-    done = python(REPORT_ERROR, ONEPASS_BACKEND=value)
-    assert done.returncode == 0, done.stderr
-    for got, start in zip(done.stdout.splitlines(), [*lines, "[1. 1.]"], strict=True):
-        assert got.startswith(start)
-
-
-def test_nothing_but_numpy_is_needed() -> None:
-    code = """
-import sys
-
-class NotInstalled:
-    def find_spec(name, path=None, target=None):
-        if name in ("cupy", "numba", "torch", "jax", "array_api_strict", "scipy", "dask", "sparse", "ndonnx"):
-            raise ModuleNotFoundError(name, name=name)
-
-sys.meta_path.insert(0, NotInstalled)
-import numpy as np, onepass as op
-print(op.softmax_cross_entropy(np.zeros((2, 4)), np.array([0, 1])), op.backends()["cupy"].usable)
-print(sorted({"cupy", "numba", "torch", "jax"} & sys.modules.keys()))
-"""
-    done = python(code)
-    assert done.stdout.splitlines() == ["1.3862943611198906 False", "[]"], done.stderr
-
-
-def test_the_same_call_gives_the_same_bits() -> None:
-    for case in CASES:
-        first = bits(run(case))
-        # Copies lie elsewhere in memory, on another alignment.
-        moved = Case(case.kernel, *map_leaves(shifted_in_memory, case[1:]))
-        assert all(bits(run(case)) == first for _ in range(3)), case
-        assert bits(run(moved)) == first, case
-
-
-def shifted_in_memory(leaf: Any) -> Any:
-    """A copy that starts 8 bytes further from a round address than NumPy's own do."""
-    if not isinstance(leaf, np.ndarray):
-        return leaf
-    memory = np.empty(leaf.size + 1, leaf.dtype)[1:].reshape(leaf.shape)
-    memory[...] = leaf
-    return memory
-
-
 ROW_WISE = [
     *((name, {}) for name in ("relu", "sigmoid", "tanh", "softmax", "log_softmax")),
     *((name, {}) for name in ("softmax_cross_entropy", "nll_loss", "multiclass_hinge")),
@@ -323,18 +166,13 @@ def forward_and_backward(name: str, logits: Any, labels: Any, options: dict[str,
     return [out, getattr(op, f"{name}_backward")(logits, out)]
 
 
+# Compiled kernels of many rows are in test_bits.py.
+@MOSTLY_NUMPY
 @pytest.mark.parametrize(("name", "options"), ROW_WISE)
-@pytest.mark.parametrize(
-    ("dtype", "rows"),
-    [
-        pytest.param("float32", slice(0, 1), marks=pytest.mark.slow),
-        ("float64", slice(5, 6)),
-        *itertools.product(("float32", "float64"), (slice(3, 20), slice(None, None, -1))),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [slice(5, 6), slice(3, 20), slice(None, None, -1)], ids=str)
 def test_a_row_s_result_does_not_depend_on_its_neighbours(
-    name: str, options: dict[str, Any], dtype: str, rows: slice
+    name: str, options: dict[str, Any], dtype: str, rows: slice, backend: str
 ) -> None:
     logits = LOGITS.astype(dtype)
     whole = forward_and_backward(name, logits, LABELS, options)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from selection import exhaustively, needing
 
 import onepass as op
 
@@ -121,25 +122,55 @@ PAIRS: list[tuple[str, str, list[tuple[Any, Any]], str]] = [
     ),
 ]
 
-BACKENDS = [
-    ("numpy", "numpy"),
-    ("numpy", "auto"),
-    *((name, "auto") for name in ("array_api_strict", "torch", "jax.numpy")),
+# Compiled, these stand for all; --exhaustive compiles every function.
+COMPILED = ("sgd_step", "adam_step", "softmax_cross_entropy", "l2_penalty", "mlp_loss_and_grads")
+NUMPY, NUMBA = ("numpy", "numpy"), ("numpy", "numba")
+OTHERS = [
+    pytest.param(("array_api_strict", "auto"), id="strict"),
+    needing("torch", ("torch", "auto"), id="torch"),
+    needing("jax", ("jax.numpy", "auto"), id="jax"),
 ]
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda pair: "-".join(pair))
-def library(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(
+    params=[pytest.param(NUMPY, id="numpy"), exhaustively(NUMBA, id="numba"), *OTHERS],
+)
+def library(request: pytest.FixtureRequest) -> Iterator[Any]:
     library, backend = request.param
-    pytest.importorskip(library, reason=f"{library} is not installed")
     with op.use_backend(backend):
         yield library
 
 
-@pytest.mark.parametrize(
-    ("call", "name", "option", "wrong", "right"), TABLE, ids=lambda v: v if isinstance(v, str) else ""
-)
+def name_of(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def compiled(rows: list[Any]) -> list[Any]:
+    """The rows of a table again, for functions that are compiled."""
+    named = [(next(filter(None, map(name_of, row))), row) for row in rows]
+    return [exhaustively(*row, when=name not in COMPILED) for name, row in named]
+
+
+OF_NUMBERS = ("call", "name", "option", "wrong", "right")
+
+
+@pytest.mark.parametrize(OF_NUMBERS, TABLE, ids=name_of)
+@pytest.mark.parametrize("library", [pytest.param(NUMPY, id="numpy"), *OTHERS], indirect=True)
 def test_a_number_outside_of_its_range(
+    library: str, call: Any, name: str, option: str, wrong: tuple[list[Any], str], right: Any
+) -> None:
+    require_its_range(library, call, name, option, wrong, right)
+
+
+@pytest.mark.parametrize(OF_NUMBERS, compiled(TABLE), ids=name_of)
+def test_a_number_outside_of_its_range_of_a_compiled_function(
+    call: Any, name: str, option: str, wrong: tuple[list[Any], str], right: Any
+) -> None:
+    with op.use_backend("numba"):
+        require_its_range("numpy", call, name, option, wrong, right)
+
+
+def require_its_range(
     library: str, call: Any, name: str, option: str, wrong: tuple[list[Any], str], right: Any
 ) -> None:
     values, words = wrong
@@ -154,9 +185,7 @@ def test_a_number_outside_of_its_range(
             call(name, library, {option: np.float64(value)})
 
 
-@pytest.mark.parametrize(
-    ("name", "option", "values", "words"), PAIRS, ids=lambda v: v if isinstance(v, str) else ""
-)
+@pytest.mark.parametrize(("name", "option", "values", "words"), PAIRS, ids=name_of)
 def test_a_pair_outside_of_its_range(
     library: str, name: str, option: str, values: list[Any], words: str
 ) -> None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import training
 from array_api_compat import array_namespace
 
 import onepass as op
@@ -22,11 +23,7 @@ def network(*widths: int, dtype: str = "float32") -> list[tuple[np.ndarray, np.n
     return [(0.1 * normal(a, b, dtype=dtype), 0.1 * normal(b, dtype=dtype)) for a, b in pairwise(widths)]
 
 
-@op.kernel(donate="params")
-def train_step(params: Any, x: Any, labels: Any, lr: float) -> Any:
-    """One step of gradient descent."""
-    loss, grads = op.mlp_loss_and_grads(params, x, labels, l2=1e-3)
-    return loss, op.sgd_step(params, grads, lr)
+train_step = op.kernel(training.train_step, donate="params")
 
 
 @op.kernel
@@ -88,5 +85,5 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "focal_loss_with_grad": (focal_loss_with_grad, (normal(N, 40), labels_of[40], 2.0)),
     "gelu_step": (gelu_step, (network(20, 50, 4), normal(N, 20), normal(N, 4), 0.1)),
     "huber_regression": (huber_regression, (normal(20), normal(N, 20), normal(N), 1.0)),
-    "adam_step": (op.adam_step, ([normal(50, 40)], [normal(50, 40)], op.adam_init([normal(50, 40)]))),
+    "adam_step": (op.adam_step, ([normal(50, 40)], [normal(50, 40)], op.kernels.adam_init([normal(50, 40)]))),
 }

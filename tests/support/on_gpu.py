@@ -9,14 +9,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import array_trees
 import numpy as np
 import pytest
-from onepass.backends.common.trees import map_leaves, named_leaves
+from onepass.backends.common.trees import map_leaves
 
 import onepass as op
-
-# Of the largest value of a result; a half precision keeps 11 or 8 bits, and is rounded to once or twice.
-TOLERANCE = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-5, "float64": 1e-13}
 
 # A kernel that keeps the device busy: whoever waits for the device behind it waits for long.
 BUSY = """
@@ -33,6 +31,13 @@ def why_not() -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # CuPy's, of libraries that are not there
         return op.backends()["cupy"].why_not
+
+
+def is_another_backend(item: pytest.Item) -> bool:
+    """A test of NumPy's that is for other arrays: on a GPU it would be the same test once more."""
+    parameters = getattr(item, "callspec", None)
+    chosen = parameters.params if parameters else {}
+    return chosen.get("backend") == "numba" or chosen.get("other", "numpy") != "numpy"
 
 
 def cupy_or_skip() -> Any:
@@ -115,26 +120,14 @@ def in_float64(cupy: Any, tree: Any) -> Any:
 
 
 def bits(cupy: Any, tree: Any) -> list[Any]:
-    leaves = [leaf for _, leaf in named_leaves(to_numpy(cupy, tree), "")]
-    return [(leaf.shape, leaf.tobytes()) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+    return array_trees.bits(to_numpy(cupy, tree))
 
 
 def assert_close(cupy: Any, got: Any, expected: Any, dtype: str, tolerance: float | None = None) -> None:
     """The structure, CuPy's arrays of the dtype and shape, and values to rounding of the largest one."""
-    got_by_path, expected_by_path = dict(named_leaves(got, "")), dict(named_leaves(expected, ""))
-    assert got_by_path.keys() == expected_by_path.keys()
-    for path, reference in expected_by_path.items():
-        mine = got_by_path[path]
-        if reference is None or isinstance(reference, int):
-            assert (mine is None) if reference is None else int(mine) == reference
-            continue
-        assert isinstance(mine, cupy.ndarray), path
-        with np.errstate(over="ignore"):  # what is beyond a half is infinite there
-            reference = np.asarray(reference).astype(dtype_of(dtype)).astype(np.float64)
-        assert mine.dtype == dtype_of(dtype), path
-        assert mine.shape == reference.shape, path
-        finite = np.abs(reference[np.isfinite(reference)])
-        scale = max(1.0, float(np.max(finite, initial=0.0)))
-        value = mine.get().astype(np.float64)
-        atol = (TOLERANCE[dtype] if tolerance is None else tolerance) * scale
-        np.testing.assert_allclose(value, reference, rtol=0, atol=atol, err_msg=path)
+
+    def fetched(leaf: Any) -> np.ndarray:
+        assert isinstance(leaf, cupy.ndarray)
+        return np.asarray(leaf.get())
+
+    array_trees.assert_near(got, expected, dtype_of(dtype), to_numpy=fetched, tolerance=tolerance)

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from onepass.backends.common.trees import map_leaves
+from selection import exhaustively
 
 import onepass as op
 
 FLOAT_DTYPES = ("float32", "float64")
+# Columns that are computed one by one, and few, which are computed side by side.
+COLUMNS = pytest.mark.parametrize("columns", [40, exhaustively(3)])
 Results = dict[str, Any]
 
 SPECIAL = [

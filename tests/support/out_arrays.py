@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from array_api_compat import array_namespace
 from onepass.backends.common.trees import leaves, map_leaves
 
@@ -89,21 +88,17 @@ def any_view(memory: Array, generator: np.random.Generator) -> Array:
     return memory[start : start + 2 * ROWS * COLUMNS].reshape(ROWS, 2 * COLUMNS)[:, ::2]
 
 
-@pytest.fixture(params=["numba", "numpy"])
-def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    with op.use_backend(request.param):
-        yield request.param
-
-
-def of_dtype(tree: Any, dtype: str) -> Any:
-    """A copy in memory of its own, with floating arrays in `dtype`."""
-
-    def leaf_of(leaf: Any) -> Any:
-        if not isinstance(leaf, np.ndarray):
-            return leaf
-        return np.array(leaf, dtype if leaf.dtype.kind == "f" else leaf.dtype)
-
-    return map_leaves(leaf_of, tree)
+CALLS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "relu": (op.relu, (X,)),
+    "softmax over rows": (lambda x, **named: op.softmax(x, axis=0, **named), (X,)),
+    "softmax_cross_entropy_with_grad": (op.softmax_cross_entropy_with_grad, (X, LABELS)),
+    "linear_backward": (op.linear_backward, (random.standard_normal((ROWS, 50)), X, LAYERS[0][0])),
+    "mlp_loss_and_grads": (op.mlp_loss_and_grads, (LAYERS, X, LABELS % 5)),
+    "adam_init": (op.adam_init, ({"weight": X},)),
+    "statistics": (statistics, (X, Y)),
+    "swap": (swap, (X, Y)),
+    "donated": (donated, (X, Y)),
+}
 
 
 def unwritten(result: Any) -> Any:
@@ -113,15 +108,6 @@ def unwritten(result: Any) -> Any:
         return np.full(leaf.shape, -7, leaf.dtype) if isinstance(leaf, np.ndarray | np.generic) else leaf
 
     return map_leaves(like, result)
-
-
-def assert_same(got: Any, expected: Any) -> None:
-    for mine, theirs in zip(leaves(got), leaves(expected), strict=True):
-        if isinstance(theirs, np.ndarray | np.generic):
-            assert mine.dtype == theirs.dtype
-            np.testing.assert_array_equal(mine, theirs, strict=isinstance(mine, type(theirs)))
-        else:
-            assert mine == theirs
 
 
 def assert_taken(got: Any, out: Any) -> None:

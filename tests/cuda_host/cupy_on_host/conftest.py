@@ -8,21 +8,18 @@ from typing import Any
 
 import host_cuda
 import pytest
+from on_gpu import is_another_backend
 
 import onepass as op
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that go through backends and libraries, once, and what their files call slow not at all."""
+    """Tests that go through backends and libraries, once; no exhaustive ones of the files they come from."""
     items[:] = [item for item in items if item.path.parent != Path(__file__).parent or _is_run(item)]
 
 
 def _is_run(item: pytest.Item) -> bool:
-    parameters = getattr(item, "callspec", None)
-    chosen = parameters.params if parameters else {}
-    # With these parameters the same call is on CuPy's arrays once more.
-    again = chosen.get("backend") == "numpy" or chosen.get("other") in ("strict", "torch", "jax")
-    return not again and item.get_closest_marker("slow") is None
+    return not is_another_backend(item) and item.get_closest_marker("exhaustive") is None
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +39,10 @@ def cupy(on_the_host: Any) -> Iterator[Any]:
     with op.use_backend("cupy"):
         yield cupy
     host_cuda.check_guards()
+
+
+@pytest.fixture(params=["auto", "cupy"])
+def backend(request: pytest.FixtureRequest, cupy: Any) -> Iterator[str]:
+    """CuPy's arrays choose CuPy by themselves, and by name."""
+    with op.use_backend(request.param):
+        yield request.param

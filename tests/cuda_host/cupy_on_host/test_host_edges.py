@@ -8,7 +8,7 @@ import pytest
 import test_gpu_edges
 
 # The parameters come with them, and the fixtures with their names.
-on_the_gpu, xp = test_gpu_edges.on_the_gpu, test_gpu_edges.xp
+on_the_gpu, xp, backend = test_gpu_edges.on_the_gpu, test_gpu_edges.xp, test_gpu_edges.backend
 globals().update(
     {name: test for name, test in vars(test_gpu_edges).items() if name.startswith("test_") and callable(test)}
 )

@@ -22,12 +22,6 @@ def product(x: Any, y: Any) -> Any:
     return x * y
 
 
-@pytest.fixture(params=["auto", "cupy"])
-def backend(request: pytest.FixtureRequest, cupy: Any) -> Any:
-    with op.use_backend(request.param):
-        yield request.param
-
-
 def test_arrays_of_numpy_and_cupy(backend: str, cupy: Any) -> None:
     mine, others = cupy.ones((4, 5), "float32"), np.ones((4, 5), np.float32)
     for call in (op.mean_squared_error, op.linear_backward, product):
@@ -62,7 +56,7 @@ def test_arrays_of_two_devices(backend: str, cupy: Any) -> None:
     with cupy.cuda.Device(1):
         there = cupy.ones((4, 5))
     for call in (op.mean_squared_error, product):
-        with pytest.raises(ValueError, match=r"is on <CUDA Device 0> and \w+ on <CUDA Device 1>.*one device"):
+        with pytest.raises(ValueError, match=r"is on <CUDA Device 0> and \w+ is on <CUDA Device 1>"):
             call(here, there)
     with pytest.raises(ValueError, match=r"out is on <CUDA Device 1>; expected <CUDA Device 0>"):
         op.relu(here, out=there)
@@ -111,7 +105,9 @@ def test_what_is_of_cupy_and_no_array(kind: str, cupy: Any) -> None:
         "Generator": lambda: cupy.random.Generator,
     }[kind]()
     x = cupy.ones((4, 5))
-    refused = "y is .*; expected an array, a number, or a list" if kind == "poly1d" else "where an array or"
+    refused = (
+        "expected an array, a number, or a list" if kind == "poly1d" else "expected an array or a number"
+    )
     with op.use_backend("cupy"):
         with pytest.raises(TypeError, match=f"product: .*{refused}"):
             product(x, value)
@@ -146,7 +142,7 @@ def test_another_backend_by_name(cupy: Any) -> None:
     for name in ("numpy", "numba"):
         with (
             op.use_backend(name),
-            pytest.raises(TypeError, match=f"{name}: got cupy arrays; expected NumPy arrays for the"),
+            pytest.raises(TypeError, match=f"cupy arrays; expected NumPy arrays for the backend '{name}'"),
         ):
             op.relu(x)
     with (

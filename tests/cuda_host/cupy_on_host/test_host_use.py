@@ -36,12 +36,6 @@ def logits(cupy: Any) -> Any:
     return cupy.asarray(np.random.default_rng(3).standard_normal((6, 10), dtype=np.float32))
 
 
-@pytest.fixture(params=["auto", "cupy"])
-def backend(request: pytest.FixtureRequest, cupy: Any) -> Any:
-    with op.use_backend(request.param):
-        yield request.param
-
-
 def test_a_call_as_in_the_readme(backend: str, cupy: Any, logits: Any) -> None:
     labels = cupy.arange(6) % 10
     expected = kernels.softmax_cross_entropy_with_grad(logits.get(), labels.get())
