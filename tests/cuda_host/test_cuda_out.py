@@ -178,7 +178,9 @@ def test_results_in_one_memory_are_an_error(device: PooledDevice) -> None:
     whole = np.zeros((ROWS + 1, COLUMNS))
     for first, second in ((X.copy(),) * 2, (whole[:ROWS], whole[1:]), (whole[:ROWS], whole[1:][::-1])):
         before = first.copy(), second.copy()
-        with pytest.raises(ValueError, match=r": out\[0\] and out\[1\] share memory; expected arrays apart"):
+        with pytest.raises(
+            ValueError, match=r": out\[0\] and out\[1\] share memory; expected arrays that do not overlap"
+        ):
             kernel(X, Y, out=(first, second))
         assert_same((first, second), before)
     x, y = X.copy(), Y.copy()
