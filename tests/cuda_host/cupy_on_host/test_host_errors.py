@@ -62,7 +62,9 @@ def test_arrays_of_two_devices(backend: str, cupy: Any) -> None:
     with cupy.cuda.Device(1):
         there = cupy.ones((4, 5))
     for call in (op.mean_squared_error, product):
-        with pytest.raises(ValueError, match=r"is on <CUDA Device 0> and \w+ on <CUDA Device 1>.*one device"):
+        with pytest.raises(
+            ValueError, match=r"is on <CUDA Device 0> and \w+ is on <CUDA Device 1>.*one device"
+        ):
             call(here, there)
     with pytest.raises(ValueError, match=r"out is on <CUDA Device 1>; expected <CUDA Device 0>"):
         op.relu(here, out=there)
@@ -111,7 +113,11 @@ def test_what_is_of_cupy_and_no_array(kind: str, cupy: Any) -> None:
         "Generator": lambda: cupy.random.Generator,
     }[kind]()
     x = cupy.ones((4, 5))
-    refused = "y is .*; expected an array, a number, or a list" if kind == "poly1d" else "where an array or"
+    refused = (
+        "y is .*; expected an array, a number, or a list"
+        if kind == "poly1d"
+        else "expected an array or a number"
+    )
     with op.use_backend("cupy"):
         with pytest.raises(TypeError, match=f"product: .*{refused}"):
             product(x, value)
