@@ -62,9 +62,7 @@ def test_arrays_of_two_devices(backend: str, cupy: Any) -> None:
     with cupy.cuda.Device(1):
         there = cupy.ones((4, 5))
     for call in (op.mean_squared_error, product):
-        with pytest.raises(
-            ValueError, match=r"is on <CUDA Device 0> and \w+ is on <CUDA Device 1>.*one device"
-        ):
+        with pytest.raises(ValueError, match=r"is on <CUDA Device 0> and \w+ is on <CUDA Device 1>.*one d"):
             call(here, there)
     with pytest.raises(ValueError, match=r"out is on <CUDA Device 1>; expected <CUDA Device 0>"):
         op.relu(here, out=there)
@@ -114,9 +112,7 @@ def test_what_is_of_cupy_and_no_array(kind: str, cupy: Any) -> None:
     }[kind]()
     x = cupy.ones((4, 5))
     refused = (
-        "y is .*; expected an array, a number, or a list"
-        if kind == "poly1d"
-        else "expected an array or a number"
+        "y is .*; expected an array, a number, or a list" if kind == "poly1d" else "expected an array or"
     )
     with op.use_backend("cupy"):
         with pytest.raises(TypeError, match=f"product: .*{refused}"):
@@ -152,7 +148,9 @@ def test_another_backend_by_name(cupy: Any) -> None:
     for name in ("numpy", "numba"):
         with (
             op.use_backend(name),
-            pytest.raises(TypeError, match=f"{name}: got cupy arrays; expected NumPy arrays for the"),
+            pytest.raises(
+                TypeError, match=f"got cupy arrays; expected NumPy arrays for the backend {name!r}"
+            ),
         ):
             op.relu(x)
     with (
