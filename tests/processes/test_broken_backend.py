@@ -92,8 +92,8 @@ def run(broken: str, order: str, cache: Path, **environment: str) -> dict[str, A
     [
         (IMPORT_FAILS, "Numba does not work: ImportError: Numba needs another NumPy", 1),
         (COMPILER_FAILS, "Numba does not work: OSError: LLVM finds no target", 1),
-        (SWITCHED_OFF, "NUMBA_DISABLE_JIT is set, and Numba compiles nothing; unset it", 0),
-        (SWITCHED_OFF_IN_A_FILE, "NUMBA_DISABLE_JIT is set, and Numba compiles nothing; unset it", 0),
+        (SWITCHED_OFF, "NUMBA_DISABLE_JIT is set, so Numba compiles nothing; unset it", 0),
+        (SWITCHED_OFF_IN_A_FILE, "NUMBA_DISABLE_JIT is set, so Numba compiles nothing; unset it", 0),
     ],
     ids=["import", "compiler", "switched off", "switched off in a file"],
 )
