@@ -81,7 +81,7 @@ def test_two_results_in_one_memory_are_an_error(backend: str) -> None:
     ):
         before = first.copy(), second.copy()
         with pytest.raises(
-            ValueError, match=r"swap: out\[0\] and out\[1\] share memory; expected arrays apart"
+            ValueError, match=r"swap: out\[0\] and out\[1\] share memory; expected arrays that do not overlap"
         ):
             crossed(x, y, out=(first, second))
         assert_same((first, second), before)
