@@ -36,6 +36,7 @@ TINY = {
 # The words of the libraries for an exhausted device memory.
 OUT_OF_MEMORY = ("OutOfMemoryError", "RESOURCE_EXHAUSTED")
 
+CALLS_BEFORE_TIMING = 3
 # Events resolve microseconds, so a short call needs fewer repetitions than with the clock of the host.
 MOST_BY_EVENTS = 1000
 
@@ -117,6 +118,10 @@ class Session:
 
     def calibrate(self, seconds: float) -> Any:
         """The number of calls that take at least `seconds`. The search is also a warm-up."""
+        # A program whose state changes its signature, as the step counts of Adam do, is traced in its first calls.
+        for _ in range(CALLS_BEFORE_TIMING):
+            self.call()
+        self._wait()
         count = 1
         most = MOST_BY_EVENTS if hasattr(self.peer, "time_calls") else None
         while (taken := self._time(count)) < seconds and count != most:
