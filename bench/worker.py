@@ -118,7 +118,7 @@ class Session:
 
     def calibrate(self, seconds: float) -> Any:
         """The number of calls that take at least `seconds`. The search is also a warm-up."""
-        # A program whose state changes its signature, as the step counts of Adam do, is traced in its first calls.
+        # If state changes the signature, as the step counts of Adam do, the first calls trace the kernel again.
         for _ in range(CALLS_BEFORE_TIMING):
             self.call()
         self._wait()
