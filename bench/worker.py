@@ -118,7 +118,7 @@ class Session:
 
     def calibrate(self, seconds: float) -> Any:
         """The number of calls that take at least `seconds`. The search is also a warm-up."""
-        # If state changes the signature, as the step counts of Adam do, the first calls trace the kernel again.
+        # Step counts of Adam change the signature in the first calls, which then trace the kernel again.
         for _ in range(CALLS_BEFORE_TIMING):
             self.call()
         self._wait()
