@@ -12,7 +12,9 @@ from onepass.backends.codegen import cost as work
 from onepass.backends.codegen import totals
 from onepass.backends.common.trees import leaves
 from onepass.backends.cpu import program as numba_backend
+from onepass.backends.cpu import totals as emitted_totals
 from onepass.backends.cpu.runtime import threads
+from onepass.backends.ir.nest import BufferKind
 
 import onepass as op
 
@@ -129,12 +131,13 @@ def test_no_part_of_a_sum_is_lost_or_added_twice(
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_no_block_of_a_product_is_lost_or_added_twice(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     of_shares(monkeypatch, count)
-    monkeypatch.setattr(totals, "BLOCKS_OF_PART", 2)
+    for module in (totals, emitted_totals):  # for the size of buffers, and for the text
+        monkeypatch.setattr(module, "BLOCKS_OF_PART", 2)
     monkeypatch.setattr(work, "WORTH_A_WORKER_NS", 0.01)  # rows for many blocks
     for rows in (64, 200, 256, 257, 512, 513, 767, 768, 769, 1024, 1500, 5000):
         x = random.integers(-8, 9, (rows, 5)).astype(np.float32)
         program = numba_backend.Program(lambda x: x.T @ x, "product", (x,), {})
-        assert "d" in {memory.name[0] for memory in program.plan.of_kind("total")}
+        assert "d" in {memory.name[0] for memory in program.plan.of_kind(BufferKind.TOTAL)}
         for _ in range(2):  # in memory that is new, and in memory that has been used
             (got,) = leaves(program(leaves(((x,), {}))))
             np.testing.assert_array_equal(got, x.T @ x, err_msg=f"{rows} rows")
@@ -144,7 +147,7 @@ def test_a_product_has_no_total_beside_it_where_it_has_few_blocks() -> None:
     def held(rows: int) -> int:
         x = np.ones((rows, 64), np.float32)
         program = numba_backend.Program(lambda x: x.T @ x, "product", (x,), {}, compiled=False)
-        return sum(program.sizes.length(memory, 1) for memory in program.plan.of_kind("total"))
+        return sum(program.sizes.length(memory, 1) for memory in program.plan.of_kind(BufferKind.TOTAL))
 
     assert held(4096) == 0
     assert held(100_000) == 64 * 64
