@@ -71,8 +71,15 @@ def can_overwrite(nest: LoopNest, written: Buffer, read: Buffer, *, shares_rows:
     """Whether a nest may store `written` into the memory of `read`: no element is loaded once it is stored.
 
     shares_rows: whether several threads share a row, which do not wait for each other between its loads and
-    stores
+                 stores
     """
+    # The streaming nest loads again what the other one keeps in registers.
+    return all(
+        _is_read_in_time(one, written, read, shares_rows) for one in (nest, nest.streaming) if one is not None
+    )
+
+
+def _is_read_in_time(nest: LoopNest, written: Buffer, read: Buffer, shares_rows: bool) -> bool:
     found = accesses(nest)
     stores = [access for access in found if access.is_store and access.buffer is written]
     loads = [access for access in found if not access.is_store and access.buffer is read]

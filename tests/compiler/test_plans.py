@@ -122,7 +122,16 @@ def read_by_a_product(a: Any, b: Any) -> Any:
     return b + 1, b @ a
 
 
-MUST_NOT = [read_at_another_row, read_by_a_later_stage, read_by_a_product]
+def read_again_where_rows_do_not_fit_into_registers(a: Any, b: Any) -> Any:
+    return a + b, a * array_namespace(a).max(b, axis=1, keepdims=True)
+
+
+MUST_NOT = [
+    read_at_another_row,
+    read_by_a_later_stage,
+    read_by_a_product,
+    read_again_where_rows_do_not_fit_into_registers,
+]
 
 
 @pytest.mark.parametrize("target", TARGETS)
