@@ -176,7 +176,7 @@ def test_the_report_compares_what_is_compiled(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     samples = report._samples()
-    monkeypatch.setattr(report, "_samples", lambda: samples[:2])  # which compile in a second
+    monkeypatch.setattr(report, "_samples", lambda: samples[1:2])  # which compiles in a second
     assert report.main() == 0
     printed = capsys.readouterr().out
     assert re.search(r"numba +float32: \d\.\de-\d\d in \w+, ok", printed)
@@ -189,7 +189,7 @@ def test_the_report_finds_a_backend_that_computes_otherwise(
 ) -> None:
     monkeypatch.setattr(functions, "sigmoid", op.tanh)
     samples = report._samples()
-    monkeypatch.setattr(report, "_samples", lambda: samples[:2])
+    monkeypatch.setattr(report, "_samples", lambda: samples[1:2])
     assert report.main() == 1
     assert "sigmoid, WRONG" in capsys.readouterr().out
 

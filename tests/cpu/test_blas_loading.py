@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fresh_python import run_python
 from onepass.backends.cpu.runtime import blas
+from selection import exhaustively
 from test_blas import matrix, product
 
 
@@ -28,6 +29,7 @@ import ctypes, json, os, threading, time
 import numpy as np, threadpoolctl
 import numba
 from onepass.backends.cpu.runtime import blas
+from selection import exhaustively
 numbers = np.random.default_rng(0).standard_normal((200, 200))
 libc = ctypes.CDLL(None)
 libc.getenv.restype = ctypes.c_char_p
@@ -61,8 +63,9 @@ print(json.dumps({"same": before == after, "one": len({id(one) for one in found}
 """
 
 
-@pytest.mark.parametrize("core", ["", "Haswell"])
-@pytest.mark.parametrize("threads", ["", "2"])
+@pytest.mark.parametrize(
+    ("core", "threads"), [("", ""), ("Haswell", "2"), exhaustively("Haswell", ""), exhaustively("", "2")]
+)
 def test_numpy_s_own_library_is_left_alone(core: str, threads: str) -> None:
     variables = {"OPENBLAS_CORETYPE": core, "OPENBLAS_NUM_THREADS": threads}
     got = python(DISTURBED, **variables)
@@ -93,6 +96,7 @@ def test_a_better_core_is_asked_for_where_the_processor_has_more(monkeypatch: py
 REOPENED = """
 import json, os
 from onepass.backends.cpu.runtime import blas
+from selection import exhaustively
 tasks = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
 blas.better_core = {"%s": "%s"}.get
 found = blas.load()
@@ -112,6 +116,7 @@ def test_the_kernels_asked_for_are_the_kernels_in_use() -> None:
 MISSING = """
 import json, sys
 from onepass.backends.cpu.runtime import blas
+from selection import exhaustively
 %s
 found = blas.load()
 print(json.dumps([found.name, found.why, found.sgemm != 0]))
@@ -143,6 +148,7 @@ def test_a_forked_child_computes_with_what_its_parent_opened() -> None:
     code = """
 import json, os, numpy as np
 from onepass.backends.cpu.runtime import blas
+from selection import exhaustively
 from test_blas import matrix, product
 a, b = matrix(200, 100, np.float64), matrix(100, 50, np.float64, seed=1)
 def digest():

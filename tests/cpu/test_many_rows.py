@@ -15,6 +15,7 @@ from onepass.backends.cpu import program as numba_backend
 from onepass.backends.cpu import totals as emitted_totals
 from onepass.backends.cpu.runtime import threads
 from onepass.backends.ir.nest import BufferKind
+from selection import exhaustively
 
 import onepass as op
 
@@ -73,8 +74,16 @@ def equal_numbers(*shape: int) -> Array:
 
 
 @pytest.mark.parametrize("numbers", [temperatures, equal_numbers], ids=lambda made: made.__name__)
-@pytest.mark.parametrize("shape", [(2_000_003, 2), (1_000_003, 32), (1_000_003, 33), (300_007, 100)])
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [
+        ((2_000_003, 2), 1),
+        ((2_000_003, 2), 3),
+        ((1_000_003, 33), 3),
+        exhaustively((1_000_003, 33), 1),
+        *(exhaustively(shape, count) for shape in [(1_000_003, 32), (300_007, 100)] for count in (1, 3)),
+    ],
+)
 def test_a_mean_of_the_rows_is_rounded_once(
     shape: tuple[int, int], count: int, numbers: Callable[..., Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,8 +26,15 @@ pytestmark = pytest.mark.needs(name="g++")
 Random = np.random.Generator
 
 
-@pytest.mark.parametrize("dtype", [exhaustively("float32"), "float64"])
-@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: str(CASES[number]))
+# Half of the cases in each dtype, so that every kernel is there.
+@pytest.mark.parametrize(
+    ("number", "dtype"),
+    [
+        exhaustively(number, dtype, when=(number % 2 == 0) != (dtype == "float64"), id=f"{case}-{dtype}")
+        for dtype in ("float32", "float64")
+        for number, case in enumerate(CASES)
+    ],
+)
 def test_every_case(number: int, dtype: str) -> None:
     case: Case = CASES[number]
     args, kwargs = of_dtype((case.args, case.kwargs), dtype)

@@ -78,7 +78,7 @@ def cases_on(backend: str, name: str, config: pytest.Config) -> list[Case]:
     """The kernel's cases that are run on a backend: compiled, few of them without --exhaustive."""
     if backend == "numpy" or config.getoption("exhaustive"):
         return of_kernel(name)
-    return [case for case in COMPILED_CASES if case.kernel == name][-2:]
+    return [case for case in COMPILED_CASES if case.kernel == name][-1:]
 
 
 SEVERAL_ARRAYS = pytest.mark.parametrize(
