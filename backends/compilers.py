@@ -46,7 +46,7 @@ def compile_for_cpu(
         raise not_usable("numba", why_not)
     try:
         with compile_lock:  # a fork during the import would leave a half imported module in the child
-            from .cpu.program import Program
+            from .cpu.program import CpuProgram
             from .cpu.runtime.threads import require_compiler
         if why_not := numba_why_not():  # Numba reads a configuration file when it is imported
             raise not_usable("numba", why_not)
@@ -55,7 +55,7 @@ def compile_for_cpu(
         raise
     except Exception as error:  # Numba raises different errors for versions that it does not support
         raise report_broken("numba", error) from error
-    return Program(function, name, args, kwargs, donated, static)
+    return CpuProgram(function, name, args, kwargs, donated, static)
 
 
 def compile_for_gpu(
@@ -87,10 +87,10 @@ def explanation_of(
     """The graph, plan and emitted text of a call for the CPU, with the CUDA text of the same call."""
     from dataclasses import replace
 
-    from .cpu.program import Program
+    from .cpu.program import CpuProgram
     from .cuda.text import cuda_text
 
-    explanation = Program(function, name, args, kwargs, donated, compiled=False).explanation()
+    explanation = CpuProgram(function, name, args, kwargs, donated, compiled=False).explanation()
     return replace(explanation, cuda=cuda_text(function, name, args, kwargs, donated))
 
 

@@ -19,14 +19,14 @@ from .verify_plan import verify_plan
 class Lowered:
     """A traced call and its plan.
 
-    shapes:  of the result's arrays as the kernel returns them
-    numbers: those of the graph that the program is given like arguments, by slot
+    shapes:      of the result's arrays as the kernel returns them
+    slot_values: numbers of the graph that the program is passed like arguments, by slot
     """
 
     traced: Traced
     plan: Plan
     shapes: list[tuple[int, ...]]
-    numbers: dict[int, float]
+    slot_values: dict[int, float]
 
 
 def lower(
@@ -35,16 +35,16 @@ def lower(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     donated_leaves: Sequence[int] = (),
-    numbers: frozenset[int] = frozenset(),
+    static_leaves: frozenset[int] = frozenset(),
     *,
     target: Target,
 ) -> Lowered:
     """The plan of a call.
 
     donated_leaves: arguments whose memory results may take
-    numbers:        leaves whose number is an option, part of the form of the call
+    static_leaves:  leaves whose numbers are constants of the graph, part of the signature
     """
-    traced = trace(function, kernel, args, kwargs, numbers, takes_halves=target.takes_halves)
+    traced = trace(function, kernel, args, kwargs, static_leaves, takes_halves=target.takes_halves)
     state = after_trace(traced)
     for each in PASSES:
         each.run(state)

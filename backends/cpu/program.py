@@ -53,7 +53,7 @@ class Team:
         self.frames: deque[Frame] = deque(maxlen=16)
 
 
-class Program:
+class CpuProgram:
     """A kernel compiled for calls of one form."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Program:
     ) -> None:
         lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CPU)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
-        self._constants = lowered.numbers
+        self._constants = lowered.slot_values
         self.source = Renderer(self.plan).source()
         self.sizes = Sizes(self.plan)
         if compiled:

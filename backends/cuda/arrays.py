@@ -60,7 +60,7 @@ class Layout:
             memories.index(place) if place else None if number is None else len(memories) + number
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
-        self._python_numbers = HostNumbers(plan.outputs, lowered.numbers)
+        self._python_numbers = HostNumbers(plan.outputs, lowered.slot_values)
         number = number_of_array(plan, self._python_numbers.position)
         self._build = results.builder(traced, plan, number, self._arguments, given)
 

@@ -46,7 +46,7 @@ class CudaProgram:
         lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CUDA)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._make_launches = device, launches
-        self._captured, self._constants = self.traced.trace.captured, lowered.numbers
+        self._captured, self._constants = self.traced.trace.captured, lowered.slot_values
         self._looks = self.traced.trace.call_checks
         everything = [*leaves((args, kwargs)), *self._captured]
         first = _one_place(kernel, everything, len(self._captured))

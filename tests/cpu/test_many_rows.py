@@ -145,7 +145,7 @@ def test_no_block_of_a_product_is_lost_or_added_twice(count: int, monkeypatch: p
     monkeypatch.setattr(work, "WORTH_A_WORKER_NS", 0.01)  # rows for many blocks
     for rows in (64, 200, 256, 257, 512, 513, 767, 768, 769, 1024, 1500, 5000):
         x = random.integers(-8, 9, (rows, 5)).astype(np.float32)
-        program = numba_backend.Program(lambda x: x.T @ x, "product", (x,), {})
+        program = numba_backend.CpuProgram(lambda x: x.T @ x, "product", (x,), {})
         assert "d" in {memory.name[0] for memory in program.plan.of_kind(BufferKind.TOTAL)}
         for _ in range(2):  # in memory that is new, and in memory that has been used
             (got,) = leaves(program(leaves(((x,), {}))))
@@ -155,7 +155,7 @@ def test_no_block_of_a_product_is_lost_or_added_twice(count: int, monkeypatch: p
 def test_a_product_has_no_total_beside_it_where_it_has_few_blocks() -> None:
     def held(rows: int) -> int:
         x = np.ones((rows, 64), np.float32)
-        program = numba_backend.Program(lambda x: x.T @ x, "product", (x,), {}, compiled=False)
+        program = numba_backend.CpuProgram(lambda x: x.T @ x, "product", (x,), {}, compiled=False)
         return sum(program.sizes.length(memory, 1) for memory in program.plan.of_kind(BufferKind.TOTAL))
 
     assert held(4096) == 0
