@@ -28,7 +28,7 @@ from .values import Body
 
 
 @dataclass(frozen=True)
-class Outputs:
+class ScalarOutputs:
     """The results that are single numbers: computed at the end, each put into its slot of the scalar buffer.
 
     body:   the statements that compute them
@@ -56,7 +56,7 @@ class Plan:
     target: Target
     outputs: tuple[Node, ...]
     stages: tuple[Stage, ...]
-    numbers: Outputs
+    scalar_outputs: ScalarOutputs
     axes: Mapping[Axis, str]
     buffers: tuple[Buffer, ...]
     place: Mapping[Node, Buffer]
@@ -104,11 +104,11 @@ def make_plan(
     nodes = list(walk(outputs))
     slots = scalar_slots(nodes, scheduled, target.workers)
     buffers = Buffers(scheduled, slots, rounding)
-    stages, numbers = _Stages(scheduled, buffers, target).all()
+    stages, scalar_outputs = _Stages(scheduled, buffers, target).all()
     donated_leaves = set(donated_leaves)
     donated = [b for b in buffers.all if b.kind is BufferKind.ARGUMENT and b.number in donated_leaves]
     unused = _unused_rows(stages, buffers)
-    taken = share_memory(stages, numbers.body, donated, shares_rows=target.shares_rows)
+    taken = share_memory(stages, scalar_outputs.body, donated, shares_rows=target.shares_rows)
     stages = tuple(with_buffers(stage, taken) for stage in stages)
     return Plan(
         kernel=kernel,
@@ -116,7 +116,7 @@ def make_plan(
         target=target,
         outputs=tuple(outputs),
         stages=tuple(with_meetings(stage) for stage in stages) if target.shares_rows else stages,
-        numbers=numbers,
+        scalar_outputs=scalar_outputs,
         axes=_names_of_axes(nodes),
         buffers=tuple(buffer for buffer in buffers.all if buffer not in taken and buffer not in unused),
         place={node: taken.get(buffer, buffer) for node, buffer in buffers.place.items()},
@@ -173,12 +173,12 @@ class _Stages:
             buffers.place_locals(number, fused, keeps_rows=target.keeps_rows)
         self.nests = Nests(buffers, target)
 
-    def all(self) -> tuple[tuple[Stage, ...], Outputs]:
+    def all(self) -> tuple[tuple[Stage, ...], ScalarOutputs]:
         """The stages, and the results that are single numbers."""
         stages = tuple(map(self.stage, range(self.schedule.stages)))
         body = Body()
         values = {node: self.nests.value(node, body) for node in self.buffers.slots.outputs}
-        return stages, Outputs(tuple(body.items), values)
+        return stages, ScalarOutputs(tuple(body.items), values)
 
     def stage(self, number: int) -> Stage:
         prologue = Body()

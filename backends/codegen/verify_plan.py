@@ -50,9 +50,9 @@ def verify_plan(plan: Plan) -> None:
             contents.product(product)
         contents.end_stage(stage)
     numbers: set[Value] = set()
-    _statements(plan.numbers.body, numbers)
-    contents.loads(plan.numbers.body)
-    missing = [v for v in plan.numbers.values.values() if isinstance(v, Value) and v not in numbers]
+    _statements(plan.scalar_outputs.body, numbers)
+    contents.loads(plan.scalar_outputs.body)
+    missing = [v for v in plan.scalar_outputs.values.values() if isinstance(v, Value) and v not in numbers]
     if missing:
         raise PlanError(f"{[str(value.node) for value in missing]} are outputs that nothing computes")
     contents.require_outputs()
@@ -185,7 +185,7 @@ class _Contents:
         for output in self.plan.outputs:
             node = base(output)
             if not node.axes:
-                if node not in self.plan.numbers.values:
+                if node not in self.plan.scalar_outputs.values:
                     raise PlanError(f"{node} is an output that nothing computes")
                 continue
             count = self.writes.get(node, 0)

@@ -204,8 +204,8 @@ class Renderer:
         lines.add(f"if stage == {2 * len(self.plan.stages)}:")
         inside = lines.deeper()
         before = len(lines.lines)
-        self.statements.items(self.plan.numbers.body, inside)
-        for node, operand in self.plan.numbers.values.items():
+        self.statements.items(self.plan.scalar_outputs.body, inside)
+        for node, operand in self.plan.scalar_outputs.values.items():
             value = number_to(node.dtype, self.statements.text.operand(operand))
             inside.add(f"{kept_number(node.dtype, str(self.plan.slots.outputs[node]))} = {value}")
         if len(lines.lines) == before:

@@ -138,8 +138,8 @@ def outputs(plan: Plan) -> CudaKernel:
 
 def _outputs(plan: Plan, uses: Uses, lines: Lines) -> None:
     statements = StatementRenderer(plan, uses)
-    statements.items(plan.numbers.body, Around(lines))
-    for position, (node, operand) in enumerate(plan.numbers.values.items()):
+    statements.items(plan.scalar_outputs.body, Around(lines))
+    for position, (node, operand) in enumerate(plan.scalar_outputs.values.items()):
         value = dialect.written(statements.names.operand(operand), plan.rounding.held(node))
         lines.add(f"*{uses(f'o{position}')} = {value};")
 
@@ -205,7 +205,7 @@ def can_finish_with(plan: Plan, stage: int) -> bool:
             # Other blocks complete the sums that have columns.
             place = plan.place[node] if node.axes else plan.slots.sums[node]
             ready[place] = number + (1 if node.axes and node.operation is not Op.MATMUL else 0)
-    body = plan.numbers.body
+    body = plan.scalar_outputs.body
     needed = [
         item.buffer if isinstance(item, ir.Load) else item.slot
         for item in body
