@@ -10,11 +10,11 @@ from typing import Any
 import array_api_strict
 import pytest
 from array_api_compat import array_namespace
+from array_trees import of_dtype
 from cases import CASES, Case
 from golden_calls import CALLS
 from graph_values import TracedCall, assert_passes_keep_values
 from operation_check import numbers
-from out_arrays import of_dtype
 from programs import random_program
 from random_calls import given_to
 

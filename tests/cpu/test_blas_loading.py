@@ -29,7 +29,6 @@ import ctypes, json, os, threading, time
 import numpy as np, threadpoolctl
 import numba
 from onepass.backends.cpu.runtime import blas
-from selection import exhaustively
 numbers = np.random.default_rng(0).standard_normal((200, 200))
 libc = ctypes.CDLL(None)
 libc.getenv.restype = ctypes.c_char_p
@@ -96,7 +95,6 @@ def test_a_better_core_is_asked_for_where_the_processor_has_more(monkeypatch: py
 REOPENED = """
 import json, os
 from onepass.backends.cpu.runtime import blas
-from selection import exhaustively
 tasks = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
 blas.better_core = {"%s": "%s"}.get
 found = blas.load()
@@ -116,7 +114,6 @@ def test_the_kernels_asked_for_are_the_kernels_in_use() -> None:
 MISSING = """
 import json, sys
 from onepass.backends.cpu.runtime import blas
-from selection import exhaustively
 %s
 found = blas.load()
 print(json.dumps([found.name, found.why, found.sgemm != 0]))
@@ -148,7 +145,6 @@ def test_a_forked_child_computes_with_what_its_parent_opened() -> None:
     code = """
 import json, os, numpy as np
 from onepass.backends.cpu.runtime import blas
-from selection import exhaustively
 from test_blas import matrix, product
 a, b = matrix(200, 100, np.float64), matrix(100, 50, np.float64, seed=1)
 def digest():
