@@ -78,7 +78,7 @@ def test_a_head_has_the_gradient_of_our_weight(liger: Any) -> None:
 
 
 def test_networks_are_left_out(liger: Any) -> None:
-    with pytest.raises(peers.OtherWorkError, match="cross-entropies and heads alone"):
+    with pytest.raises(peers.OtherWorkError, match="only cross-entropies and heads in float32"):
         liger.prepare(STEP, make_data(STEP))
 
 
