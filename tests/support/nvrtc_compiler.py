@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from onepass.backends.common.static_values import OPTIONS
+from onepass.backends.cuda.nvrtc import OPTIONS
 
 # Turing, Ampere, Hopper and Blackwell: the generations that emitted programs have to compile for.
 ARCHITECTURES = (75, 80, 90, 100)
