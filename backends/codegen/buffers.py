@@ -8,6 +8,7 @@ memory.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,8 @@ from ..ir.operations import Op
 from .fusion import FusedGroup, NestSpec
 from .stages import Role, Schedule, role
 from .totals import is_kept_wide, total_of
+
+_NOTHING: frozenset[DType | None] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,31 @@ class Rounding:
     halves: Mapping[int, DType] = field(default_factory=dict)
     half: DType | None = None
     rounds: bool = True
+    _found: dict[Node, frozenset[DType | None]] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, node: Node) -> DType | None:
         """The half precision of all floating arguments that a result depends on; None where it has none."""
         if node.dtype != FLOAT32 or not self.halves or not self.rounds:
             return None
-        inputs = [n for n in walk([node]) if n.operation is Op.INPUT and n.dtype.is_float]
-        found = {self.halves.get(n.attribute_as(Leaf).number) for n in inputs} or {self.half}
-        return found.pop() if len(found) == 1 else None
+        found = self._of_inputs(node) or {self.half}
+        return next(iter(found)) if len(found) == 1 else None
+
+    def _of_inputs(self, output: Node) -> frozenset[DType | None]:
+        """The half precisions of the floating arguments that a value depends on; None for one without."""
+        found = self._found
+        stack = [output]
+        while stack:
+            node = stack[-1]
+            missing = [source for source in node.inputs if source not in found]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            if node.operation is Op.INPUT and node.dtype.is_float:
+                found[node] = frozenset([self.halves.get(node.attribute_as(Leaf).number)])
+            else:
+                found[node] = _NOTHING.union(*(found[source] for source in node.inputs))
+        return found[output]
 
     def held(self, node: Node) -> DType:
         """The dtype in which a result that is a single number is kept."""
@@ -62,10 +82,14 @@ class ScalarSlots:
     outputs: Mapping[Node, int]
     count: int
 
+    @functools.cached_property
+    def _of_arguments(self) -> dict[int, int]:
+        return {leaf: slot for slot, leaf in enumerate(self.arguments)}
+
     def of(self, node: Node) -> int | None:
         """The slot that a value is loaded from; None where it has none."""
         if node.operation is Op.SCALAR:
-            return list(self.arguments).index(node.attribute_as(Leaf).number)
+            return self._of_arguments[node.attribute_as(Leaf).number]
         return self.sums.get(node)
 
 
@@ -91,7 +115,7 @@ class Buffers:
     local:   by the number of the block loop: of values that are there for a block, or for a row
     partial: of sums, the parts of the workers but the first
     totals:  of sums, the workers' totals in float64
-    flags:   lookups whose index is computed, in the order of their flags
+    flags:   lookups whose index is computed, with the numbers of their flags
     """
 
     def __init__(self, schedule: Schedule, slots: ScalarSlots, rounding: Rounding) -> None:
@@ -101,7 +125,7 @@ class Buffers:
         self.local: dict[tuple[int, Node], Buffer] = {}
         self.partial: dict[Node, Buffer] = {}
         self.totals: dict[Node, Buffer] = {}
-        self.flags: list[Node] = []
+        self.flags: dict[Node, int] = {}
         self._names: dict[str, int] = {}
         self._place_arguments(schedule)
         self._place_results(schedule)
@@ -121,9 +145,7 @@ class Buffers:
 
     def flag_of(self, lookup: Node) -> int:
         """The slot of the flag that is set where the index of a lookup was outside."""
-        if lookup not in self.flags:
-            self.flags.append(lookup)
-        return self.slots.count + self.flags.index(lookup)
+        return self.slots.count + self.flags.setdefault(lookup, len(self.flags))
 
     def tile(self, name: str, dtype: DType, axes: tuple[Axis, ...], loop: int) -> Buffer:
         """A buffer for each row of a tile, of a name that no other one has."""

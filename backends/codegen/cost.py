@@ -62,6 +62,10 @@ class Sizes:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.of = {axis: axis.size for axis in plan.axes}
+        self._block_bytes: dict[int, int] = {}  # by number of the loop: of its block buffers, for all rows
+        for buffer in plan.of_kind(BufferKind.BLOCK):
+            before = self._block_bytes.get(buffer.loop, 0)
+            self._block_bytes[buffer.loop] = before + self._bytes_of(buffer)
         self.loops = [self._work(loop) for loop in plan.loops]
 
     def elements(self, axes: tuple[Axis, ...]) -> int:
@@ -134,8 +138,7 @@ class Sizes:
             return max(1, min(rows, 1024, ROW_LOOP_ELEMENTS // columns))
         if nanoseconds < 2 * WORTH_A_WORKER_NS:
             return max(1, min(rows, 2 * MOST_ROWS))
-        own = [b for b in self.plan.of_kind(BufferKind.BLOCK) if b.loop == loop.number]
-        row_bytes = sum(map(self._bytes_of, own)) // max(rows, 1)
+        row_bytes = self._block_bytes.get(loop.number, 0) // max(rows, 1)
         factors = [
             self._bytes(base(step.node.inputs[1]))
             for step in loop.steps

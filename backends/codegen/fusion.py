@@ -34,7 +34,7 @@ class NestSpec:
     stores: list[Node] = field(default_factory=list)
     sums: list[Node] = field(default_factory=list)
     passes: dict[Node, int] = field(default_factory=dict)
-    kept: list[Node] = field(default_factory=list)
+    kept: dict[Node, None] = field(default_factory=dict)
     loaded: set[Node] = field(default_factory=set)
 
     @property
@@ -58,6 +58,7 @@ class FusedGroup:
 def fuse(group: FusionGroup) -> FusedGroup:
     """Put what a group computes into steps."""
     inside = sorted(group.inside, key=lambda node: node.number)
+    complete = set(group.stores)
     step: dict[Node, int] = {}
     for node in inside:
         step[node] = 1 if node.operation is Op.MATMUL else 0
@@ -71,12 +72,12 @@ def fuse(group: FusionGroup) -> FusedGroup:
 
     # Every row value that a product reads, or that is kept, is stored by the loop of its step.
     goals: dict[int, list[Node]] = {}
-    blocks: list[Node] = [node for node in products if role(node) is Role.ROW and node not in group.stores]
+    blocks: list[Node] = [node for node in products if role(node) is Role.ROW and node not in complete]
     for node in products:
         for source in _inside(node, group):
             if source.operation is not Op.MATMUL:
                 goals.setdefault(step[source], []).append(source)
-                if source not in group.stores:
+                if source not in complete:
                     blocks.append(source)
     for node in group.stores:
         if node.operation is not Op.MATMUL:
@@ -95,9 +96,12 @@ def fuse(group: FusionGroup) -> FusedGroup:
         stored.update(loop.stores)
     for loop in loops.values():
         _find_passes(loop, group)
+    products_of: dict[int, list[Node]] = {}
+    for node in products:
+        products_of.setdefault(step[node], []).append(node)
     steps: list[Node | NestSpec] = []
-    for number in sorted({step[node] for node in products} | loops.keys()):
-        steps += [node for node in products if step[node] == number]
+    for number in sorted(products_of.keys() | loops.keys()):
+        steps += products_of.get(number, [])
         if number in loops:
             steps.append(loops[number])
     return FusedGroup(group, tuple(steps), tuple(sorted(set(blocks), key=_number)))
@@ -189,22 +193,24 @@ def _find_passes(loop: NestSpec, group: FusionGroup) -> None:
     # A reduction's pass is that of the loop over the columns that it runs in; its users come one later.
     last = last_passes(loop, group, computed)
     there: set[Node] = set(loop.loaded)
+    stores = set(loop.stores)
     for node in computed:
         if column_axis(node, group) is None or node.operation in REDUCTIONS:
             continue
         is_used_later = last[node] > loop.passes[node]
-        if is_used_later and node not in loop.stores and expression_cost(node, group, there) > CHEAP:
-            loop.kept.append(node)
+        if is_used_later and node not in stores and expression_cost(node, group, there) > CHEAP:
+            loop.kept[node] = None
             there.add(node)
-        elif node in loop.stores:
+        elif node in stores:
             there.add(node)
 
 
 def last_passes(loop: NestSpec, group: FusionGroup, computed: list[Node]) -> dict[Node, int]:
     """The last pass that uses each value, itself or through what is computed from it there."""
     last = dict(loop.passes)
+    stores = set(loop.stores)
     for user in reversed(computed):
-        ends = column_axis(user, group) is None or user.operation in REDUCTIONS or user in loop.stores
+        ends = column_axis(user, group) is None or user.operation in REDUCTIONS or user in stores
         number = loop.passes[user] if ends else last[user]
         for source in sources(user):
             if source in last:

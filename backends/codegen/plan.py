@@ -10,6 +10,7 @@ Takes a simplified graph and a target; gives a Plan, a tree of frozen records wh
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -79,6 +80,16 @@ class Plan:
             stage.products or any(isinstance(step, MatMul) for loop in stage.loops for step in loop.steps)
             for stage in self.stages
         )
+
+    @functools.cached_property
+    def returned(self) -> dict[Buffer, int]:
+        """By buffer: the first output that is all of it, in its order of dimensions."""
+        found: dict[Buffer, int] = {}
+        for position, node in enumerate(self.outputs):
+            buffer = self.place.get(base(node))
+            if buffer is not None and node.axes == base(node).axes:
+                found.setdefault(buffer, position)
+        return found
 
     def of_kind(self, *kinds: BufferKind) -> list[Buffer]:
         """The buffers of some kinds, in their order."""
@@ -175,20 +186,22 @@ class _Stages:
 
     def all(self) -> tuple[tuple[Stage, ...], ScalarOutputs]:
         """The stages, and the results that are single numbers."""
-        stages = tuple(map(self.stage, range(self.schedule.stages)))
+        loops: list[list[int]] = [[] for _ in range(self.schedule.stages)]
+        for number, fused in enumerate(self.fused):
+            loops[fused.group.stage].append(number)
+        products: list[list[Node]] = [[] for _ in loops]
+        for node, stage in self.schedule.whole.items():
+            products[stage].append(node)
+        stages = tuple(map(self.stage, loops, products))
         body = Body()
         values = {node: self.nests.value(node, body) for node in self.buffers.slots.outputs}
         return stages, ScalarOutputs(tuple(body.items), values)
 
-    def stage(self, number: int) -> Stage:
+    def stage(self, loops: list[int], products: list[Node]) -> Stage:
+        """The stage of some block loops and products of whole arrays."""
         prologue = Body()
-        loops = tuple(
-            self.block_loop(i, fused, prologue)
-            for i, fused in enumerate(self.fused)
-            if fused.group.stage == number
-        )
-        products = tuple(self.product(node, 0) for node, at in self.schedule.whole.items() if at == number)
-        return Stage(tuple(prologue.items), loops, products)
+        made = tuple(self.block_loop(number, self.fused[number], prologue) for number in loops)
+        return Stage(tuple(prologue.items), made, tuple(self.product(node, 0) for node in products))
 
     def block_loop(self, number: int, fused: FusedGroup, prologue: Body) -> BlockLoop:
         steps = tuple(

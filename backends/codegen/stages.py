@@ -12,6 +12,7 @@ are sums that it leaves. `x - mean(x, axis=0)` becomes two: the sum over rows fi
 from __future__ import annotations
 
 import enum
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
 from ..ir.attributes import Transposes
@@ -58,8 +59,7 @@ def role(node: Node) -> Role:
 def row_axis(node: Node) -> Axis:
     """The axis whose rows a "row" or "sum" value is computed in."""
     if node.operation is Op.MATMUL or node.operation in REDUCTIONS:
-        first = node.inputs[0] if node.operation is Op.MATMUL else base(node.inputs[0])
-        return next(axis for axis in first.shape if axis is not None).find()
+        return base(node.inputs[0]).axes[0] if node.operation in REDUCTIONS else node.inputs[0].axes[0]
     return node.axes[0]
 
 
@@ -197,17 +197,22 @@ def _as_late_as_useful(
     """The stage of every goal: a loop that runs anyway may as well do it, if that is early enough."""
     stage = dict(earliest)
     never = 1 << 30
+    # By axis: the stages that have a loop over it, sorted, once for each goal.
+    running: dict[Axis, list[int]] = {}
+    for goal in sorted(goals, key=lambda goal: earliest[goal]):
+        running.setdefault(row_axis(goal), []).append(earliest[goal])
+    ends = set(goals)
     # The first stage that computes a value, or needs a number; users come later among the nodes.
     first: dict[Node, int] = {}
     for node in reversed(nodes):
-        complete = [user for user in users[node] if must_be_complete(node, *user)]
-        needed = [first[user] for user, _ in users[node] if (user, _) not in complete]
-        if node in goals:
-            latest = min((first[user] for user, _ in complete), default=never)
-            same = [stage[goal] for goal in goals if row_axis(goal) is row_axis(node)]
-            stage[node] = max(
-                t for t in [*same, stage[node]] if earliest[node] <= t and (t < latest or t == earliest[node])
-            )
+        needed, latest = [], never
+        for user, position in users[node]:
+            if must_be_complete(node, user, position):
+                latest = min(latest, first[user])
+            else:
+                needed.append(first[user])
+        if node in ends:
+            stage[node] = _moved(running[row_axis(node)], earliest[node], latest)
             needed.append(stage[node])
         elif role(node) is Role.WHOLE:
             needed.append(stage[node])
@@ -215,12 +220,19 @@ def _as_late_as_useful(
     return stage
 
 
+def _moved(running: list[int], earliest: int, latest: int) -> int:
+    """The last of the running stages before `latest`, to which a goal moves from its earliest one."""
+    before = bisect_left(running, latest)
+    found = max(earliest, running[before - 1]) if before else earliest
+    del running[bisect_left(running, earliest)]
+    insort(running, found)
+    return found
+
+
 def _fill(groups: list[FusionGroup]) -> None:
     """What each group computes: all that its goals need and that no memory holds."""
-    made_in: dict[Node, FusionGroup] = {}
-    for group in groups:
-        for node in group.stores:
-            made_in.setdefault(node, group)
+    made_in = {node: group for group in groups for node in group.stores}
+    stored = set(made_in)
     for group in groups:
         stack = group.sums + group.stores
         while stack:
@@ -233,9 +245,10 @@ def _fill(groups: list[FusionGroup]) -> None:
                     continue
                 earlier = made_in.get(source)
                 if earlier is not None and earlier.stage < group.stage:
-                    if source not in earlier.stores and is_expensive(source):
+                    if source not in stored and is_expensive(source):
                         earlier.stores.append(source)
-                    if source in earlier.stores:
+                        stored.add(source)
+                    if source in stored:
                         continue
                 stack.append(source)
         for node in group.inside:
