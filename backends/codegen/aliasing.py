@@ -13,12 +13,14 @@ loads elements of other rows, which are stored by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
+from ..ir.dtypes import DType
+from ..ir.graph import Axis
 from ..ir.nest import (
     AtLabel,
-    BlockLoop,
     BlockRow,
     Buffer,
     BufferKind,
@@ -67,30 +69,97 @@ def accesses(nest: LoopNest) -> list[Access]:
     return found
 
 
-def can_overwrite(nest: LoopNest, written: Buffer, read: Buffer, *, shares_rows: bool) -> bool:
+class NestMemory:
+    """The loads and stores of a nest, by buffer, in order."""
+
+    def __init__(self, nest: LoopNest) -> None:
+        self.axis = nest.axis
+        self.loads: dict[Buffer, list[Access]] = {}
+        self.stores: dict[Buffer, list[Access]] = {}
+        for access in accesses(nest):
+            found = self.stores if access.is_store else self.loads
+            found.setdefault(access.buffer, []).append(access)
+        # It loads again what the other one keeps in registers.
+        self.streaming = None if nest.streaming is None else NestMemory(nest.streaming)
+
+
+Step: TypeAlias = MatMul | NestMemory
+
+
+class Reader(NamedTuple):
+    """What reads a buffer in a stage.
+
+    steps: of the block loop that reads it; None outside of loops
+    """
+
+    stage: int
+    steps: Sequence[Step] | None
+
+
+class Uses:
+    """What the stages of a plan read and store, each looked up once.
+
+    loops:   of each stage, the steps of its block loops
+    readers: of each buffer, in order
+    homes:   of each result, the first stage that stores it
+    """
+
+    def __init__(self, stages: Iterable[Stage]) -> None:
+        self.loops: list[list[list[Step]]] = []
+        self.readers: dict[Buffer, list[Reader]] = {}
+        self.homes: dict[Buffer, int] = {}
+        for number, stage in enumerate(stages):
+            self.loops.append([[_step(step) for step in loop.steps] for loop in stage.loops])
+            self._add(number, stage, self.loops[-1])
+
+    def _add(self, number: int, stage: Stage, loops: list[list[Step]]) -> None:
+        outside = Reader(number, None)
+        for item in stage.prologue:
+            if isinstance(item, Load):
+                self.readers.setdefault(item.buffer, []).append(outside)
+        for product in stage.products:
+            for buffer in (product.a, product.b):
+                self.readers.setdefault(buffer, []).append(outside)
+        for steps in loops:
+            reader = Reader(number, steps)
+            for buffer in _in_order(buffer for step in steps for buffer in reads(step)):
+                self.readers.setdefault(buffer, []).append(reader)
+            for nest in (step for step in steps if isinstance(step, NestMemory)):
+                for buffer in nest.stores:
+                    if buffer.kind is BufferKind.RESULT:
+                        self.homes.setdefault(buffer, number)
+
+
+def _step(step: MatMul | LoopNest) -> Step:
+    return step if isinstance(step, MatMul) else NestMemory(step)
+
+
+def reads(step: Step) -> Iterable[Buffer]:
+    """The buffers that a step of a block loop reads."""
+    return (step.a, step.b) if isinstance(step, MatMul) else step.loads
+
+
+def can_overwrite(nest: NestMemory, written: Buffer, read: Buffer, *, shares_rows: bool) -> bool:
     """Whether a nest may store `written` into the memory of `read`: no element is loaded once it is stored.
 
     shares_rows: whether several threads share a row, which do not wait for each other between its loads and
                  stores
     """
-    # The streaming nest loads again what the other one keeps in registers.
     return all(
         _is_read_in_time(one, written, read, shares_rows) for one in (nest, nest.streaming) if one is not None
     )
 
 
-def _is_read_in_time(nest: LoopNest, written: Buffer, read: Buffer, shares_rows: bool) -> bool:
-    found = accesses(nest)
-    stores = [access for access in found if access.is_store and access.buffer is written]
-    loads = [access for access in found if not access.is_store and access.buffer is read]
+def _is_read_in_time(nest: NestMemory, written: Buffer, read: Buffer, shares_rows: bool) -> bool:
+    stores, loads = nest.stores.get(written, []), nest.loads.get(read, [])
     return bool(stores) and all(
-        _comes_first(load, store, nest, shares_rows) for load in loads for store in stores
+        _comes_first(load, store, nest.axis, shares_rows) for load in loads for store in stores
     )
 
 
-def _comes_first(load: Access, store: Access, nest: LoopNest, shares_rows: bool) -> bool:
+def _comes_first(load: Access, store: Access, rows: Axis, shares_rows: bool) -> bool:
     """Whether the load of an element comes before the store of the same element, whatever the index."""
-    if not load.index or load.index[0] not in (LoopIndex(nest.axis), BlockRow()):
+    if not load.index or load.index[0] not in (LoopIndex(rows), BlockRow()):
         return False  # of another row, which may be stored by now
     if load.position > store.position:
         return False
@@ -98,16 +167,6 @@ def _comes_first(load: Access, store: Access, nest: LoopNest, shares_rows: bool)
     if load.loop is not None and load.loop is store.loop:
         return is_same_element
     return is_same_element or not shares_rows or len(load.index) == 1
-
-
-def loads_from(nest: LoopNest, buffer: Buffer) -> bool:
-    """Whether a nest loads from a buffer."""
-    return any(access.buffer is buffer and not access.is_store for access in accesses(nest))
-
-
-def reads(step: MatMul | LoopNest, buffer: Buffer) -> bool:
-    """Whether a step of a block loop reads a buffer."""
-    return buffer in (step.a, step.b) if isinstance(step, MatMul) else loads_from(step, buffer)
 
 
 def share_memory(
@@ -119,53 +178,47 @@ def share_memory(
     donated:  arguments whose memory results may take
     """
     late = {item.buffer for item in epilogue if isinstance(item, Load)}
-    donated = [buffer for buffer in donated if buffer not in late]
-    stages = tuple(stages)
-    taken = _results_in_arguments(stages, donated, shares_rows)
-    for stage in stages:
-        for loop in stage.loops:
-            taken |= _blocks_in_blocks(loop, shares_rows)
-            taken |= _kept_rows_in_results(loop, taken)
+    uses = Uses(stages)
+    taken = _results_in_arguments(uses, [buffer for buffer in donated if buffer not in late], shares_rows)
+    for steps in (steps for loops in uses.loops for steps in loops):
+        taken |= _blocks_in_blocks(steps, shares_rows)
+        taken |= _kept_rows_in_results(steps, taken)
     return taken
 
 
-def _results_in_arguments(
-    stages: tuple[Stage, ...], free: list[Buffer], shares_rows: bool
-) -> dict[Buffer, Buffer]:
+def _form(buffer: Buffer) -> tuple[tuple[Axis, ...], DType, DType | None]:
+    """What buffers have in common that may share memory."""
+    return buffer.axes, buffer.dtype, buffer.half
+
+
+def _results_in_arguments(uses: Uses, donated: list[Buffer], shares_rows: bool) -> dict[Buffer, Buffer]:
     taken: dict[Buffer, Buffer] = {}
-    results: dict[Buffer, None] = {}
-    for stage in stages:
-        for nest in nests_of(stage):
-            stored = [a.buffer for a in accesses(nest) if a.is_store and a.buffer.kind is BufferKind.RESULT]
-            results.update(dict.fromkeys(stored))
-    for result in sorted(results, key=lambda buffer: buffer.number):
-        for argument in free:
-            if _may_take(stages, result, argument, shares_rows):
-                free.remove(argument)
+    free: dict[Hashable, list[Buffer]] = {}
+    for argument in donated:
+        free.setdefault(_form(argument), []).append(argument)
+    for result in sorted(uses.homes, key=lambda buffer: buffer.number):
+        alike = free.get(_form(result), [])
+        for argument in alike:
+            if _may_take(uses, result, argument, shares_rows):
+                alike.remove(argument)
                 taken[result] = argument
                 break
     return taken
 
 
-def _may_take(stages: tuple[Stage, ...], result: Buffer, argument: Buffer, shares_rows: bool) -> bool:
+def _may_take(uses: Uses, result: Buffer, argument: Buffer, shares_rows: bool) -> bool:
     """Whether a result can be written over an argument, which nobody reads once the result is written."""
-    if (result.axes, result.dtype, result.half) != (argument.axes, argument.dtype, argument.half):
-        return False
-    home = next(i for i, stage in enumerate(stages) for nest in nests_of(stage) if _stores_to(nest, result))
-    for stage in stages[home:]:
-        if any(isinstance(item, Load) and item.buffer is argument for item in stage.prologue):
-            return False
-        if any(reads(product, argument) for product in stage.products):
+    for stage, steps in uses.readers.get(argument, []):
+        if stage < uses.homes[result]:
+            continue
+        if steps is None:
             return False
         # Loops of one stage do not wait for each other, and later ones find the result.
-        for loop in stage.loops:
-            if not any(reads(step, argument) for step in loop.steps):
-                continue
-            (step, *more) = loop.steps
-            if more or isinstance(step, MatMul) or not _stores_to(step, result):
-                return False
-            if not can_overwrite(step, result, argument, shares_rows=shares_rows):
-                return False
+        (step, *more) = steps
+        if more or isinstance(step, MatMul):
+            return False
+        if not can_overwrite(step, result, argument, shares_rows=shares_rows):
+            return False
     return True
 
 
@@ -175,61 +228,55 @@ def nests_of(stage: Stage) -> Iterator[LoopNest]:
         yield from (step for step in loop.steps if isinstance(step, LoopNest))
 
 
-def _stores_to(nest: LoopNest, buffer: Buffer) -> bool:
-    return any(access.is_store and access.buffer is buffer for access in accesses(nest))
-
-
-def _blocks_in_blocks(loop: BlockLoop, shares_rows: bool) -> dict[Buffer, Buffer]:
+def _blocks_in_blocks(steps: Sequence[Step], shares_rows: bool) -> dict[Buffer, Buffer]:
     """Values of a block's rows in the buffers of values that no later step reads."""
     taken: dict[Buffer, Buffer] = {}
-    for position, step in enumerate(loop.steps):
+    last = {buffer: position for position, step in enumerate(steps) for buffer in reads(step)}
+    for position, step in enumerate(steps):
         if isinstance(step, MatMul):
             continue
-        found = accesses(step)
-        read = _in_order(access.buffer for access in found if not access.is_store)
-        free = [
-            b
-            for b in read
-            if b.kind is BufferKind.BLOCK and not any(reads(s, b) for s in loop.steps[position + 1 :])
-        ]
-        for written in _in_order(access.buffer for access in found if access.is_store):
-            if written.kind is not BufferKind.BLOCK:
-                continue
-            for buffer in free:
-                # One that has taken another's memory is that one.
-                is_alike = (buffer.axes, buffer.dtype) == (written.axes, written.dtype)
-                if is_alike and can_overwrite(step, written, buffer, shares_rows=shares_rows):
+        free: dict[Hashable, list[Buffer]] = {}
+        for buffer in step.loads:
+            if buffer.kind is BufferKind.BLOCK and last[buffer] == position:
+                free.setdefault(_form(buffer), []).append(buffer)
+        for written in (buffer for buffer in step.stores if buffer.kind is BufferKind.BLOCK):
+            alike = free.get(_form(written), [])
+            for buffer in alike:
+                if can_overwrite(step, written, buffer, shares_rows=shares_rows):
+                    # One that has taken another's memory is that one.
                     taken[written] = taken.get(buffer, buffer)
-                    free.remove(buffer)
+                    alike.remove(buffer)
                     break
     return taken
 
 
-def _kept_rows_in_results(loop: BlockLoop, taken: dict[Buffer, Buffer]) -> dict[Buffer, Buffer]:
+def _kept_rows_in_results(steps: Sequence[Step], taken: dict[Buffer, Buffer]) -> dict[Buffer, Buffer]:
     """Kept rows in the rows of values that are stored when nobody needs them any more."""
     found: dict[Buffer, Buffer] = {}
-    for nest in (step for step in loop.steps if isinstance(step, LoopNest)):
-        stores = [access for access in accesses(nest) if access.is_store]
+    for nest in (step for step in steps if isinstance(step, NestMemory)):
+        # By form: the values that are stored, and whose memory they are in.
+        free: dict[Hashable, dict[Buffer, Buffer]] = {}
+        for written, stores in nest.stores.items():
+            home = taken.get(written, written)
+            if len(stores[0].index) == 2 and home not in nest.loads and written not in nest.loads:
+                free.setdefault((written.axes[1:], home.held), {})[written] = home
         used: set[Buffer] = set()
-        for kept in _in_order(a.buffer for a in stores if a.buffer.kind is BufferKind.ROW):
-            for written in _in_order(a.buffer for a in stores if len(a.index) == 2):
-                home = taken.get(written, written)
-                is_alike = (written.axes[1:], home.held) == (kept.axes, kept.dtype)
-                if home in used or not is_alike or loads_from(nest, home) or loads_from(nest, written):
-                    continue
-                if _row_can_hold(nest, written, kept):
+        for kept in (buffer for buffer in nest.stores if buffer.kind is BufferKind.ROW):
+            for written, home in free.get((kept.axes, kept.dtype), {}).items():
+                if home not in used and _row_can_hold(nest, written, kept):
                     found[kept] = home
                     used.add(home)
                     break
     return found
 
 
-def _row_can_hold(nest: LoopNest, written: Buffer, kept: Buffer) -> bool:
+def _row_can_hold(nest: NestMemory, written: Buffer, kept: Buffer) -> bool:
     """Whether every load of the kept row comes before the store of the same element of `written`."""
-    found = accesses(nest)
-    stores = [access for access in found if access.is_store and access.buffer is written]
-    loads = [access for access in found if not access.is_store and access.buffer is kept]
-    return all(_element_comes_first(load, store, store.index[1:]) for load in loads for store in stores)
+    return all(
+        _element_comes_first(load, store, store.index[1:])
+        for load in nest.loads.get(kept, [])
+        for store in nest.stores[written]
+    )
 
 
 def _element_comes_first(load: Access, store: Access, index: tuple[Index, ...]) -> bool:
