@@ -11,7 +11,7 @@ computed before the loop, which overwrites what it reads, and stored behind it:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ..ir.graph import Axis, Node, base, sources
 from ..ir.operations import REDUCTIONS, Op
@@ -20,17 +20,17 @@ from .stages import FusionGroup, is_taken_whole
 
 
 def label_tests(
-    nodes: Collection[Node], axis: Axis, group: FusionGroup, computed: Collection[Node]
+    nodes: Collection[Node], axis: Axis, group: FusionGroup, is_computed: Callable[[Node], bool]
 ) -> set[Node]:
     """Comparisons of the column's position with a value of the row, in the expressions of some values.
 
-    computed: the values that the loop computes, and does not load
+    is_computed: whether the loop computes a value, and does not load it
     """
     found: set[Node] = set()
     stack, seen = list(nodes), set()
     while stack:
         current = base(stack.pop())
-        if current in seen or current not in computed:
+        if current in seen or not is_computed(current):
             continue
         seen.add(current)
         if label_compared(current, axis, group) is not None:

@@ -13,6 +13,7 @@ row of three columns would leave empty. `label_column` takes the label's column 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from ..ir.dtypes import BOOL, FLOAT32
 from ..ir.facts import is_inside
@@ -46,6 +47,24 @@ from .totals import is_kept_wide
 from .values import Body, TileBody, Values
 
 
+@dataclass
+class PassGoals:
+    """What one pass over the row leaves behind.
+
+    row_stores, row_sums: values with one element a row that are stored or added up, before its loops
+    columns:              by axis of the loop: reductions, values to store or keep, sums
+    reductions:           those of them that reduce
+    reduced_stores, reduced_sums: reductions that are stored or added up, behind its loops
+    """
+
+    row_stores: list[Node] = field(default_factory=list)
+    row_sums: list[Node] = field(default_factory=list)
+    columns: dict[Axis, list[Node]] = field(default_factory=dict)
+    reductions: list[Node] = field(default_factory=list)
+    reduced_stores: list[Node] = field(default_factory=list)
+    reduced_sums: list[Node] = field(default_factory=list)
+
+
 class Nests(Values):
     """Builds the nests of one plan."""
 
@@ -69,8 +88,8 @@ class Nests(Values):
             self.load_tiles(axes, row)
         if self.target.shares_rows:
             self.load_rows(row)
-        for number_of_pass in range(spec.last_pass + 1):
-            self.one_pass(number_of_pass, row)
+        for goals in self.goals_of_passes():
+            self.one_pass(goals, row)
         row.flush()
         if not is_short:
             row.items += [FoldTotals(node) for node in spec.sums if is_kept_wide(node)]
@@ -129,9 +148,10 @@ class Nests(Values):
         """Copy what several passes read: loading a row from element to element takes long each time."""
         assert self.spec is not None
         passes: dict[Node, set[int]] = {}
+        rows = {(self.rows, axis) for axis in axes}
         for node, number in self.spec.passes.items():
             for source in sources(node):
-                if source.axes in [(self.rows, axis) for axis in axes]:
+                if source.axes in rows:
                     passes.setdefault(source, set()).add(number)
         for node, numbers in passes.items():
             if len(numbers) == 1 or node in self.spec.passes or node.dtype == BOOL:
@@ -143,68 +163,69 @@ class Nests(Values):
             column.add(self.store_of(value, node, column))
             row.items.append(Loop(axis, (TileLoop(tuple(column.items)),)))
 
-    def one_pass(self, number: int, row: Body) -> None:
+    def one_pass(self, goals: PassGoals, row: Body) -> None:
         """One pass: values of the row, loops over the columns, and what these have reduced."""
-        self.store_row_values(number, row)
-        for axis, nodes in self.goals_by_axis(number).items():
+        self.store_row_values(goals, row)
+        for axis, nodes in goals.columns.items():
             self.over_columns(axis, nodes, row)
-        self.store_reductions(number, row)
+        self.store_reductions(goals, row)
 
-    def store_row_values(self, number: int, row: Body) -> None:
+    def store_row_values(self, goals: PassGoals, row: Body) -> None:
         """Values with one element a row that are stored or added up."""
-        assert self.spec is not None
-        spec, stores = self.spec, []
-        for node in spec.stores:
-            if spec.passes[node] == number and column_axis(node, self.group) is None and not reduces(node):
-                stores.append(self.store_of(self.value(node, row), node, row))
-        for node in spec.sums:
-            source = base(node.inputs[0])
-            is_reduced = reduces(source) and source in spec.passes
-            if self.pass_of(source) == number and column_axis(source, self.group) is None and not is_reduced:
-                self.accumulate(node, row)
+        stores = [self.store_of(self.value(node, row), node, row) for node in goals.row_stores]
+        for node in goals.row_sums:
+            self.accumulate(node, row)
         # Everything is loaded before anything is stored, which may be in the same memory.
         for store in stores:
             row.add(store)
 
-    def store_reductions(self, number: int, row: Body) -> None:
+    def store_reductions(self, goals: PassGoals, row: Body) -> None:
         """Reductions of the row that are stored or added up."""
+        for node in goals.reduced_sums:
+            self.accumulate(node, row)
+        for node in goals.reduced_stores:
+            row.add(self.store_of(row.known[node], node, row))
+
+    def goals_of_passes(self) -> list[PassGoals]:
+        """What each pass of the nest leaves behind."""
         assert self.spec is not None
         spec = self.spec
-        done = [n for n in spec.passes if spec.passes[n] == number and reduces(n) and role(n) is Role.ROW]
-        for node in done:
-            for total in spec.sums:
-                if base(total.inputs[0]) is node:
-                    self.accumulate(total, row)
-        for node in done:
-            if node in spec.stores:
-                row.add(self.store_of(row.known[node], node, row))
-
-    def pass_of(self, node: Node) -> int:
-        assert self.spec is not None
-        return self.spec.passes.get(node, 0)
-
-    def goals_by_axis(self, number: int) -> dict[Axis, list[Node]]:
-        """The goals of a pass by the axis of their loop: reductions, values to store or keep, sums."""
-        assert self.spec is not None
-        spec = self.spec
-        found: dict[Axis, list[Node]] = {}
+        goals = [PassGoals() for _ in range(spec.last_pass + 1)]
+        for node in spec.stores:
+            if column_axis(node, self.group) is None and not reduces(node):
+                goals[spec.passes[node]].row_stores.append(node)
+        stores = set(spec.stores)
         for node in sorted(spec.passes, key=lambda value: value.number):
-            if spec.passes[node] != number:
-                continue
+            of_pass = goals[spec.passes[node]]
             if reduces(node) and role(node) is Role.ROW:
                 (axis,) = (axis for axis in base(node.inputs[0]).axes if axis not in node.axes)
-                found.setdefault(axis, []).append(node)
-            elif (node in spec.stores or self.is_kept(node)) and not reduces(node):
+                of_pass.columns.setdefault(axis, []).append(node)
+                of_pass.reductions.append(node)
+                if node in stores:
+                    of_pass.reduced_stores.append(node)
+            elif (node in stores or self.is_kept(node)) and not reduces(node):
                 own = column_axis(node, self.group)
                 if own is not None:
-                    found.setdefault(own, []).append(node)
-        for node in spec.sums:
+                    of_pass.columns.setdefault(own, []).append(node)
+        self.add_sums(goals)
+        return goals
+
+    def add_sums(self, goals: list[PassGoals]) -> None:
+        """Put the sums over rows of the nest into the goals of its passes."""
+        assert self.spec is not None
+        of_reductions: dict[Node, list[Node]] = {}
+        for node in self.spec.sums:
             source = base(node.inputs[0])
-            own = column_axis(source, self.group)
-            is_reduced = reduces(source) and source in spec.passes
-            if own is not None and not is_reduced and self.pass_of(source) == number:
-                found.setdefault(own, []).append(node)
-        return found
+            of_pass, own = goals[self.spec.passes.get(source, 0)], column_axis(source, self.group)
+            if reduces(source) and source in self.spec.passes:
+                of_reductions.setdefault(source, []).append(node)
+            elif own is None:
+                of_pass.row_sums.append(node)
+            else:
+                of_pass.columns.setdefault(own, []).append(node)
+        for of_pass in goals:
+            for reduction in of_pass.reductions:
+                of_pass.reduced_sums += of_reductions.get(reduction, [])
 
     def is_kept(self, node: Node) -> bool:
         """Whether a value that is computed is kept for a later pass."""
@@ -224,9 +245,11 @@ class Nests(Values):
     def loop_beside_label(self, axis: Axis, nodes: list[Node], row: Body) -> None:
         """A loop over all columns but the label's, if there is one label and the loop may leave it out."""
         stores = [node for node in nodes if role(node) is Role.ROW and not reduces(node)]
-        others = [node for node in nodes if node not in stores]
-        after = [node for node in others if base(node.inputs[0]) in stores]
-        before = [base(node.inputs[0]) for node in others if node not in after]
+        stored = set(stores)
+        others = [node for node in nodes if node not in stored]
+        after = [node for node in others if base(node.inputs[0]) in stored]
+        beside = [node for node in nodes if node in stored or base(node.inputs[0]) not in stored]
+        before = [base(node.inputs[0]) for node in others if base(node.inputs[0]) not in stored]
         tests = self.label_tests(stores, axis)
         labels = {label for test in tests if (label := label_compared(test, axis, self.group)) is not None}
         if len(labels) != 1 or self.label_tests(before, axis):
@@ -238,15 +261,20 @@ class Nests(Values):
         at = row.at(axis, column)
         at.assumed = dict.fromkeys(tests, True)
         at_label = tuple(self.store_of(self.value(node, at), node, at) for node in stores)
-        self.loop(axis, [n for n in nodes if n not in after], row, dict.fromkeys(tests, False))
+        self.loop(axis, beside, row, dict.fromkeys(tests, False))
         row.items += at_label if is_column else (AtLabel(column, operand, at_label),)
         self.done.update(stores)
         if after:
             self.loop(axis, after, row)
 
     def label_tests(self, nodes: list[Node], axis: Axis) -> set[Node]:
-        assert self.spec is not None
-        return label_tests(nodes, axis, self.group, self.spec.passes.keys() - self.done)
+        spec = self.spec
+        assert spec is not None
+
+        def is_computed(node: Node) -> bool:
+            return node in spec.passes and node not in self.done
+
+        return label_tests(nodes, axis, self.group, is_computed)
 
     def loop(self, axis: Axis, nodes: list[Node], row: Body, assumed: dict[Node, bool] | None = None) -> None:
         """One loop for all these: reductions, sums over rows, and values to keep and store."""
@@ -267,14 +295,13 @@ class Nests(Values):
 
     def stored_or_kept(self, node: Node, column: Body) -> list[Item]:
         """Compute a value; the stores that come after all loads of the loop."""
-        assert self.spec is not None
         operand = self.value(node, column)
         if node in self.to_keep and self.is_in_main_loop(column):
             assert isinstance(operand, Value)
             column.add(Keep(operand))
             self.kept[node] = operand
-        is_stored = node in self.spec.stores or self.buffer_of(node) is not None
-        return [self.store_of(operand, node, column)] if is_stored else []
+        is_in_memory = self.buffer_of(node) is not None
+        return [self.store_of(operand, node, column)] if is_in_memory else []
 
     def is_taken_in_parts(self, node: Node) -> bool:
         """Whether a reduction along long rows would lose digits in float32."""

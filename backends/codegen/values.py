@@ -46,6 +46,8 @@ from .target import Target
 
 # Operations of a chain that are placed by recursion; Python allows about a thousand calls.
 DEEPEST = 50
+# The operations of such a chain.
+_LINKS = {*ELEMENTWISE, Op.BROADCAST_TO}
 
 
 class Body:
@@ -53,6 +55,7 @@ class Body:
 
     index:   of every axis that a loop around it runs over
     known:   operands of the values that were placed here
+    depends: of values: whether they depend on what is assumed
     assumed: comparisons of a column with the row's label whose outcome is known here
     """
 
@@ -68,6 +71,7 @@ class Body:
         self.items: list[Item] = [] if items is None else items
         self.assumed = assumed or {}
         self.known: dict[Node, Operand] = {}
+        self.depends: dict[Node, bool] = {}
 
     @property
     def is_tile(self) -> bool:
@@ -154,7 +158,7 @@ class Values:
         home = self.home(node, body)
         if node not in home.known:
             self.depth += 1
-            if self.depth > DEEPEST:
+            if self.depth > DEEPEST and node.operation in _LINKS:
                 self.place_chain(node, home)
             home.known[node] = self.placed(node, home)
             self.depth -= 1
@@ -165,49 +169,55 @@ class Values:
 
     def place_chain(self, node: Node, body: Body) -> None:
         """Place what a long chain of operations is made of, its first link first, without recursion."""
-        chain, stack, seen = [], [(node, False)], {node}
+        chain: list[Node] = []
+        stack, seen = [(node, False)], set()
         while stack:
             link, is_done = stack.pop()
             if is_done:
                 chain.append(link)
                 continue
+            if link in seen:
+                continue
+            seen.add(link)
             stack.append((link, True))
             for source in reversed(sources(link)):
-                is_known = source in self.home(source, body).known
-                is_new = source.operation in ELEMENTWISE and source not in seen and not is_known
-                if is_new and self.is_computed(source):
-                    seen.add(source)
+                is_new = source.operation in _LINKS and source not in seen
+                if is_new and self.is_computed(source) and not self.is_known(source, body):
                     stack.append((source, False))
         depth, self.depth = self.depth, 0
         for link in chain[:-1]:
             self.value(link, body)
         self.depth = depth
 
+    def is_known(self, node: Node, body: Body) -> bool:
+        """Whether a value needs no more statements where the body stands."""
+        is_kept = node in self.kept and self.is_in_main_loop(body)
+        return is_kept or node in body.assumed or node in self.home(node, body).known
+
     def home(self, node: Node, body: Body) -> Body:
         """The outermost body that knows all the indices that the value needs."""
         needed = set(node.axes)
         if body.assumed and self.depends_on_assumed(node, body):
             return body
-        while body.parent is not None and needed <= set(body.parent.index):
+        while body.parent is not None and needed <= body.parent.index.keys():
             body = body.parent
         return body
 
     def depends_on_assumed(self, node: Node, body: Body) -> bool:
         assert self.spec is not None
-        stack, seen = [node], {node}
+        stack, known = [node], body.depends
         while stack:
-            current = stack.pop()
-            if current in body.assumed:
-                return True
-            if (
-                current not in self.done
-                and current in self.spec.passes
-                and current.operation not in REDUCTIONS
-            ):
-                new = [source for source in sources(current) if source not in seen]
-                seen.update(new)
-                stack += new
-        return False
+            current = stack[-1]
+            is_loaded = current in self.done or current not in self.spec.passes
+            is_end = is_loaded or current in body.assumed or current.operation in REDUCTIONS
+            inputs = [] if is_end else sources(current)
+            missing = [source for source in inputs if source not in known]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            known[current] = current in body.assumed or any(known[source] for source in inputs)
+        return known[node]
 
     def is_computed(self, node: Node) -> bool:
         """Whether the value is computed here, and not loaded."""
