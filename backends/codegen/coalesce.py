@@ -8,6 +8,8 @@ kernel of (N, K) arrays becomes one of N * K elements, and a batch of sequences 
 
 from __future__ import annotations
 
+import math
+
 from ..ir.attributes import BroadcastTo, Reduction, View
 from ..ir.graph import Axis, Graph, Node, Shape, base, walk
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
@@ -54,16 +56,14 @@ def _groups(nodes: list[Node]) -> dict[Axis, Axis]:
                 if (first in inside) != (second in inside):
                     after[first].add(None)
     coalesced: dict[Axis, Axis] = {}
+    parts: dict[Axis | None, list[Axis]] = {}  # of a coalesced axis
     for first, followers in after.items():
         follower = next(iter(followers))
         if len(followers) > 1 or follower is None or before[follower] != {first} or {first, follower} & alone:
             continue
-        group = [axis for axis in coalesced if coalesced[axis] is coalesced.get(first)] or [first]
-        group += [axis for axis in coalesced if coalesced[axis] is coalesced.get(follower)] or [follower]
-        size = 1
-        for axis in group:
-            size *= axis.size
-        whole = Axis(size, first.source)
+        group = parts.pop(coalesced.get(first), [first]) + parts.pop(coalesced.get(follower), [follower])
+        whole = Axis(math.prod(axis.size for axis in group), first.source)
+        parts[whole] = group
         coalesced.update(dict.fromkeys(group, whole))
     return coalesced
 

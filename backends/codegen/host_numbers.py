@@ -14,7 +14,7 @@ import numpy
 
 from ..ir.attributes import Constant, Leaf, Size
 from ..ir.dtypes import numpy_dtype
-from ..ir.graph import Node, base
+from ..ir.graph import Node, base, sources
 from ..ir.operations import ELEMENTWISE, Op
 
 
@@ -27,7 +27,9 @@ class HostNumbers:
     def __init__(self, outputs: Iterable[Node], slots: Mapping[int, float]) -> None:
         self._slots = slots
         found = dict.fromkeys(map(base, outputs))
-        self._outputs = [node for node in found if node.weak and _is_of_numbers(node)]
+        of_numbers: dict[Node, bool] = {}
+        self._outputs = [node for node in found if node.weak and _is_of_numbers(node, of_numbers)]
+        self._positions = {node: position for position, node in enumerate(self._outputs)}
         needed: dict[int, Node] = {}
         stack = list(self._outputs)
         while stack:
@@ -40,7 +42,7 @@ class HostNumbers:
 
     def position(self, node: Node) -> int | None:
         """Which of the numbers an output is; None for what is computed on the device."""
-        return self._outputs.index(node) if node in self._outputs else None
+        return self._positions.get(node)
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:
         """The Python numbers."""
@@ -67,10 +69,21 @@ class HostNumbers:
         return getattr(numpy, node.operation.value)(*inputs)
 
 
-def _is_of_numbers(node: Node) -> bool:
-    """Whether it is computed from Python numbers and sizes alone, by operations of single numbers."""
-    if node.shape:
-        return False
-    if node.operation in (Op.SCALAR, Op.CONSTANT, Op.SIZE):
-        return True
-    return node.operation in ELEMENTWISE and all(_is_of_numbers(base(source)) for source in node.inputs)
+def _is_of_numbers(output: Node, known: dict[Node, bool]) -> bool:
+    """Whether it is computed from Python numbers and sizes alone, by operations of single numbers.
+
+    known: the answers so far
+    """
+    stack = [output]
+    while stack:
+        node = stack[-1]
+        inputs = [] if node.shape else sources(node)
+        missing = [source for source in inputs if source not in known]
+        if missing:
+            stack += missing
+            continue
+        stack.pop()
+        is_number = node.operation in (Op.SCALAR, Op.CONSTANT, Op.SIZE)
+        is_computed = node.operation in ELEMENTWISE and all(known[source] for source in inputs)
+        known[node] = not node.shape and (is_number or is_computed)
+    return known[output]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ from ..common.libraries import library_of
 from ..common.out_arrays import ArraySpec
 from ..common.trees import fields_of, is_record, leaves, map_leaves, with_fields
 from ..ir.dtypes import numpy_dtype
-from ..ir.graph import Axis, Node, base
+from ..ir.graph import Node, base
 from ..ir.nest import Buffer, BufferKind
 from ..trace.symbolic import SymbolicArray
 from ..trace.trace import Traced
@@ -20,15 +21,8 @@ from .plan import Plan
 
 def shape_of(result: Buffer, plan: Plan, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape in which the kernel returns it first, unless that is a transposition."""
-    for node, shape in zip(plan.outputs, shapes, strict=True):
-        if plan.place.get(base(node)) is result and _kept(node) == base(node).axes:
-            return shape
-    return tuple(axis.size for axis in result.axes)
-
-
-def _kept(node: Node) -> tuple[Axis, ...]:
-    """The axes of a result in its own order."""
-    return tuple(axis.find() for axis in node.shape if axis is not None)
+    position = plan.returned.get(result)
+    return tuple(axis.size for axis in result.axes) if position is None else shapes[position]
 
 
 def out_specs(traced: Traced, plan: Plan, library: str = "numpy", device: Any = None) -> Any:
@@ -50,11 +44,11 @@ def places(traced: Traced, plan: Plan) -> list[Buffer | None]:
     """
     if _returns_constants(traced):
         return [None] * len(leaves(traced.result))
-    everywhere = [plan.place.get(base(node)) for node in plan.outputs]
+    everywhere = Counter(plan.place.get(base(node)) for node in plan.outputs)
 
     def place(node: Node) -> Buffer | None:
-        found = plan.place.get(base(node)) if _kept(node) == base(node).axes else None
-        return found if everywhere.count(found) == 1 else None
+        found = plan.place.get(base(node)) if node.axes == base(node).axes else None
+        return found if everywhere[found] == 1 else None
 
     return [None if node is None else place(node) for node in _nodes(traced, plan)]
 
@@ -66,10 +60,10 @@ def number_places(traced: Traced, plan: Plan) -> list[int | None]:
     """
     if _returns_constants(traced):
         return [None] * len(leaves(traced.result))
-    everywhere = [base(node) for node in plan.outputs]
+    everywhere = Counter(map(base, plan.outputs))
     positions = {node: number for number, node in enumerate(plan.slots.outputs)}
     return [
-        None if node is None or everywhere.count(base(node)) > 1 else positions.get(base(node))
+        None if node is None or everywhere[base(node)] > 1 else positions.get(base(node))
         for node in _nodes(traced, plan)
     ]
 
@@ -125,10 +119,10 @@ def builder(
         if source.axes:
             place = plan.place[source]
             text = texts[place]
-            if _kept(node) != source.axes:
-                order = tuple(source.axes.index(axis) for axis in _kept(node))
+            if node.axes != source.axes:
+                order = tuple(source.axes.index(axis) for axis in node.axes)
                 text += f".reshape({tuple(axis.size for axis in source.axes)}).transpose({order})"
-            if shape != given[place] or _kept(node) != source.axes:
+            if shape != given[place] or node.axes != source.axes:
                 text += f".reshape({shape})"
             # Equal values are computed once, but who writes into one result means no other.
             text += ".copy()" * (place in returned)

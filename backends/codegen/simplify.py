@@ -37,12 +37,15 @@ class Axes:
         a, b = a.find(), b.find()
         if a is b:
             return
-        beside_a = {axis.find() for axis in self._together.get(a, set())}
-        beside_b = {axis.find() for axis in self._together.get(b, set())}
-        if b in beside_a:
+        beside_a, beside_b = self._together.get(a, set()), self._together.get(b, set())
+        fewer, more = sorted((beside_a, beside_b), key=len)
+        other = a if fewer is beside_b else b
+        # An axis beside one is beside the other way round: the shorter set tells, and joins the longer one.
+        if any(axis.find() is other for axis in fewer):
             raise AxesConflictError
         a.unify(b)
-        self._together[a.find()] = beside_a | beside_b
+        more.update(fewer)
+        self._together[a.find()] = more
 
 
 def _apart(shape: Shape) -> Shape:
@@ -181,7 +184,7 @@ class _Simplified(Rebuild):
         if vector.shape[0] is not None or not is_inside(base(index), None):
             return self.make(Op.TAKE, inputs, old, index.shape)
         number = self.view(vector, (), old)
-        if not index.axes:
+        if not any(index.shape):
             return self.view(number, (None,) * index.ndim, old)
         return self.elementwise(Op.BROADCAST_TO, [number], old, index.shape)
 

@@ -16,6 +16,7 @@ print(x) and print(y) show
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -41,6 +42,8 @@ class Axis:
         """The axis that stands for all that were lined up with this one."""
         axis = self
         while axis._parent is not None:
+            # Skipping a step makes the next search shorter.
+            axis._parent = axis._parent._parent or axis._parent
             axis = axis._parent
         return axis
 
@@ -83,9 +86,9 @@ class Node:
     def ndim(self) -> int:
         return len(self.shape)
 
-    @property
+    @functools.cached_property
     def axes(self) -> tuple[Axis, ...]:
-        """The dimensions that are no 1, outermost first."""
+        """The dimensions that are no 1, outermost first; to be looked up when all axes are lined up."""
         return tuple(axis.find() for axis in self.shape if axis is not None)
 
     def sizes(self) -> tuple[int, ...]:
