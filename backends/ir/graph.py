@@ -17,7 +17,7 @@ print(x) and print(y) show
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -91,6 +91,11 @@ class Node:
         """The dimensions that are no 1, outermost first; to be looked up when all axes are lined up."""
         return tuple(axis.find() for axis in self.shape if axis is not None)
 
+    @functools.cached_property
+    def sources(self) -> tuple[Node, ...]:
+        """The inputs, seen through views."""
+        return tuple(map(base, self.inputs))
+
     def sizes(self) -> tuple[int, ...]:
         """The shape of the traced call."""
         return tuple(1 if axis is None else axis.size for axis in self.shape)
@@ -143,15 +148,18 @@ class Graph:
 ALWAYS_NEW = frozenset({Op.COPY})
 
 
-def walk(outputs: Iterable[Node]) -> Iterator[Node]:
-    """Everything that the outputs need, each once, inputs first."""
+def walk(outputs: Iterable[Node], known: Container[Node] = ()) -> Iterator[Node]:
+    """Everything that the outputs need, each once, inputs first.
+
+    known: nodes that are left out, with what only they need
+    """
     seen: set[int] = set()
     stack = [(node, False) for node in reversed(list(outputs))]
     while stack:
         node, ready = stack.pop()
         if ready:
             yield node
-        elif node.number not in seen:
+        elif node.number not in seen and node not in known:
             seen.add(node.number)
             stack.append((node, True))
             stack.extend((source, False) for source in reversed(node.inputs) if source.number not in seen)
@@ -162,6 +170,6 @@ def base(node: Node) -> Node:
     return node.inputs[0] if node.operation is Op.VIEW else node
 
 
-def sources(node: Node) -> list[Node]:
+def sources(node: Node) -> tuple[Node, ...]:
     """The inputs, seen through views."""
-    return [base(source) for source in node.inputs]
+    return node.sources

@@ -65,9 +65,16 @@ class Decision(NamedTuple):
     line: str
 
 
-def can_be_computed(node: Node) -> bool:
-    """Whether Python can compute the number from the leaves of a call."""
-    return all(n.operation in PYTHON or n.operation in (*_LEAVES, Op.ASTYPE) for n in walk([node]))
+def can_be_computed(node: Node, known: set[Node]) -> bool:
+    """Whether Python can compute the number from the leaves of a call.
+
+    known: numbers that it can compute; new ones are added
+    """
+    found = list(walk([node], known))
+    if not all(n.operation in PYTHON or n.operation in (*_LEAVES, Op.ASTYPE) for n in found):
+        return False
+    known.update(found)
+    return True
 
 
 def statements(nodes: Iterable[Node], constant: Callable[[Any], str], known: dict[Node, str]) -> list[str]:
@@ -77,10 +84,9 @@ def statements(nodes: Iterable[Node], constant: Callable[[Any], str], known: dic
     known:    names of numbers that are computed already; new ones are added
     """
     lines = []
-    for node in walk(nodes):
-        if node not in known:
-            known[node] = f"t{len(known)}"
-            lines.append(f"{known[node]} = {_expression(node, constant, known)}")
+    for node in walk(nodes, known):
+        known[node] = f"t{len(known)}"
+        lines.append(f"{known[node]} = {_expression(node, constant, known)}")
     return lines
 
 
@@ -98,8 +104,11 @@ def _expression(node: Node, constant: Callable[[Any], str], known: dict[Node, st
     return PYTHON[node.operation].format(*operands)
 
 
-def compute(node: Node, values: Sequence[Any]) -> Any:
-    """The value of a number for the leaves of a call."""
+def compute(node: Node, values: Sequence[Any], numbers: dict[Node, Any]) -> Any:
+    """The value of a number for the leaves of a call.
+
+    numbers: values that are known already; new ones are added
+    """
     constants: dict[str, Any] = {"values": values}
 
     def constant(value: Any) -> str:
@@ -107,11 +116,14 @@ def compute(node: Node, values: Sequence[Any]) -> Any:
         constants[name] = value
         return name
 
-    known: dict[Node, str] = {}
+    new = list(walk([node], numbers))
+    inputs = dict.fromkeys(source for each in new for source in each.inputs if source in numbers)
+    known = {source: constant(numbers[source]) for source in inputs}
     # As in kernels, division by zero and overflow of NumPy scalars give values and no warnings.
     with numpy.errstate(all="ignore"):
-        exec("\n".join(statements([node], constant, known)), constants)
-    return constants[known[node]]
+        exec("\n".join(statements(new, constant, known)), constants)
+    numbers.update((each, constants[known[each]]) for each in new)
+    return numbers[node]
 
 
 def decided_by_signature(node: Node) -> bool:

@@ -73,7 +73,11 @@ def _may_be_a_fraction(operation: Op, arrays: list[SymbolicArray]) -> bool:
     if operation is not Op.POW:
         return False
     exponent = arrays[1]
-    if exponent.known is None and exponent.depends and can_be_computed(exponent.node):
+    if (
+        exponent.known is None
+        and exponent.depends
+        and can_be_computed(exponent.node, exponent.trace.computable)
+    ):
         return not exponent.trace.decide(exponent, "sign", "{} >= 0")
     return exponent.known is None or exponent.known < 0
 

@@ -81,8 +81,9 @@ def make_guards(captures: Captures, trace: Trace, names: Sequence[str]) -> Guard
     text = _Text(dict(captures.constants))
     found: dict[int, str] = {}
     computed = _computed_outside(captures, trace)
+    inputs = frozenset(map(id, trace.captured))
     for read in captures.reads:
-        _guard_read(text, read, trace, found, computed)
+        _guard_read(text, read, inputs, found, computed)
     known: dict[Node, str] = {}
     for decision in trace.decisions:
         _guard_decision(text, decision, known, names)
@@ -98,12 +99,17 @@ def make_guards(captures: Captures, trace: Trace, names: Sequence[str]) -> Guard
     return Guards(text.constants["check"], text.guards, fetched)
 
 
-def _guard_read(text: _Text, read: Read, trace: Trace, found: dict[int, str], computed: bool) -> None:
-    """Add statements that read a captured value and compare it."""
+def _guard_read(
+    text: _Text, read: Read, inputs: frozenset[int], found: dict[int, str], computed: bool
+) -> None:
+    """Add statements that read a captured value and compare it.
+
+    inputs: ids of the arrays that are inputs of the graph
+    """
     name, value = read.name, read.value
     text.lines.append(f"{name} = {read.expression}")
     if read.kind == "array":
-        _guard_array(text, read, trace, found, computed)
+        _guard_array(text, read, inputs, found, computed)
     elif read.kind == "value":
         is_number = isinstance(value, int | float | complex | numpy.number) and not isinstance(value, bool)
         text.guard(_equal(text, name, value), read.description, is_number=is_number)
@@ -137,10 +143,12 @@ def _equal(text: _Text, name: str, value: Any) -> str:
     return f"{name} is {same} or (type({name}) is {kind} and {name} == {same})"
 
 
-def _guard_array(text: _Text, read: Read, trace: Trace, found: dict[int, str], computed: bool) -> None:
+def _guard_array(
+    text: _Text, read: Read, inputs: frozenset[int], found: dict[int, str], computed: bool
+) -> None:
     """Guard a captured array. Its contents may change if only the program reads them, not if NumPy did."""
     name, array = read.name, read.value
-    is_input = any(array is captured for captured in trace.captured)
+    is_input = id(array) in inputs
     if is_input:
         found.setdefault(id(array), name)
         kind, dtype, shape = map(text.constant, (type(array), array.dtype, tuple(array.shape)))

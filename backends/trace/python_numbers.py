@@ -18,7 +18,7 @@ def with_python_semantics(operation: Op, arrays: list[SymbolicArray], result: Sy
     if operation in (Op.DIVIDE, Op.FLOOR_DIVIDE, Op.REMAINDER) and _is_zero(arrays[1]):
         raise result.trace.error(ZeroDivisionError, "division by zero")
     grows = operation in (Op.MULTIPLY, Op.POW) and result.node.dtype == INT64
-    if not grows or not result.depends or not can_be_computed(result.node):
+    if not grows or not result.depends or not can_be_computed(result.node, result.trace.computable):
         return result
     if result.trace.decide(result, "range", _IN_INT64):
         return result
@@ -29,4 +29,8 @@ def _is_zero(number: SymbolicArray) -> bool:
     """Whether a divisor is 0; if that depends on the call, it becomes a decision."""
     if number.known is not None:
         return bool(number.known == 0)
-    return bool(number.depends and can_be_computed(number.node) and not number.trace.decide(number, "bool"))
+    return bool(
+        number.depends
+        and can_be_computed(number.node, number.trace.computable)
+        and not number.trace.decide(number, "bool")
+    )

@@ -178,7 +178,7 @@ class SymbolicArray:
         if self.known is not None:
             return self.known
         trace_of((self,))
-        if self.depends and can_be_computed(self.node):
+        if self.depends and can_be_computed(self.node, self.trace.computable):
             return self.trace.decide(self, question)
         advice = "use xp.where" if question == "bool" else "its values are not known in the trace"
         raise self.trace.error(TypeError, f"{question}(array) of a symbolic {self.dtype} array; {advice}")

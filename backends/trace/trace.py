@@ -95,7 +95,9 @@ def trace(
     finally:
         current_trace.reset(token)
         running.is_over = True
-        running.values = ()  # the program must not keep the arrays of its first call alive
+        # The program must not keep the arrays of its first call alive.
+        running.values = ()
+        running.numbers.clear()
     return Traced(kernel, running, result, make_guards(captures, running, names))
 
 

@@ -9,7 +9,7 @@ import numpy
 
 from ..ir.attributes import Constant, Leaf, Size
 from ..ir.dtypes import BOOL, DTYPES, FLOAT32, FLOAT64, INT64, UINT64, DType, dtype_of
-from ..ir.graph import Axis, Graph
+from ..ir.graph import Axis, Graph, Node
 from ..ir.operations import Op
 from .decisions import QUESTIONS, Decision, compute, decided_by_signature
 from .symbolic import SymbolicArray, source_line
@@ -36,6 +36,7 @@ class Trace:
         self.takes_halves = takes_halves
         self.graph = Graph()
         self.captured: list[Any] = []  # captured arrays, in the order of their use
+        self._positions: dict[int, int] = {}  # of captured arrays, by identity
         self.first_captured = len(values)  # number of the first one, counted after the leaves
         self.halves: dict[
             int, DType
@@ -45,16 +46,18 @@ class Trace:
         )
         self.call_checks: list[tuple[int, Any]] = []  # leaves, and functions that check their values
         self.decisions: list[Decision] = []  # values of symbolic numbers that the kernel needed
+        self._decided: dict[tuple[Node, str], Decision] = {}
+        self.computable: set[Node] = set()  # symbolic numbers that Python can compute
+        self.numbers: dict[Node, Any] = {}  # values of symbolic numbers in this call
         self.numpy_numbers: list[Any] = []  # captured NumPy scalars
         self.is_over = False
 
     def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         """A captured array, which becomes an input of the graph."""
-        for position, known in enumerate(self.captured):
-            if known is array:
-                return self.input(self.first_captured + position, array)
-        self.captured.append(array)
-        return self.input(self.first_captured + len(self.captured) - 1, array)
+        position = self._positions.setdefault(id(array), len(self.captured))
+        if position == len(self.captured):
+            self.captured.append(array)
+        return self.input(self.first_captured + position, array)
 
     def argument(self, leaf: int, array: Any) -> SymbolicArray:
         """An array argument of the call."""
@@ -119,14 +122,16 @@ class Trace:
         test:     a Python expression of the number; its outcome is returned and compared in later calls
         """
         test = test or QUESTIONS[question]
-        for known in self.decisions:
-            if known.node is array.node and known.test == test:
-                return compute(array.node, self.values) if question in QUESTIONS else known.outcome
-        number = compute(array.node, self.values)
-        if question == "bool" and decided_by_signature(array.node):
+        node = array.node
+        known = self._decided.get((node, test))
+        if known is not None and question not in QUESTIONS:
+            return known.outcome
+        number = compute(node, self.values, self.numbers)
+        if known is not None or (question == "bool" and decided_by_signature(node)):
             return number
         outcome = eval(test.format("number"), {"number": number})
-        self.decisions.append(Decision(array.node, test, outcome, array.depends, source_line()))
+        made = self._decided[node, test] = Decision(node, test, outcome, array.depends, source_line())
+        self.decisions.append(made)
         return number if question in QUESTIONS else outcome
 
     def error(self, kind: type[Exception], message: str, line: str = "") -> Exception:
