@@ -77,9 +77,15 @@ class _Coalesced(Rebuild):
     def __init__(self, coalesced: dict[Axis, Axis]) -> None:
         super().__init__()
         self.coalesced = coalesced
+        self.shapes: dict[Shape, tuple[Shape, dict[int, int]]] = {}
 
     def shape(self, shape: Shape) -> tuple[Shape, dict[int, int]]:
         """The shape with coalesced dimensions, and where each old dimension went."""
+        if shape not in self.shapes:
+            self.shapes[shape] = self._coalesced_shape(shape)
+        return self.shapes[shape]
+
+    def _coalesced_shape(self, shape: Shape) -> tuple[Shape, dict[int, int]]:
         made: list[Axis | None] = []
         place: dict[int, int] = {}
         for position, axis in enumerate(shape):

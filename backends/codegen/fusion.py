@@ -113,13 +113,16 @@ def _number(node: Node) -> int:
 
 def _inside(node: Node, group: FusionGroup) -> list[Node]:
     """The inputs that this group computes and this value reads row by row."""
-    return [
-        source
-        for position, source in enumerate(sources(node))
-        if source in group.inside
-        and role(source) is Role.ROW
-        and not must_be_complete(source, node, position)
-    ]
+    found = group.reads.get(node)
+    if found is None:
+        found = group.reads[node] = [
+            source
+            for position, source in enumerate(sources(node))
+            if source in group.inside
+            and role(source) is Role.ROW
+            and not must_be_complete(source, node, position)
+        ]
+    return found
 
 
 def _find_inside(

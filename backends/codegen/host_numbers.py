@@ -77,7 +77,7 @@ def _is_of_numbers(output: Node, known: dict[Node, bool]) -> bool:
     stack = [output]
     while stack:
         node = stack[-1]
-        inputs = [] if node.shape else sources(node)
+        inputs = () if node.shape else sources(node)
         missing = [source for source in inputs if source not in known]
         if missing:
             stack += missing

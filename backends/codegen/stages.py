@@ -24,6 +24,9 @@ CHEAP = 8
 
 NUMBERS = (Op.CONSTANT, Op.SCALAR, Op.SIZE)
 
+_LEAVES = frozenset({Op.INPUT, *NUMBERS, Op.IOTA})
+_REDUCING = frozenset(REDUCTIONS)
+
 
 class Role(enum.Enum):
     """How a value comes to be.
@@ -44,15 +47,14 @@ class Role(enum.Enum):
 
 def role(node: Node) -> Role:
     """How a value comes to be."""
-    if node.operation is Op.INPUT or node.operation in NUMBERS or node.operation is Op.IOTA:
+    if node.operation in _LEAVES:
         return Role.LEAF
     if node.operation is Op.MATMUL:
         transposed = node.attribute_as(Transposes).transpose_a
         rows = node.inputs[0].shape[0]
         return Role.WHOLE if rows is None else Role.SUM if transposed else Role.ROW
-    if node.operation in REDUCTIONS:
-        source = base(node.inputs[0])
-        return Role.ROW if source.axes[0] in node.axes else Role.SUM
+    if node.operation in _REDUCING:
+        return Role.ROW if node.sources[0].axes[0] in node.axes else Role.SUM
     return Role.ROW if node.axes else Role.NUMBER
 
 
@@ -109,6 +111,7 @@ class FusionGroup:
     stores: row values that are in memory afterwards
     sums:   sums over the rows that it leaves
     inside: all values that it computes
+    reads:  of those looked at so far, the inputs that it computes and reads row by row
     """
 
     stage: int
@@ -116,6 +119,7 @@ class FusionGroup:
     stores: list[Node] = field(default_factory=list)
     sums: list[Node] = field(default_factory=list)
     inside: set[Node] = field(default_factory=set)
+    reads: dict[Node, list[Node]] = field(default_factory=dict)
 
 
 @dataclass

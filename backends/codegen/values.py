@@ -210,7 +210,7 @@ class Values:
             current = stack[-1]
             is_loaded = current in self.done or current not in self.spec.passes
             is_end = is_loaded or current in body.assumed or current.operation in REDUCTIONS
-            inputs = [] if is_end else sources(current)
+            inputs = () if is_end else sources(current)
             missing = [source for source in inputs if source not in known]
             if missing:
                 stack += missing
