@@ -156,7 +156,9 @@ def _check_shape(node: Node, row: _Row, alignment: Alignment) -> None:
         fail("an axis of size 1", "None for a dimension of 1")
     if alignment is not Alignment.SIZES and len({axis.find() for axis in axes}) < len(axes):
         fail("two dimensions along one axis", "an axis for each dimension")
-    if alignment is not Alignment.SIZES and node.axes != tuple(axis.find() for axis in axes):
+    found = tuple(axis.find() for axis in axes)
+    # Not `node.axes`: that would look them up now, and keep them.
+    if alignment is not Alignment.SIZES and vars(node).get("axes", found) != found:
         fail("axes that were looked up before they were lined up", "the axes of the shape")
     if alignment is Alignment.RESOLVED and any(axis.find() is not axis for axis in axes):
         fail("an axis that another one stands for", "resolved axes, as Axis.find gives them")

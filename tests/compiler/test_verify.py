@@ -297,6 +297,18 @@ def test_after_simplification_what_is_lined_up_is_one_axis() -> None:
         verify(built.graph, [made], "coalesce", Alignment.RESOLVED)
 
 
+def test_axes_are_looked_up_when_they_are_lined_up() -> None:
+    """A node keeps its axes once they were asked for."""
+    built = Built()
+    other = built.argument((Axis(3), built.k))
+    assert len(other.axes) == 2
+    assert other.shape[0] is not None
+    built.n.unify(other.shape[0])
+    made = built.add(built.x, other)
+    with pytest.raises(VerificationError, match="got axes that were looked up before they were lined up"):
+        verify(built.graph, [made], "simplify", Alignment.AXES)
+
+
 def test_after_simplification_a_value_has_each_axis_once() -> None:
     built = Built()
     square = built.argument((built.n, built.n))
