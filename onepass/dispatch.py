@@ -113,8 +113,7 @@ class KernelFunction:
                 return self(*args, **kwargs, **({} if out is None else {"out": out}))
         if route.check_values:
             route.check_values = not self._check_values(self.__name__, *args, **kwargs)
-        backend = chosen_backend()
-        refused: Exception | None = None
+        backend, refused, why = chosen_backend(), None, ""
         if backend in route.compiling and route.compiled is not None:
             try:
                 if out is None:
@@ -125,7 +124,10 @@ class KernelFunction:
             except NotUsableError as error:
                 refused = error
         # Outside of `except`, so that errors of the user's function do not show ours as their context.
-        return self._run_eagerly(backend, route, args, kwargs, out, refused)
+        if refused is not None:
+            # Its traceback has this frame: together they would keep the arguments alive.
+            why, refused = self._refuse(backend, route, refused), None
+        return self._run_eagerly(backend, route, args, kwargs, out, why)
 
     def _by_position(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The positional arguments, and those that follow them by keyword, which are taken out of `kwargs`.
@@ -152,40 +154,36 @@ class KernelFunction:
         route.used = True
         return route
 
+    def _refuse(self, backend: str, route: Route, refused: Exception) -> str:
+        """Run calls of a signature operation by operation from now on, if the choice is "auto".
+
+        refused: why the call cannot be compiled
+        returns: the same in words; empty if that needs no warning
+        raises:  if a backend that compiles was chosen by name
+        """
+        raise_if_error(self.__name__, refused, backend)
+        route.compiling = tuple(choice for choice in route.compiling if choice != "auto")
+        is_expected = isinstance(refused, TooManyDimensionsError | NotUsableError)
+        return "" if is_expected else reason(self.__name__, refused)
+
     def _run_eagerly(
-        self,
-        backend: str,
-        route: Route,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        out: Any,
-        refused: Exception | None,
+        self, backend: str, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, why: str
     ) -> Any:
         """Run a call operation by operation.
 
-        refused: why the call cannot be compiled, if that was tried
-        raises:  if `backend` was chosen by name and had to compile the call
+        why:    a reason to warn of, if the call runs without an error
+        raises: if `backend` was chosen by name, and takes no such arrays
         """
-        if refused is not None:
-            raise_if_error(self.__name__, refused, backend)
-            # Under "auto" calls of this signature run operation by operation from now on.
-            route.compiling = tuple(choice for choice in route.compiling if choice != "auto")
-        elif route.compiled is None and backend in COMPILING_CHOICES.get(route.library, ()):
+        if route.compiled is None and backend in COMPILING_CHOICES.get(route.library, ()):
             require_compilable(backend, self.__name__, args, kwargs)
         require_arrays_of(backend, route.library, self.__name__)
         result = route.run(self.__wrapped__, args, kwargs)
-        if refused is not None and not isinstance(refused, TooManyDimensionsError | NotUsableError):
-            self._warn(refused)
-        return result if out is None else copy_to_out(self.__name__, route.library, result, out)
-
-    def _warn(self, refused: Exception) -> None:
-        """Warn, once for each reason, that a call is not compiled."""
-        why = reason(self.__name__, refused)
-        if why not in self._warned:
+        if why and why not in self._warned:
             if len(self._warned) >= MAX_WARNED:
                 self._warned.clear()
             self._warned.add(why)
             warn(f"{why} It runs operation by operation.")
+        return result if out is None else copy_to_out(self.__name__, route.library, result, out)
 
     def inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the call as part of another kernel's trace."""
