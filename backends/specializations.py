@@ -19,6 +19,8 @@ from .trace.guards import Guards
 MAX_SPECIALIZATIONS = 64
 # A kernel that was traced this often because of one number gets a warning.
 MANY_TRACES = 8
+# The values of a kernel whose retraces are counted.
+MAX_COUNTED = 1024
 
 
 class CompiledProgram(Protocol):
@@ -65,6 +67,8 @@ class Specializations:
     make:     traces and compiles a call
     retraces: how often the kernel was traced again, by the value that caused it; shared by all signatures
     """
+
+    __slots__ = ("_call_only", "_make", "_only", "_retraces", "_specializations")
 
     def __init__(self, make: Make, retraces: dict[str, int]) -> None:
         self._make = make
@@ -133,6 +137,8 @@ class Specializations:
             return
         program = latest.program
         guard = program.guards.guards[failed]
+        if len(self._retraces) >= MAX_COUNTED:
+            self._retraces.clear()
         count = self._retraces[guard.description] = self._retraces.get(guard.description, 0) + 1
         if count == MANY_TRACES - 1 and guard.is_number:
             where = f" ({guard.line})" if guard.line else ""

@@ -95,6 +95,18 @@ class CompiledKernel:
     run:     takes (args, kwargs, leaves) and runs a call without `out=`
     """
 
+    __slots__ = (
+        "_aliased",
+        "_donated",
+        "_function",
+        "_library",
+        "_name",
+        "_plain",
+        "_retraces",
+        "_static",
+        "run",
+    )
+
     def __init__(
         self,
         library: str,
