@@ -97,8 +97,8 @@ class KernelFunction:
             return self.inside(args, kwargs)
         values: list[Any] = []
         key = signature_of_call(args, kwargs, values)
-        if kwargs and not self._options.isdisjoint(kwargs):
-            key = key, self._option_values(kwargs)
+        if kwargs and self._options:
+            key = self._with_options(key, kwargs)
         route = self._routes.get(key)
         if route is None:
             route = self._routes.keep(key, values, self._make_route(args, kwargs))
@@ -147,7 +147,7 @@ class KernelFunction:
         values: the leaves of the call are appended to it
         """
         # Scalars on a GPU do not change when normalised: "normal" keeps them from finding the same route.
-        key = "normal", signature_of_call(args, kwargs, values), self._option_values(kwargs)
+        key = self._with_options(("normal", signature_of_call(args, kwargs, values)), kwargs)
         route = self._routes.get(key)
         if route is None:
             return self._routes.keep(key, values, self._make_route(args, kwargs, are_normal=True))
@@ -210,9 +210,12 @@ class KernelFunction:
             bound.arguments[parameter] = as_option(bound.arguments[parameter])
         return bound.args, bound.kwargs
 
-    def _option_values(self, kwargs: dict[str, Any]) -> Hashable:
-        """The values of integer options, like an axis or an ignored label: they are part of the cache key."""
-        return tuple([str(value) for name, value in kwargs.items() if name in self._options])
+    def _with_options(self, key: Hashable, kwargs: dict[str, Any]) -> Hashable:
+        """A signature extended by the values of integer options, like an axis or an ignored label."""
+        for name in self._options:
+            if name in kwargs:
+                key = key, name, str(kwargs[name])
+        return key
 
     def _make_route(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, are_normal: bool = False

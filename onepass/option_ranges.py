@@ -113,10 +113,15 @@ def check_options(*, state: int | None = None, **positions: int) -> ValueCheck:
     by_position = [(position, option, RANGES[option]) for option, position in positions.items()]
 
     def check_values(name: str, *args: Any, **kwargs: Any) -> bool:
-        decided = [check(name, option, args[n]) for n, option, check in by_position if n < len(args)]
-        decided += [RANGES[option](name, option, kwargs[option]) for option in kwargs if option in RANGES]
+        decided = True
+        for position, option, check in by_position:
+            if position < len(args):
+                decided = check(name, option, args[position]) and decided
+        for option, value in kwargs.items():
+            if option in RANGES:
+                decided = RANGES[option](name, option, value) and decided
         if state is not None and "step" in args[state]:
-            decided.append(_at_least_0(name, "state['step']", args[state]["step"]))
-        return all(decided)
+            decided = _at_least_0(name, "state['step']", args[state]["step"]) and decided
+        return decided
 
     return check_values
