@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onepass import compilation, routes
 from onepass.backends.cpu.runtime import program_cache
 
 import onepass as op
+from onepass import compilation, routes
 
 pytest.importorskip("numba")
 x = np.array([1.0, 2.0])
