@@ -39,7 +39,7 @@ from .compilers import (
 )
 from .eager import astype, is_running_eagerly, run_eagerly, run_in_float32, widen_half
 from .registry import Backend, NotUsableError, backends, not_usable, numba_why_not
-from .signatures import signature_of, signature_of_call
+from .signatures import is_compared_by_identity, signature_of, signature_of_call
 from .specializations import CannotCompileError, Specializations
 from .trace.indices import checks_are_on
 from .trace.symbolic import SymbolicArray, WritesArgumentError, check_in_every_call, current_trace

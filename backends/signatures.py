@@ -26,51 +26,75 @@ def signature_of_call(args: tuple[Any, ...], kwargs: dict[str, Any], leaves: lis
 
     leaves: the leaves of (args, kwargs) are appended to it, in the order of `trees.leaves`
     """
-    signature = _signature_of_items(args, leaves)
-    return (signature, tuple(kwargs), _signature_of_items(kwargs.values(), leaves)) if kwargs else signature
+    signature: list[Any] = []
+    _add_items(args, signature, leaves)
+    if kwargs:
+        signature.append(tuple(kwargs))
+        _add_items(kwargs.values(), signature, leaves)
+    return tuple(signature)
 
 
 def signature_of(value: Any, leaves: list[Any]) -> Hashable:
     """The signature of an array, a scalar, an option, or a pytree of them."""
-    return _signature_of_items((value,), leaves)
+    signature: list[Any] = []
+    _add_items((value,), signature, leaves)
+    return tuple(signature)
 
 
-def _signature_of_items(items: Iterable[Any], leaves: list[Any]) -> tuple[Hashable, ...]:
+def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) -> None:
+    """Add the signatures of items: a dtype and a shape, a tree's type and size, or (type, value).
+
+    One flat list has room for all trees: what begins an item says where it ends.
+    """
     # This runs for every leaf of every call, so the most common types come first.
-    signature: list[Hashable] = []
     for value in items:
         kind = type(value)
         if kind is numpy.ndarray:
             leaves.append(value)
-            signature += value.dtype, value.shape
+            signature.append(value.dtype)
+            signature.append(value.shape)
         elif kind is tuple or kind is list:
-            signature.append((kind, _signature_of_items(value, leaves)))
+            signature.append(kind)
+            signature.append(len(value))
+            _add_items(value, signature, leaves)
+        elif kind is float and 0.0 < value < 1.0:
+            leaves.append(value)
+            signature.append(_FRACTION)
+        elif kind is str or kind is bool or value is None:
+            leaves.append(value)
+            signature.append((kind, value))
         elif kind is float or kind is int:
             leaves.append(value)
-            # A new learning rate needs no new signature. But a check may reject a negative number, or one
-            # that is not below 1, and a factor of 0.0 leaves out a term: see `decided_by_signature`.
-            if is_runtime_scalar(value):
-                signature.append((kind, value > 0, value < 0, value < 1, value == 1))
-            else:
-                signature.append((kind, repr(value)))
+            signature.append(_signature_of_number(value, kind))
         elif isinstance(value, dict):
-            signature.append((kind, tuple(value), _signature_of_items(value.values(), leaves)))
+            signature += kind, tuple(value)
+            _add_items(value.values(), signature, leaves)
         elif isinstance(value, list | tuple):
-            signature.append((kind, _signature_of_items(value, leaves)))
+            signature += kind, len(value)
+            _add_items(value, signature, leaves)
         elif is_record(value):
             fields = fields_of(value)
-            signature.append((kind, tuple(fields), _signature_of_items(fields.values(), leaves)))
+            signature += kind, tuple(fields)
+            _add_items(fields.values(), signature, leaves)
         else:
             leaves.append(value)
             signature.append(_signature_of_leaf(value, kind))
-    return tuple(signature)
+
+
+def _signature_of_number(value: float, kind: type) -> Hashable:
+    # A new learning rate needs no new signature. But a check may reject a negative number, or one that is not
+    # below 1, and a factor of 0.0 leaves out a term: see `decided_by_signature`.
+    if is_runtime_scalar(value):
+        return kind, value > 0, value < 0, value < 1, value == 1
+    return kind, repr(value)
+
+
+_FRACTION = _signature_of_number(0.5, float)
 
 
 def _signature_of_leaf(value: Any, kind: type) -> Hashable:
     if library_of(value) not in (None, "numpy"):
         return kind, value.dtype, tuple(value.shape), device_key(value)
-    if value is None or kind is str or kind is bool:
-        return kind, value
     if isinstance(value, numpy.generic):
         # The value of a NumPy number is data, like an array's. Bools and other scalars count by value.
         return (kind,) if is_numpy_number(value) else (kind, value.tobytes())
@@ -80,3 +104,8 @@ def _signature_of_leaf(value: Any, kind: type) -> Hashable:
         # Equal numbers may differ (0.0 and -0.0), and a slice has no hash: compare them by their repr.
         return kind, repr(value) if isinstance(value, float | complex | slice) else value
     return kind, ByIdentity(value)
+
+
+def is_compared_by_identity(leaf: Any) -> bool:
+    """Whether a signature compares the leaf by identity."""
+    return leaf is not None and not isinstance(leaf, OPTIONS) and library_of(leaf) is None

@@ -2,7 +2,7 @@
 
 A check takes the name of the kernel, then the arguments of the kernel. It raises before anything is computed.
 `check` looks at types, shapes, dtypes and options. `check_values` looks at values, but only if reading them
-does not wait for a device.
+does not wait for a device; it returns whether all later calls of the same signature pass it too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy
 
 from .kernels.networks import ACTIVATIONS, LOSSES
-from .option_ranges import check_options
+from .option_ranges import ValueCheck, check_options
 from .requirements import (
     describe,
     require_grad_out,
@@ -91,7 +91,7 @@ def _require_axis(name: str, argument: str, value: Any, axis: int) -> None:
         raise ValueError(f"{name}: {argument} has shape {tuple(value.shape)}; expected at least one class.")
 
 
-def label_loss(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
+def label_loss(argument: str, *, soft: bool = True) -> tuple[Check, ValueCheck]:
     """(check, check_values) for a loss of `labels` whose first argument is called `argument`."""
 
     def check(
@@ -117,16 +117,17 @@ def label_loss(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
 
     def check_values(
         name: str, scores: Any, labels: Any, *_: Any, ignore_index: Any = None, **options: Any
-    ) -> None:
-        if options:
-            check_options_by_name(name, **options)
+    ) -> bool:
+        decided = not options or check_options_by_name(name, **options)
         if labels.ndim == 1:
             require_labels_in_range(name, labels, argument, tuple(scores.shape), ignore_index)
+            return False
+        return decided
 
     return check, check_values
 
 
-def label_loss_backward(argument: str, *, soft: bool = True) -> tuple[Check, Check]:
+def label_loss_backward(argument: str, *, soft: bool = True) -> tuple[Check, ValueCheck]:
     """(check, check_values) for the backward of such a loss."""
     check_forward, check_forward_values = label_loss(argument, soft=soft)
 
@@ -135,13 +136,13 @@ def label_loss_backward(argument: str, *, soft: bool = True) -> tuple[Check, Che
         rows = scores.shape[:1] if options.get("reduction") == "none" else ()
         require_grad_out(name, grad_out, rows, f"the rows of {argument} {tuple(scores.shape)}")
 
-    def check_values(name: str, grad_out: Any, *args: Any, **options: Any) -> None:
-        check_forward_values(name, *args, **options)
+    def check_values(name: str, grad_out: Any, *args: Any, **options: Any) -> bool:
+        return check_forward_values(name, *args, **options)
 
     return check, check_values
 
 
-def _with_margin(checks: tuple[Check, Check], position: int) -> tuple[Check, Check]:
+def _with_margin(checks: tuple[Check, ValueCheck], position: int) -> tuple[Check, ValueCheck]:
     """The checks of a loss of labels, extended by a margin at `position`."""
     check_others, check_other_values = checks
 
@@ -151,9 +152,9 @@ def _with_margin(checks: tuple[Check, Check], position: int) -> tuple[Check, Che
 
     in_range = check_options(margin=position)
 
-    def check_values(name: str, *args: Any, **options: Any) -> None:
-        in_range(name, *args, **options)
-        check_other_values(name, *args, **options)
+    def check_values(name: str, *args: Any, **options: Any) -> bool:
+        decided = in_range(name, *args, **options)
+        return check_other_values(name, *args, **options) and decided
 
     return check, check_values
 
@@ -274,11 +275,13 @@ def _network_loss(
     require_shape(name, "labels", labels, shape, f"the shape of the network's scores, for {loss!r}")
 
 
-def _network_values(name: str, params: Any, x: Any, labels: Any, **options: Any) -> None:
-    check_options_by_name(name, **options)
+def _network_values(name: str, params: Any, x: Any, labels: Any, **options: Any) -> bool:
+    decided = check_options_by_name(name, **options)
     if options.get("loss", "softmax_cross_entropy") in LABEL_LOSSES and labels.ndim == 1:
         shape = (x.shape[0], params[-1][0].shape[1])
         require_labels_in_range(name, labels, "the network's scores", shape, None)
+        return False
+    return decided
 
 
 classifier_loss = (_classifier_loss, _network_values)

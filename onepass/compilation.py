@@ -22,6 +22,9 @@ from .backends import (
 from .out import OutArgument
 from .requirements import describe
 
+# The ways in which arguments are out arrays as well, that are kept for one signature.
+MAX_ALIASED = 16
+
 
 def has_traced(tree: Any) -> bool:
     """Whether a symbolic array is among the arguments: the call is part of another kernel's trace."""
@@ -68,13 +71,12 @@ def compiled_for(
     donate: tuple[str, ...] = (),
     options: frozenset[str] = frozenset(),
     retraces: dict[str, int],
-) -> Callable[..., Any] | None:
+) -> CompiledKernel | None:
     """The kernel compiled for calls of this signature, at its first call; None if no backend compiles it.
 
     donate:   names of the arguments whose memory the results may take
     options:  names of the arguments whose values are constants of a program
     retraces: see `Specializations`
-    returns:  `CompiledKernel.run`
     """
     if library not in COMPILING_CHOICES or not is_compilable(library, args, kwargs):
         return None
@@ -82,7 +84,7 @@ def compiled_for(
         return None
     static = frozenset(leaves_of(function, args, kwargs, tuple(options)))
     donated = leaves_of(function, args, kwargs, donate)
-    return CompiledKernel(library, function, name, static, donated, retraces).run
+    return CompiledKernel(library, function, name, static, donated, retraces)
 
 
 class CompiledKernel:
@@ -90,7 +92,20 @@ class CompiledKernel:
 
     static:  numbers of the leaves whose values are constants of a program
     donated: numbers of the leaves whose memory the results may take
+    run:     takes (args, kwargs, leaves) and runs a call without `out=`
     """
+
+    __slots__ = (
+        "_aliased",
+        "_donated",
+        "_function",
+        "_library",
+        "_name",
+        "_plain",
+        "_retraces",
+        "_static",
+        "run",
+    )
 
     def __init__(
         self,
@@ -105,29 +120,35 @@ class CompiledKernel:
         self._static, self._donated, self._retraces = static, donated, retraces
         self._plain = self._specializations(donated)
         self._aliased: dict[tuple[int, ...], Specializations] = {}  # by donated leaves
+        self.run = self._plain.run
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any], out: Any) -> Any:
-        """Run a call.
+    def run_into(self, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
+        """Run a call with `out=`.
 
         values: the leaves of (args, kwargs)
-        out:    arrays that take the results, or None
         """
-        if out is None:
-            return self._plain(args, kwargs, values)
         given, specializations = OutArgument(out), self._plain
         # An argument that is an out array as well may be overwritten before all of it is read: donate it.
         if aliased := given.aliased(values):
-            donated = (*self._donated, *aliased)
-            specializations = self._aliased.get(donated) or self._aliased.setdefault(
-                donated, self._specializations(donated)
-            )
+            specializations = self._with_donated((*self._donated, *aliased))
         program, inputs = specializations.select(args, kwargs, values)
         return program(inputs, given.match(self._name, self._library, program.out_specs, program.out_orders))
 
+    def _with_donated(self, donated: tuple[int, ...]) -> Specializations:
+        known = self._aliased.get(donated)
+        if known is None:
+            if len(self._aliased) >= MAX_ALIASED:
+                self._aliased.clear()
+            known = self._aliased[donated] = self._specializations(donated)
+        return known
+
     def _specializations(self, donated: tuple[int, ...]) -> Specializations:
+        compile_call = compile_for_cpu if self._library == "numpy" else compile_for_gpu
+        function, name, static = self._function, self._name, self._static
+
+        # A closure that had `self` would be a cycle, which only the garbage collector frees.
         def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            compile_call = compile_for_cpu if self._library == "numpy" else compile_for_gpu
-            return compile_call(self._function, self._name, args, kwargs, donated, self._static)
+            return compile_call(function, name, args, kwargs, donated, static)
 
         return Specializations(make, self._retraces)
 

@@ -35,6 +35,7 @@ from .backends import (
 )
 from .checks import Check
 from .compilation import compiled_for, has_traced, require_compilable
+from .option_ranges import ValueCheck, no_values_to_check
 from .out import KernelCallable, copy_to_out, pop_out, takes_out
 from .protection import run_protected
 from .reasons import raise_if_error, reason
@@ -49,6 +50,9 @@ from .scalars import (
     scalars_of,
     weak,
 )
+
+# A reason may name shapes, so there may be ever new ones.
+MAX_WARNED = 256
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,88 +78,119 @@ class KernelFunction:
         self._takes_out = takes_out(self._signature)
         self._routes = Routes()
         self._retraces: dict[str, int] = {}
-        self._warned: set[str] = set()
+        self._warned: set[str] = set()  # reasons
         self._check: Check | None = None
-        self._check_values: Check | None = None
+        self._check_values: ValueCheck = no_values_to_check
         self._scalars: frozenset[str] = frozenset()
         self._options: frozenset[str] = frozenset()
-        self._positional: frozenset[str] = frozenset()
+        self._positional: tuple[str, ...] = ()
         self._run_halves: Callable[..., Any] = run_eagerly
         self.reference = make_reference(self)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         out = None
-        if kwargs and "out" in kwargs and self._takes_out:
-            out = pop_out(self.__name__, kwargs)
+        if kwargs:
+            if "out" in kwargs and self._takes_out:
+                out = pop_out(self.__name__, kwargs)
+            args = self._by_position(args, kwargs)
         if current_trace.get() is not None and has_traced((args, kwargs)):
             return self.inside(args, kwargs)
         values: list[Any] = []
         key = signature_of_call(args, kwargs, values)
         if kwargs and self._options:
-            key = key, self._option_values(kwargs)
-        route = self._routes.get(key) or self._routes.keep(key, values, self._make_route(args, kwargs))
+            key = self._with_options(key, kwargs)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._routes.keep(key, values, self._make_route(args, kwargs))
+        else:
+            route.used = True
         if route.normalise:
             args, kwargs = self.normalised(args, kwargs)
             values = []
-            # Scalars on a GPU do not change when normalised: "normal" keeps them from finding the same route.
-            key = "normal", signature_of_call(args, kwargs, values), self._option_values(kwargs)
-            route = self._routes.get(key) or self._routes.keep(
-                key, values, self._make_route(args, kwargs, are_normal=True)
-            )
+            route = self._normal_route(args, kwargs, values)
         if route.device is not None and not is_current_device(route.device):
             with device_context(route.device):
                 return self(*args, **kwargs, **({} if out is None else {"out": out}))
-        if self._check_values is not None:
-            self._check_values(self.__name__, *args, **kwargs)
-        return self._run(key, route, args, kwargs, values, out)
-
-    def _run(
-        self,
-        key: Hashable,
-        route: Route,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        values: list[Any],
-        out: Any,
-    ) -> Any:
-        """Run a call by its route, on the backend chosen here."""
-        backend = chosen_backend()
-        refused: Exception | None = None
-        if backend in route.compiling and not (route.refused and backend == "auto"):
-            if route.compiled is None:
-                require_compilable(backend, self.__name__, args, kwargs)
-            else:
-                try:
-                    return route.compiled(args, kwargs, values, out)
-                except CannotCompileError as error:
-                    refused = cast(Exception, error.__cause__)
-                except NotUsableError as error:
-                    refused = error
+        if route.check_values:
+            route.check_values = not self._check_values(self.__name__, *args, **kwargs)
+        backend, refused, why = chosen_backend(), None, ""
+        if backend in route.compiling and route.compiled is not None:
+            try:
+                if out is None:
+                    return route.compiled.run(args, kwargs, values)
+                return route.compiled.run_into(out, args, kwargs, values)
+            except CannotCompileError as error:
+                refused = cast(Exception, error.__cause__)
+            except NotUsableError as error:
+                refused = error
+        # Outside of `except`, so that errors of the user's function do not show ours as their context.
         if refused is not None:
-            # Outside of `except`, so that errors of the user's function do not show ours as their context.
-            raise_if_error(self.__name__, refused, backend)
-            # Under "auto" calls of this signature run operation by operation from now on.
-            self._routes[key] = route._replace(refused=True)
+            # Its traceback has this frame: together they would keep the arguments alive.
+            why, refused = self._refuse(backend, route, refused), None
+        return self._run_eagerly(backend, route, args, kwargs, out, why)
+
+    def _by_position(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The positional arguments, and those that follow them by keyword, which are taken out of `kwargs`.
+
+        So a call of a library function by keyword has the signature of the call by position. A user's kernel
+        is traced for each of the two.
+        """
+        for name in self._positional[len(args) :]:
+            if name not in kwargs:
+                break
+            args = *args, kwargs.pop(name)
+        return args
+
+    def _normal_route(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Route:
+        """The route of a call whose arguments are normalised.
+
+        values: the leaves of the call are appended to it
+        """
+        # Scalars on a GPU do not change when normalised: "normal" keeps them from finding the same route.
+        key = self._with_options(("normal", signature_of_call(args, kwargs, values)), kwargs)
+        route = self._routes.get(key)
+        if route is None:
+            return self._routes.keep(key, values, self._make_route(args, kwargs, are_normal=True))
+        route.used = True
+        return route
+
+    def _refuse(self, backend: str, route: Route, refused: Exception) -> str:
+        """Run calls of a signature operation by operation from now on, if the choice is "auto".
+
+        refused: why the call cannot be compiled
+        returns: the same in words; empty if that needs no warning
+        raises:  if a backend that compiles was chosen by name
+        """
+        raise_if_error(self.__name__, refused, backend)
+        route.compiling = tuple(choice for choice in route.compiling if choice != "auto")
+        is_expected = isinstance(refused, TooManyDimensionsError | NotUsableError)
+        return "" if is_expected else reason(self.__name__, refused)
+
+    def _run_eagerly(
+        self, backend: str, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, why: str
+    ) -> Any:
+        """Run a call operation by operation.
+
+        why:    a reason to warn of, if the call runs without an error
+        raises: if `backend` was chosen by name, and takes no such arrays
+        """
+        if route.compiled is None and backend in COMPILING_CHOICES.get(route.library, ()):
+            require_compilable(backend, self.__name__, args, kwargs)
         require_arrays_of(backend, route.library, self.__name__)
         result = route.run(self.__wrapped__, args, kwargs)
-        if refused is not None and not isinstance(refused, TooManyDimensionsError | NotUsableError):
-            self._warn(refused)
-        return result if out is None else copy_to_out(self.__name__, route.library, result, out)
-
-    def _warn(self, refused: Exception) -> None:
-        """Warn, once for each reason, that a call is not compiled."""
-        why = reason(self.__name__, refused)
-        if why not in self._warned:
+        if why and why not in self._warned:
+            if len(self._warned) >= MAX_WARNED:
+                self._warned.clear()
             self._warned.add(why)
             warn(f"{why} It runs operation by operation.")
+        return result if out is None else copy_to_out(self.__name__, route.library, result, out)
 
     def inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the call as part of another kernel's trace."""
         if self._check is not None:
             args, kwargs = self.normalised(args, kwargs)
             self._check(self.__name__, *args, **kwargs)
-            if self._check_values is not None:
-                self._check_values(self.__name__, *args, **kwargs)
+            self._check_values(self.__name__, *args, **kwargs)
         return self.__wrapped__(*args, **kwargs)
 
     def normalised(
@@ -175,15 +210,18 @@ class KernelFunction:
             bound.arguments[parameter] = as_option(bound.arguments[parameter])
         return bound.args, bound.kwargs
 
-    def _option_values(self, kwargs: dict[str, Any]) -> Hashable:
-        """The values of integer options, like an axis or an ignored label: they are part of the cache key."""
-        return tuple([str(value) for name, value in kwargs.items() if name in self._options])
+    def _with_options(self, key: Hashable, kwargs: dict[str, Any]) -> Hashable:
+        """A signature extended by the values of integer options, like an axis or an ignored label."""
+        for name in self._options:
+            if name in kwargs:
+                key = key, name, str(kwargs[name])
+        return key
 
     def _make_route(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, are_normal: bool = False
     ) -> Route:
         if not are_normal and self._needs_normal(args, kwargs):
-            return Route("", (), run_eagerly, True, None)
+            return Route("", run_eagerly, normalise=True)
         bind(self.__name__, self._signature, args, kwargs)
         if self._check is not None:
             self._check(self.__name__, *args, **kwargs)
@@ -204,14 +242,20 @@ class KernelFunction:
         run = self._run_halves if any_half else run_eagerly
         if is_users and library == "numpy":
             run = functools.partial(run_protected, self.__name__)
-        compiling = COMPILING_CHOICES.get(library, ())
-        return Route(library, compiling, run, False, compiled, device=device_to_enter(first))
+        return Route(
+            library,
+            run,
+            compiled,
+            COMPILING_CHOICES.get(library, ()) if compiled is not None else (),
+            check_values=True,
+            device=device_to_enter(first),
+        )
 
     def _needs_normal(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether the arguments have to be normalised."""
         if self._check is None:
             return has_scalars_beside_arrays((args, kwargs))
-        return self._has_strong_scalars(args, kwargs) or not self._positional.isdisjoint(kwargs)
+        return self._has_strong_scalars(args, kwargs)
 
     def _has_strong_scalars(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether scalar parameters got NumPy scalars or arrays of shape ()."""
@@ -245,14 +289,15 @@ def name_of(function: Any) -> str:
 def dispatched(
     kernel: Callable[P, R],
     check: Check,
-    check_values: Check | None = None,
+    check_values: ValueCheck = no_values_to_check,
     *,
     run_halves: Callable[..., Any] = run_in_float32,
 ) -> KernelCallable[P, R]:
     """A kernel of the library, as the public API has it.
 
     check:        raises for wrong types, shapes, dtypes and options; runs once for each signature
-    check_values: raises for wrong values in arrays and scalars; runs in every call
+    check_values: raises for wrong values in arrays and scalars; runs in every call, unless it returns that
+                  later calls of the same signature pass it too
     run_halves:   runs calls with arrays of half precision operation by operation
     """
     public = KernelFunction(kernel)
@@ -260,7 +305,7 @@ def dispatched(
     public._check, public._check_values, public._run_halves = check, check_values, run_halves
     public._scalars, public._options = scalars_of(kernel), options_of(kernel)
     parameters = public._signature.parameters.values()
-    public._positional = frozenset(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+    public._positional = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
     return cast(KernelCallable[P, R], public)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .backends import named_leaves
 from .checks import Check
-from .option_ranges import PAIRS, check_options
+from .option_ranges import PAIRS, ValueCheck, check_options
 from .requirements import describe, require_real, require_scalar, require_shape
 
 
@@ -27,7 +27,7 @@ def _stateless_step(name: str, params: Any, grads: Any, lr: Any, weight_decay: A
     _require_settings(name, {"lr": lr, "weight_decay": weight_decay})
 
 
-def stateful_step(init_name: str, *trees: str, counts: bool = False) -> tuple[Check, Check]:
+def stateful_step(init_name: str, *trees: str, counts: bool = False) -> tuple[Check, ValueCheck]:
     """(check, check_values) for an optimiser whose state is made by `init_name`.
 
     trees:  the keys of the state whose values have the structure of the parameters

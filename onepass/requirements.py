@@ -130,7 +130,14 @@ def require_labels_in_range(
     name: str, labels: Any, argument: str, shape: tuple[int, ...], ignore_index: Any
 ) -> None:
     """Integer labels are in [0, K) or equal ignore_index; not checked if reading them waits for a device."""
-    if library_of(labels) == "traced":
+    library = library_of(labels)
+    if library == "numpy":
+        if labels.size == 0:
+            return
+        smallest, largest = bounds(labels)
+        if smallest >= 0 and largest < shape[1]:
+            return
+    elif library == "traced":
         sizes = tuple(map(int, shape))
 
         def look(actual: Any) -> None:
@@ -138,12 +145,6 @@ def require_labels_in_range(
 
         check_in_every_call(labels, look)
         return
-    if library_of(labels) == "numpy":
-        if labels.size == 0:
-            return
-        smallest, largest = bounds(labels)
-        if smallest >= 0 and largest < shape[1]:
-            return
     elif not can_be_read(labels, may_wait=checks_are_on()):
         return
     xp = array_api_compat.array_namespace(labels)

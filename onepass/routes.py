@@ -2,68 +2,89 @@
 
 from __future__ import annotations
 
-import types
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy
+from .backends import is_compared_by_identity
+from .compilation import CompiledKernel
 
-# A limit on memory for programs that call with ever new shapes.
-MAX_ROUTES = 1024
+# A limit on memory for programs that call with ever new shapes. A network that is trained on batches of 300
+# sizes in turn stays below it; if it did not, each of its calls would be traced anew.
+MAX_ROUTES = 512
 
 
-class Route(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Route:
     """How calls of one signature run.
 
-    library:   of the arrays
-    compiling: the choices of a backend under which calls with this library are compiled
-    run:       takes (function, args, kwargs) and runs the kernel operation by operation
-    normalise: whether arguments have to be normalised first: NumPy scalars, or keywords for positions
-    compiled:  takes (args, kwargs, leaves, out) and runs the compiled kernel; None if no backend compiles it
-    refused:   whether compiling has failed
-    device:    the CuPy device to make current for a call; None for other libraries
+    library:      of the arrays
+    run:          takes (function, args, kwargs) and runs the kernel operation by operation
+    compiled:     the compiled kernel; None if no backend compiles it
+    compiling:    the choices of a backend under which calls run the compiled kernel
+    check_values: whether the values of the next call have to be checked
+    normalise:    whether arguments have to be normalised first, because they have NumPy scalars
+    device:       the CuPy device to make current for a call; None for other libraries
+    used:         whether a call has found the route since `Routes` last asked
+    watched:      weak references to the objects in the signature, which drop the route
     """
 
     library: str
-    compiling: tuple[str, ...]
     run: Callable[..., Any]
-    normalise: bool
-    compiled: Callable[..., Any] | None
-    refused: bool = False
+    compiled: CompiledKernel | None = None
+    compiling: tuple[str, ...] = ()
+    check_values: bool = False
+    normalise: bool = False
     device: int | None = None
+    used: bool = False
+    watched: list[weakref.ref[Any]] = field(default_factory=list)
 
 
 class Routes(dict[Hashable, Route]):
-    """Routes by signature. A route is dropped when an object in its signature is deleted."""
+    """Routes by signature, at most MAX_ROUTES.
+
+    The oldest route makes room for a new one. If a call has used it, it gets a second chance: it becomes the
+    youngest, and the next one goes. So a call only has to set `used`.
+
+    A route is also dropped when an object in its signature is deleted.
+    """
 
     def keep(self, key: Hashable, values: list[Any], route: Route) -> Route:
         """Add a route, and return it.
 
         values: the leaves of the call
         """
-        if len(self) >= MAX_ROUTES:
-            self.clear()
-        self[key] = route
+        while len(self) >= MAX_ROUTES:
+            self._drop_oldest()
         for leaf in values:
-            if isinstance(leaf, types.FunctionType) or _is_compared_by_identity(leaf):
-                self._drop_with(leaf, key)
+            if is_compared_by_identity(leaf):
+                self._drop_with(leaf, key, route)
+        self[key] = route
         return route
 
-    def _drop_with(self, leaf: Any, key: Hashable) -> None:
+    def _drop_oldest(self) -> None:
+        """Drop the oldest route, or give it a second chance."""
+        try:
+            key = next(iter(self), None)
+        except RuntimeError:  # another thread, or an object that is deleted now, changed the routes
+            return
+        route = self.pop(key, None)
+        if route is not None and route.used:
+            route.used = False
+            self[key] = route
+
+    def _drop_with(self, leaf: Any, key: Hashable, route: Route) -> None:
+        """Drop a route when an object is deleted."""
         reference = weakref.ref(self)
 
-        def drop() -> None:
+        def drop(_: Any) -> None:
             routes = reference()
             if routes is not None:
                 routes.pop(key, None)
 
         try:
-            weakref.finalize(leaf, drop).atexit = False
+            # The route holds the weak reference, so nothing stays behind if the route goes before the object.
+            route.watched.append(weakref.ref(leaf, drop))
         except TypeError:
             return
-
-
-def _is_compared_by_identity(leaf: Any) -> bool:
-    """Whether signatures compare the leaf by identity."""
-    return not isinstance(leaf, numpy.ndarray | int | float | str | None) and hasattr(leaf, "__dict__")

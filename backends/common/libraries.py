@@ -26,6 +26,8 @@ _library_of_type: dict[type, str | None] = {}
 # By array type and dtype, because dtypes of different libraries cannot be compared.
 _kind_of_dtype: dict[tuple[type, Any], Kind] = {}
 _halves: dict[tuple[type, Any], bool] = {}
+# A program may define ever new classes, and a cache keeps them alive.
+MAX_TYPES = 1024
 
 
 def library_of(value: Any) -> str | None:
@@ -33,6 +35,8 @@ def library_of(value: Any) -> str | None:
     try:
         return _library_of_type[type(value)]
     except KeyError:
+        if len(_library_of_type) >= MAX_TYPES:
+            _library_of_type.clear()
         return _library_of_type.setdefault(type(value), _find_library(value))
 
 

@@ -69,6 +69,7 @@ class CpuProgram:
     ) -> None:
         lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CPU)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
+        self.kernel, self.guards, self.captured = kernel, self.traced.guards, self.traced.trace.captured
         self._constants = lowered.slot_values
         self.source = Renderer(self.plan).source()
         self.sizes = Sizes(self.plan)
@@ -83,7 +84,6 @@ class CpuProgram:
         """Compile, and find out once what every call needs."""
         self.address: int = program_cache.load(self.source, kernel).program.address
         self._arguments = self.plan.of_kind(BufferKind.ARGUMENT)
-        self._captured = self.traced.trace.captured
         self._looks = self.traced.trace.call_checks
         fresh = self.plan.of_kind(BufferKind.RESULT)
         everything = self._all_leaves(leaves((args, kwargs)))
@@ -253,7 +253,7 @@ class CpuProgram:
 
     def _all_leaves(self, values: Sequence[Any]) -> Sequence[Any]:
         """The leaves of a call, and the arrays that the kernel has from elsewhere."""
-        return [*values, *self._captured]
+        return [*values, *self.captured]
 
     def _plain(self, array: Any, position: int) -> Any:
         """An array as the program wants it: C order, aligned, native, writable; a copy or not."""

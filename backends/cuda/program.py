@@ -46,10 +46,11 @@ class CudaProgram:
         lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CUDA)
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._make_launches = device, launches
-        self._captured, self._constants = self.traced.trace.captured, lowered.slot_values
+        self.kernel, self.guards, self.captured = kernel, self.traced.guards, self.traced.trace.captured
+        self._constants = lowered.slot_values
         self._looks = self.traced.trace.call_checks
-        everything = [*leaves((args, kwargs)), *self._captured]
-        first = _one_place(kernel, everything, len(self._captured))
+        everything = [*leaves((args, kwargs)), *self.captured]
+        first = _one_place(kernel, everything, len(self.captured))
         self._layout = Layout(lowered, everything, device)
         self.out_specs = results.out_specs(
             self.traced, self.plan, library_of(first) or "numpy", device_of(first)
@@ -85,7 +86,7 @@ class CudaProgram:
         out: arrays that take results; each has its result's shape and dtype
         """
         # A caller may have put captured arrays behind the leaves.
-        everything = [*values, *self._captured] if len(values) == self._first_captured else values
+        everything = [*values, *self.captured] if len(values) == self._first_captured else values
         for leaf, look in self._looks:
             look(everything[leaf])
         arrays = self._layout.arrays(everything, out)

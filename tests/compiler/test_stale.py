@@ -19,6 +19,7 @@ import pytest
 from onepass.backends.cpu.runtime import program_cache
 
 import onepass as op
+from onepass import compilation, routes
 
 pytest.importorskip("numba")
 x = np.array([1.0, 2.0])
@@ -275,6 +276,24 @@ def test_the_arrays_of_the_first_call_are_not_kept_alive() -> None:
     del first
     gc.collect()
     assert dead() is None
+
+
+def test_a_program_whose_route_gave_way_is_not_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    compile_for_cpu = compilation.compile_for_cpu
+
+    def counted(*call: Any) -> Any:
+        program = compile_for_cpu(*call)
+        made.append(weakref.ref(program))
+        return program
+
+    monkeypatch.setattr(compilation, "compile_for_cpu", counted)
+    monkeypatch.setattr(routes, "MAX_ROUTES", 2)
+    kernel = op.kernel(lambda v: v * 2)
+    for size in range(2, 8):
+        np.testing.assert_array_equal(kernel(np.full(size, 3.0)), np.full(size, 6.0))
+    gc.collect()
+    assert [program() is not None for program in made] == [False] * 4 + [True] * 2
 
 
 @dataclasses.dataclass
