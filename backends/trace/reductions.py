@@ -10,7 +10,7 @@ from ..ir.operations import Op
 from .dtype_names import dtype_given
 from .elementwise import apply
 from .promotion import cast
-from .symbolic import SymbolicArray, as_symbolic, source_line, trace_of, view
+from .symbolic import SymbolicArray, as_symbolic, of_array, source_line, trace_of, view
 
 
 def _positions(x: Any, axis: Any) -> tuple[int, ...]:
@@ -67,23 +67,27 @@ def _count(x: Any, axis: Any) -> Any:
     return total
 
 
+@of_array
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
     """The sum along the axes; of integers in 64 bits."""
     x = _summand("sum", x, dtype)
     return _reduce(Op.SUM, x, axis, keepdims, x.node.dtype)
 
 
+@of_array
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
     """The product along the axes; of integers in 64 bits."""
     x = _summand("prod", x, dtype)
     return _reduce(Op.PROD, x, axis, keepdims, x.node.dtype)
 
 
+@of_array
 def mean(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The mean along the axes."""
     return _reduce(Op.SUM, x, axis, keepdims, x.node.dtype) / _count(x, axis)
 
 
+@of_array
 def var(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
     """The variance along the axes, in two passes: the mean, then the squared deviations."""
     deviation = x - mean(x, axis=axis, keepdims=True)
@@ -91,41 +95,49 @@ def var(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = F
     return total / (_count(x, axis) - correction)
 
 
+@of_array
 def std(x: Any, /, *, axis: Any = None, correction: Any = 0.0, keepdims: Any = False) -> Any:
     """The standard deviation along the axes."""
     return apply(Op.SQRT, var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
+@of_array
 def max(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The largest element along the axes; NaN if one is NaN."""
     return _reduce(Op.MAX, x, axis, keepdims, x.node.dtype)
 
 
+@of_array
 def min(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The smallest element along the axes; NaN if one is NaN."""
     return _reduce(Op.MIN, x, axis, keepdims, x.node.dtype)
 
 
+@of_array
 def any(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """Whether any element is true."""
     return _reduce(Op.ANY, x if x.node.dtype == BOOL else x != 0, axis, keepdims, BOOL)
 
 
+@of_array
 def all(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """Whether all elements are true."""
     return _reduce(Op.ALL, x if x.node.dtype == BOOL else x != 0, axis, keepdims, BOOL)
 
 
+@of_array
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The number of elements that are not 0."""
     return sum(cast(x.trace, x if x.node.dtype == BOOL else x != 0, INT64), axis=axis, keepdims=keepdims)
 
 
+@of_array
 def argmax(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The index of the first largest element along one axis; of the first NaN if there is one."""
     return _first_of(max, "argmax", x, axis, keepdims)
 
 
+@of_array
 def argmin(x: Any, /, *, axis: Any = None, keepdims: Any = False) -> Any:
     """The index of the first smallest element along one axis; of the first NaN if there is one."""
     return _first_of(min, "argmin", x, axis, keepdims)

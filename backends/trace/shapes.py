@@ -9,7 +9,7 @@ from ..ir.attributes import BroadcastTo, Size
 from ..ir.graph import Axis, Shape
 from ..ir.operations import Op
 from .elementwise import broadcast_shape
-from .symbolic import SymbolicArray, as_symbolic, source_line, trace_of, view
+from .symbolic import SymbolicArray, as_symbolic, of_array, source_line, trace_of, view
 
 if TYPE_CHECKING:
     from .tracer import Trace
@@ -57,6 +57,7 @@ def broadcast_arrays(*arrays: Any) -> Any:
     return [broadcast_to(array, tuple(map(trace.size, shape))) for array in arrays]
 
 
+@of_array
 def expand_dims(x: Any, /, *, axis: int = 0) -> Any:
     """x with a new dimension of size 1 at `axis`."""
     axis = axis + x.ndim + 1 if axis < 0 else axis
@@ -64,6 +65,7 @@ def expand_dims(x: Any, /, *, axis: int = 0) -> Any:
     return view(x, (*dimensions[:axis], None, *dimensions[axis:]))
 
 
+@of_array
 def squeeze(x: Any, /, axis: Any) -> Any:
     """x without some dimensions of size 1."""
     out = {position % x.ndim for position in (axis if isinstance(axis, tuple) else (axis,))}
@@ -73,16 +75,19 @@ def squeeze(x: Any, /, axis: Any) -> Any:
     return view(x, tuple(position for position in range(x.ndim) if position not in out))
 
 
+@of_array
 def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Any:
     """x with its dimensions in another order."""
     return view(x, tuple(position % x.ndim for position in axes))
 
 
+@of_array
 def matrix_transpose(x: Any, /) -> Any:
     """x with its last two dimensions exchanged."""
     return view(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
+@of_array
 def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
     """x with one dimension moved to another place."""
     order = [position for position in range(x.ndim) if position != source % x.ndim]
@@ -90,6 +95,7 @@ def moveaxis(x: Any, source: Any, destination: Any, /) -> Any:
     return view(x, tuple(order))
 
 
+@of_array
 def reshape(x: Any, /, shape: Any, *, copy: Any = None) -> Any:
     """x in a shape that only inserts or removes dimensions of size 1."""
     shape = shape if isinstance(shape, tuple | list) else (shape,)

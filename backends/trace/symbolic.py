@@ -5,7 +5,9 @@ x * 2.0    with a symbolic x gives    a symbolic array, whose node is (multiply,
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -326,3 +328,13 @@ def trace_of(values: tuple[Any, ...]) -> Trace:
             "the namespace of symbolic arrays was used outside a trace; use it in the kernel only"
         )
     return running
+
+
+def of_array(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator for functions of the namespace whose first argument may be a captured array."""
+
+    @functools.wraps(function)
+    def with_symbolic(x: Any, *others: Any, **options: Any) -> Any:
+        return function(as_symbolic(trace_of((x,)), x), *others, **options)
+
+    return with_symbolic
