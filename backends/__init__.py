@@ -1,7 +1,7 @@
 """How kernels are run. Nothing in here knows the name of a kernel.
 
 This module is the facade of the backends: it lists all that the public API uses, and the public API imports
-nothing else of them. Numba, CuPy and MPI are imported on first use (see `compilers`).
+nothing else of them. llvmlite, CuPy and MPI are imported on first use (see `compilers`).
 """
 
 from importlib import import_module as _import_module
@@ -38,7 +38,7 @@ from .compilers import (
     explanation_of,
 )
 from .eager import astype, is_running_eagerly, run_eagerly, run_in_float32, widen_half
-from .registry import Backend, NotUsableError, backends, not_usable, numba_why_not
+from .registry import Backend, NotUsableError, backends, cpu_why_not, not_usable
 from .signatures import is_compared_by_identity, signature_of, signature_of_call
 from .specializations import CannotCompileError, Specializations
 from .trace.indices import checks_are_on

@@ -5,7 +5,7 @@ Takes a function and a call; gives a program, which is called with the leaves of
     program = compile_for_cpu(function, "relu", (x,), {}, donated=(), static=frozenset())
     program([x])
 
-Numba, CuPy and all that needs them are imported by the first call, so that `import onepass` stays fast.
+llvmlite, CuPy and all that needs them are imported by the first call, so that `import onepass` stays fast.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .common.forks import compile_lock
+from .common.settings import SettingError
 from .ir.dtypes import DTYPES, FLOATS, HALVES
-from .registry import NotUsableError, not_usable, numba_why_not, report_broken
+from .registry import cpu_why_not, not_usable, report_broken
 
 if TYPE_CHECKING:
     from .codegen.explain import Explanation
@@ -36,24 +37,20 @@ def compile_for_cpu(
     donated: tuple[int, ...],
     static: frozenset[int],
 ) -> Any:
-    """A program for calls like this one, compiled by Numba.
+    """A program for calls like this one, compiled by LLVM.
 
     donated: numbers of leaves whose memory the results may take
     static:  numbers of leaves whose values are constants of the program
-    raises:  NotUsableError if Numba does not work here; other errors if the call cannot be compiled
+    raises:  NotUsableError if LLVM does not work here; other errors if the call cannot be compiled
     """
-    if why_not := numba_why_not():
+    if why_not := cpu_why_not():
         raise not_usable("numba", why_not)
     try:
         with compile_lock:  # a fork during the import would leave a half imported module in the child
             from .cpu.program import CpuProgram
-            from .cpu.runtime.threads import require_compiler
-        if why_not := numba_why_not():  # Numba reads a configuration file when it is imported
-            raise not_usable("numba", why_not)
+            from .cpu.runtime.entry import require_compiler
         require_compiler()
-    except NotUsableError:
-        raise
-    except Exception as error:  # Numba raises different errors for versions that it does not support
+    except Exception as error:  # a broken installation of llvmlite raises errors of many classes
         raise report_broken("numba", error) from error
     return CpuProgram(function, name, args, kwargs, donated, static)
 
@@ -87,21 +84,25 @@ def explanation_of(
     """The graph, plan and emitted text of a call for the CPU, with the CUDA text of the same call."""
     from dataclasses import replace
 
-    from .cpu.program import CpuProgram
+    from .cpu.text import CpuText
     from .cuda.text import cuda_text
 
-    explanation = CpuProgram(function, name, args, kwargs, donated, compiled=False).explanation()
+    explanation = CpuText(function, name, args, kwargs, donated).explanation()
     return replace(explanation, cuda=cuda_text(function, name, args, kwargs, donated))
 
 
 def describe_cpu_backend() -> list[str]:
-    """Lines about the matrix products, threads and cache folder of programs for the CPU; imports Numba."""
+    """Lines about the matrix products, threads and cache folder of programs for the CPU."""
     try:
         from .common.cache_folder import folder
         from .cpu.runtime import blas, threads
-    except Exception as error:  # a broken installation of Numba raises errors of many classes
+    except Exception as error:  # a broken installation raises errors of many classes
         return [f"compiled kernels: {error}"]
+    try:
+        count = f"up to {threads.worker_count()} threads (ONEPASS_THREADS)"
+    except SettingError as error:
+        count = str(error)
     return [
-        f"compiled kernels: matrix products by {blas.load()}; up to {threads.worker_count()} threads",
+        f"compiled kernels: {count}; matrix products by {blas.load()}",
         f"compiled kernels are cached in {folder()}",
     ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
-import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +26,16 @@ class Backend:
     name: str
     usable: bool
     runs: str  # the arrays it takes, and how it runs a kernel on them
-    version: str | None = None  # of NumPy, Numba or CuPy; None if it is not installed
+    version: str | None = None  # of NumPy, llvmlite or CuPy; None if it is not installed
     why_not: str = ""  # what is missing and how to install it; empty if usable
 
     def __str__(self) -> str:
-        library = f"{self.name} {self.version}" if self.version else self.name
-        return f"{library}: {self.runs if self.usable else 'not usable: ' + self.why_not}"
+        library = f" ({_LIBRARIES[self.name]} {self.version})" if self.version else ""
+        return f"{self.name}{library}: {self.runs if self.usable else 'not usable: ' + self.why_not}"
+
+
+# What the backends are made of. "numba" is the name of the compiler that its backend began with.
+_LIBRARIES = {"numpy": "NumPy", "numba": "llvmlite", "cupy": "CuPy"}
 
 
 def backends() -> dict[str, Backend]:
@@ -43,7 +45,7 @@ def backends() -> dict[str, Backend]:
              arrays it takes), and `why_not` (the reason if it is not usable); `print` shows them. The call
              imports CuPy if it is installed.
     """
-    return {backend.name: backend for backend in (_numpy(), _numba(), _cupy())}
+    return {backend.name: backend for backend in (_numpy(), _cpu(), _cupy())}
 
 
 def _numpy() -> Backend:
@@ -56,37 +58,24 @@ def _numpy() -> Backend:
     return Backend("numpy", not why_not, runs, numpy.__version__, why_not)
 
 
-def numba_why_not() -> str:
+def cpu_why_not() -> str:
     """Why the backend "numba" does not work here; empty if it works, as far as is known."""
-    # Numba is not imported here: that takes longer than all the rest. Its first use shows whether it works.
+    # llvmlite is not imported here: its first use shows whether it works.
     try:
-        found = importlib.util.find_spec("numba") is not None
+        found = importlib.util.find_spec("llvmlite") is not None
     except (ImportError, ValueError):
         found = False
-    return (
-        _broken.get("numba", "") or _switched_off() if found else "Numba is not installed; pip install numba"
-    )
+    return _broken.get("numba", "") if found else "llvmlite is not installed; pip install llvmlite"
 
 
-def _numba() -> Backend:
+def _cpu() -> Backend:
     runs = "NumPy arrays of float32 and float64, compiled for the CPU"
-    why_not = numba_why_not()
+    why_not = cpu_why_not()
     try:
-        version = _version("numba")
+        version = _version("llvmlite")
     except ImportError:  # PackageNotFoundError
         version = None
     return Backend("numba", not why_not, runs, version, why_not)
-
-
-def _switched_off() -> str:
-    """Why Numba compiles nothing, if NUMBA_DISABLE_JIT is set; else empty."""
-    numba = sys.modules.get("numba")
-    try:
-        # Numba reads the environment when it is imported.
-        off = numba.config.DISABLE_JIT if numba else int(os.environ.get("NUMBA_DISABLE_JIT") or 0)
-    except (AttributeError, ValueError):  # Numba takes anything but a number as 0
-        off = False
-    return "NUMBA_DISABLE_JIT is set, so Numba compiles nothing; unset it" if off else ""
 
 
 def is_broken(name: str) -> bool:
@@ -117,7 +106,7 @@ when_cannot_compile.append(lambda why: set_broken("numba", why))
 
 def report_broken(name: str, error: Exception) -> NotUsableError:
     """Record that a backend does not work here; returns the error to raise."""
-    set_broken(name, f"{name.capitalize()} does not work: {type(error).__name__}: {error}")
+    set_broken(name, f"its compiler does not work: {type(error).__name__}: {error}")
     return not_usable(name, _broken[name])
 
 

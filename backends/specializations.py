@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .common.caller_warnings import warn
+from .common.settings import SettingError
 from .trace.guards import Guards
 
 # The programs that are kept for one signature.
@@ -113,6 +114,8 @@ class Specializations:
             self._count_retrace(self._specializations[0], values)
         try:
             program = self._make(args, kwargs)
+        except SettingError:  # no error of the function
+            raise
         except RuntimeError as error:
             if type(error).__module__.startswith("onepass"):  # the backend itself does not work
                 raise

@@ -75,8 +75,8 @@ def _environment(scratch: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.endswith("_NUM_THREADS") and name not in PRECISIONS
+        if not name.endswith("_THREADS") and name not in PRECISIONS
     }
-    for cache in ("TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR", "ONEPASS_CACHE_DIR"):
+    for cache in ("TORCHINDUCTOR_CACHE_DIR", "ONEPASS_CACHE_DIR"):
         kept[cache] = str(scratch / "compiled")
     return kept

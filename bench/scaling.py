@@ -33,7 +33,8 @@ from .workloads import LEARNING_RATES, WORKLOADS, make_data
 SHAPE = (1024, 784, 1024, 10)
 WORKLOAD = next(w for w in WORKLOADS if w.shape == SHAPE and w.dtype == "float32")
 RATE = LEARNING_RATES[WORKLOAD.optimizer]
-ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "MKL", "OMP", "NUMBA")}
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "ONEPASS_THREADS")
+ONE_THREAD = dict.fromkeys(THREADS, "1")
 LEAST_STEPS, WARM_STEPS = 5, 2
 JOB_SECONDS = 600.0
 

@@ -4,7 +4,7 @@
 
 It prints the same curve as a single process (`python examples/data_parallel.py`), up to rounding. It needs
 `pip install 'onepass[mpi]' mpich scikit-learn tqdm`. If processes share a machine, limit the threads of each:
-OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 mpiexec ...
+OPENBLAS_NUM_THREADS=1 ONEPASS_THREADS=1 mpiexec ...
 """
 
 from __future__ import annotations

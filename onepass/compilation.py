@@ -14,10 +14,10 @@ from .backends import (
     by_parameter,
     compile_for_cpu,
     compile_for_gpu,
+    cpu_why_not,
     leaves,
     library_of,
     not_usable,
-    numba_why_not,
 )
 from .out import OutArgument
 from .requirements import describe
@@ -41,13 +41,13 @@ def is_compilable(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 def require_compilable(backend: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise for a call that "numba" or "cupy", chosen by name, cannot compile.
 
-    raises: TypeError for arrays of other dtypes; NotUsableError if Numba does not work here
+    raises: TypeError for arrays of other dtypes; NotUsableError if llvmlite does not work here
     """
     library = {"numba": "numpy", "cupy": "cupy"}.get(backend)
     if library is None:
         return
     if is_compilable(library, args, kwargs):
-        if library == "numpy" and (why_not := numba_why_not()):
+        if library == "numpy" and (why_not := cpu_why_not()):
             raise not_usable(backend, why_not)
         return
     arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
@@ -80,7 +80,7 @@ def compiled_for(
     """
     if library not in COMPILING_CHOICES or not is_compilable(library, args, kwargs):
         return None
-    if library == "numpy" and numba_why_not():
+    if library == "numpy" and cpu_why_not():
         return None
     static = frozenset(leaves_of(function, args, kwargs, tuple(options)))
     donated = leaves_of(function, args, kwargs, donate)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .backends import explanation_of, numba_why_not
+from .backends import cpu_why_not, explanation_of
 from .compilation import is_compilable, leaves_of, require_compilable
 from .dispatch import KernelFunction
 
@@ -24,10 +24,10 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
               `bytes_moved`, `operations` and `bytes_held`; the plan `text`; the CPU program `source`; `cuda`,
               the program that a GPU runs for the same call
     raises:   TypeError for arrays of other dtypes, or an operation that the compiler does not support;
-              RuntimeError if Numba does not work here
+              RuntimeError if llvmlite does not work here
     """
     name = getattr(function, "__name__", "kernel")
-    why_not = numba_why_not()
+    why_not = cpu_why_not()
     if why_not:
         raise RuntimeError(f"explain: the backend 'numba' is not usable here: {why_not}.")
     if not callable(function):

@@ -12,13 +12,13 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..ir.attributes import Leaf
+from ..ir.attributes import Layout, Leaf
 from ..ir.dtypes import FLOAT32, DType
 from ..ir.graph import Axis, Node, base, walk
-from ..ir.nest import Buffer, BufferKind
+from ..ir.nest import Buffer, BufferKind, Pack
 from ..ir.operations import Op
 from .fusion import FusedGroup, NestSpec
-from .stages import Role, Schedule, role
+from .stages import Role, Schedule, is_taken_whole, role
 from .totals import is_kept_wide, total_of
 
 _NOTHING: frozenset[DType | None] = frozenset()
@@ -115,6 +115,7 @@ class Buffers:
     local:   by the number of the block loop: of values that are there for a block, or for a row
     partial: of sums, the parts of the workers but the first
     totals:  of sums, the workers' totals in float64
+    packs:   by the number of the block loop: arguments whose rows are copied together for a block
     flags:   lookups whose index is computed, with the numbers of their flags
     """
 
@@ -125,6 +126,7 @@ class Buffers:
         self.local: dict[tuple[int, Node], Buffer] = {}
         self.partial: dict[Node, Buffer] = {}
         self.totals: dict[Node, Buffer] = {}
+        self.packs: dict[int, list[Pack]] = {}
         self.flags: dict[Node, int] = {}
         self._names: dict[str, int] = {}
         self._place_arguments(schedule)
@@ -135,9 +137,10 @@ class Buffers:
         self.all.append(buffer)
         return buffer
 
-    def where(self, node: Node, loop: int) -> Buffer | None:
-        """The buffer that has a value, as seen from a block loop."""
-        return self.local.get((loop, node)) or self.place.get(node)
+    def where(self, node: Node, loop: int | None) -> Buffer | None:
+        """The buffer that has a value, as seen from a block loop; None: from outside of all loops."""
+        found = None if loop is None else self.local.get((loop, node))
+        return found or self.place.get(node)
 
     def slot_of(self, node: Node) -> int | None:
         """The slot of the scalar buffer that has a value."""
@@ -157,8 +160,8 @@ class Buffers:
     def _place_arguments(self, schedule: Schedule) -> None:
         for node in walk(schedule.outputs):
             if node.operation is Op.INPUT:
-                leaf = node.attribute_as(Leaf).number
-                argument = Buffer(f"x{leaf}", BufferKind.ARGUMENT, node.dtype, node.axes, leaf)
+                leaf, layout = node.attribute_as(Leaf).number, node.attribute_as(Leaf).layout
+                argument = Buffer(f"x{leaf}", BufferKind.ARGUMENT, node.dtype, node.axes, leaf, layout=layout)
                 self.place[node] = self.add(replace(argument, half=self.rounding.halves.get(leaf)))
 
     def _place_results(self, schedule: Schedule) -> None:
@@ -193,6 +196,10 @@ class Buffers:
             self.local[number, node] = self.add(
                 Buffer(name, BufferKind.BLOCK, node.dtype, node.axes, loop=number)
             )
+        for node in packed(fused):
+            copy = Buffer(f"b{number}_{node.number}", BufferKind.BLOCK, node.dtype, node.axes, loop=number)
+            self.local[number, node] = self.add(copy)
+            self.packs.setdefault(number, []).append(Pack(node, self.place[node], copy))
         for spec in fused.steps:
             for node in spec.kept if isinstance(spec, NestSpec) and not keeps_rows else ():
                 columns = tuple(axis for axis in node.axes if axis is not rows)
@@ -203,3 +210,22 @@ class Buffers:
         for node in fused.group.sums if not keeps_rows else ():
             if is_kept_wide(node):
                 self.totals[node] = self.add(total_of(node, number))
+
+
+def packed(fused: FusedGroup) -> list[Node]:
+    """The arguments in columns whose rows a group's nests read, and nothing in the group takes as a whole."""
+    rows = fused.group.axis.find()
+    found: dict[Node, None] = {}
+    whole: set[Node] = set()
+    for node in sorted(fused.group.inside, key=lambda value: value.number):
+        for position, source in enumerate(node.sources):
+            if not lies_in_columns(source) or source.axes[0] is not rows or is_taken_whole(node, position):
+                whole.add(source)
+            elif node.operation is not Op.MATMUL:
+                found[source] = None
+    return [node for node in found if node not in whole]
+
+
+def lies_in_columns(node: Node) -> bool:
+    """Whether a value is an argument whose columns have no gaps, and whose rows have."""
+    return node.operation is Op.INPUT and node.attribute_as(Leaf).layout is Layout.COLUMNS

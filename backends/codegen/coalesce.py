@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from ..ir.attributes import BroadcastTo, Reduction, View
+from ..ir.attributes import BroadcastTo, Layout, Leaf, Reduction, View
 from ..ir.graph import Axis, Graph, Node, Shape, base, walk
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 from .rebuild import Rebuild
@@ -49,6 +49,8 @@ def _groups(nodes: list[Node]) -> dict[Axis, Axis]:
         # What is indexed by position keeps its dimensions.
         if node.operation in (Op.MATMUL, Op.TAKE_ALONG_AXIS, Op.TAKE, Op.COPY):
             alone.update(axis for source in [node, *node.inputs] for axis in base(source).axes)
+        if node.operation is Op.INPUT and node.attribute_as(Leaf).layout is not Layout.CONTIGUOUS:
+            alone.update(axes)
         if node.operation in REDUCTIONS:
             source = node.inputs[0]
             inside = set(_axes_along(source, node.attribute_as(Reduction).dimensions))

@@ -7,6 +7,7 @@ worth in workers. Everything is counted over the statements of the nests.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..ir.attributes import Transposes
@@ -54,6 +55,36 @@ class BlockLoopWork:
     bytes_moved: int
     operations: int
     nanoseconds: float  # an estimate for one thread
+
+
+@dataclass(frozen=True)
+class StageShare:
+    """How a stage can be shared out.
+
+    most: workers that it is worth
+    sums: "" where it leaves none, "large" where combining them is worth threads, else "small"
+    """
+
+    number: int
+    most: int
+    sums: str
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Bytes of a scratch buffer: some, and more for every worker.
+
+    blocks: of the loop, for a buffer that only workers with many blocks use; else None
+    """
+
+    fixed: int
+    each: int
+    blocks: int | None = None
+
+    def bytes(self, workers: int) -> int:
+        if self.blocks is not None and not totals.is_used(self.blocks, workers):
+            return 0
+        return self.fixed + self.each * workers
 
 
 class Sizes:
@@ -158,39 +189,57 @@ class Sizes:
         nodes = [node for node in (*computed(nest), *nest.stores) if node.axes[:1] == (loop.axis,)]
         return max((self.elements(node.axes[1:]) for node in nodes), default=1)
 
+    def scratch(self, buffer: Buffer) -> Scratch:
+        """What a scratch buffer needs."""
+        own = self.elements(buffer.axes) * buffer.itemsize
+        if buffer.kind is BufferKind.STAGE:
+            return Scratch(own, 0)
+        if buffer.kind is BufferKind.PARTIAL:
+            return Scratch(-own, own)
+        if buffer.kind is BufferKind.BLOCK:
+            rows = self.loops[buffer.loop].block
+            return Scratch(0, rows * self.elements(buffer.axes[1:]) * buffer.itemsize)
+        if buffer.kind is BufferKind.TOTAL:
+            return Scratch(0, own, self.loops[buffer.loop].blocks)
+        return Scratch(0, own * (self.plan.target.tile or 1 if buffer.kind is BufferKind.TILE else 1))
+
     def length(self, buffer: Buffer, workers: int) -> int:
         """Elements of a scratch buffer."""
-        own = self.elements(buffer.axes)
-        if buffer.kind is BufferKind.STAGE:
-            return own
-        if buffer.kind is BufferKind.PARTIAL:
-            return own * (workers - 1)
-        if buffer.kind is BufferKind.TOTAL and not totals.is_used(self.loops[buffer.loop].blocks, workers):
-            return 0
-        if buffer.kind is BufferKind.BLOCK:
-            return workers * self.loops[buffer.loop].block * self.elements(buffer.axes[1:])
-        return workers * own * (self.plan.target.tile if buffer.kind is BufferKind.TILE else 1)
+        return self.scratch(buffer).bytes(workers) // buffer.itemsize
 
     def workers(self, stage: int, threads: int) -> int:
         """The workers that the loops of a stage are worth."""
-        loops = self.plan.stages[stage].loops
-        work = [self.loops[loop.number] for loop in loops]
-        worth = int(sum(one.nanoseconds for one in work) / WORTH_A_WORKER_NS)
-        most = max([one.blocks for one in work], default=1)
-        return max(1, min(threads, most, worth, self.plan.target.workers))
+        return min(threads, self.shares()[stage].most)
+
+    def shares(self) -> list[StageShare]:
+        """How the stages can be shared out."""
+        found = []
+        for number, stage in enumerate(self.plan.stages):
+            work = [self.loops[loop.number] for loop in stage.loops]
+            worth = int(sum(one.nanoseconds for one in work) / WORTH_A_WORKER_NS)
+            most = min(max([one.blocks for one in work], default=1), worth, self.plan.target.workers)
+            sums = "" if not stage.sums else "small"
+            if any(self._bytes(node) > LARGE_FACTOR_BYTES for node in stage.sums):
+                sums = "large"
+            found.append(StageShare(number, max(1, most), sums))
+        return found
 
     def stages(self, threads: int) -> list[tuple[int, int, int]]:
-        """What `threads.run` is told: number of the stage, workers, whether they may run at once."""
-        rows = []
-        for number, stage in enumerate(self.plan.stages):
-            workers = self.workers(number, threads)
-            rows.append((2 * number, workers, int(workers > 1)))
-            if workers > 1 and stage.sums:
-                is_large = any(self._bytes(node) > LARGE_FACTOR_BYTES for node in stage.sums)
-                rows.append((2 * number + 1, workers, int(is_large)))
-        if self.plan.slots.outputs:
-            rows.append((2 * len(self.plan.stages), 1, 0))
-        return rows
+        """What a program is told: number of the stage, workers, whether they may run at once."""
+        return stages(self.shares(), threads, has_outputs=bool(self.plan.slots.outputs))
+
+
+def stages(shares: Iterable[StageShare], threads: int, *, has_outputs: bool) -> list[tuple[int, int, int]]:
+    """The stages of a program for a number of threads."""
+    rows = []
+    end = 0
+    for share in shares:
+        workers = min(threads, share.most)
+        rows.append((2 * share.number, workers, int(workers > 1)))
+        if workers > 1 and share.sums:
+            rows.append((2 * share.number + 1, workers, int(share.sums == "large")))
+        end = 2 * share.number + 2
+    return [*rows, (end, 1, 0)] if has_outputs else rows
 
 
 def computed(nest: LoopNest) -> list[Node]:

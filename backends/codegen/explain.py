@@ -90,6 +90,8 @@ def _block_loop(plan: Plan, loop: BlockLoop, work: BlockLoopWork) -> Iterator[st
     cost = f"{_bytes(work.bytes_moved)}, {_count(work.operations)} operations"
     rows = f"{work.rows} rows ({plan.axes[loop.axis]}) in blocks of {work.block}"
     yield f"  block loop {loop.number}: {rows}; {cost}"
+    for pack in loop.packs:
+        yield f"    rows of {pack.argument.name}, which lies in columns, into {pack.buffer.name}"
     for step in loop.steps:
         if isinstance(step, MatMul):
             yield f"    {_product(step)}{', added up over the blocks' if role(step.node) is Role.SUM else ''}"

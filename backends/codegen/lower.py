@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..ir.attributes import Layout, Leaf
+from ..ir.operations import Op
 from ..ir.verify import is_requested
 from ..trace.trace import Traced, trace
 from .buffers import Rounding
@@ -38,18 +40,25 @@ def lower(
     static_leaves: frozenset[int] = frozenset(),
     *,
     target: Target,
+    layouts: Mapping[int, Layout] | None = None,
 ) -> Lowered:
     """The plan of a call.
 
-    donated_leaves: arguments whose memory results may take
+    donated_leaves: arguments whose memory results may take, where it is contiguous
     static_leaves:  leaves whose numbers are constants of the graph, part of the signature
+    layouts:        of the arguments and captured arrays that are not contiguous, by leaf
     """
     traced = trace(function, kernel, args, kwargs, static_leaves, takes_halves=target.takes_halves)
+    given = layouts or {}
+    for node in traced.trace.graph.nodes if given else ():
+        if node.operation is Op.INPUT and (layout := given.get(node.attribute_as(Leaf).number)):
+            node.attribute = Leaf(node.attribute_as(Leaf).number, layout)
     state = after_trace(traced)
     for each in PASSES:
         each.run(state)
     rounding = Rounding(traced.trace.halves, traced.half, rounds=not traced.trace.any_single)
-    plan = make_plan(kernel, state.graph, state.outputs, target, rounding, donated_leaves)
+    donated = [leaf for leaf in donated_leaves if leaf not in given]
+    plan = make_plan(kernel, state.graph, state.outputs, target, rounding, donated)
     if is_requested():
         verify_plan(plan)
     return Lowered(traced, plan, [node.sizes() for node in traced.outputs], state.slots)

@@ -201,7 +201,7 @@ class _Stages:
         """The stage of some block loops and products of whole arrays."""
         prologue = Body()
         made = tuple(self.block_loop(number, self.fused[number], prologue) for number in loops)
-        return Stage(tuple(prologue.items), made, tuple(self.product(node, 0) for node in products))
+        return Stage(tuple(prologue.items), made, tuple(self.product(node, None) for node in products))
 
     def block_loop(self, number: int, fused: FusedGroup, prologue: Body) -> BlockLoop:
         steps = tuple(
@@ -210,9 +210,11 @@ class _Stages:
             else self.nests.nest(step, fused, number, prologue)
             for step in fused.steps
         )
-        return BlockLoop(number, fused.group.stage, fused.group.axis.find(), steps, tuple(fused.group.sums))
+        rows, sums = fused.group.axis.find(), tuple(fused.group.sums)
+        packs = tuple(self.buffers.packs.get(number, ()))
+        return BlockLoop(number, fused.group.stage, rows, steps, sums, packs)
 
-    def product(self, node: Node, loop: int) -> MatMul:
+    def product(self, node: Node, loop: int | None) -> MatMul:
         a, b, out = (self.buffers.where(base(value), loop) for value in (*node.inputs, node))
         assert a is not None, f"{node} has operands in no memory"
         assert b is not None, f"{node} has operands in no memory"

@@ -38,6 +38,9 @@ def verify_plan(plan: Plan) -> None:
         _statements(stage.prologue, prologue)
         contents.loads(stage.prologue)
         for loop in stage.loops:
+            for pack in loop.packs:
+                contents.has(pack.argument, pack.node, "pack")
+                contents.of[pack.buffer] = pack.node
             for step in loop.steps:
                 if isinstance(step, ir.MatMul):
                     contents.product(step)
@@ -46,6 +49,7 @@ def verify_plan(plan: Plan) -> None:
                     _statements(nest.body, set(prologue))
                     contents.nest(nest)
                 contents.stored(step)
+            contents.end_loop()
         for product in stage.products:
             contents.product(product)
         contents.end_stage(stage)
@@ -174,6 +178,10 @@ class _Contents:
         self.of[buffer] = node
         if buffer is self.plan.place.get(node):
             self.writes[node] = self.writes.get(node, 0) + 1
+
+    def end_loop(self) -> None:
+        """The rows of the last block are of no use to anybody else."""
+        self.of = {buffer: node for buffer, node in self.of.items() if buffer.kind is not BufferKind.BLOCK}
 
     def end_stage(self, stage: ir.Stage) -> None:
         """Sums are complete."""

@@ -14,7 +14,7 @@ _warned = False
 
 
 def folder() -> Path:
-    """The folder for source and machine code: ONEPASS_CACHE_DIR, or the user's cache folder."""
+    """The folder for machine code: ONEPASS_CACHE_DIR, or the user's cache folder."""
     chosen = os.environ.get("ONEPASS_CACHE_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -41,7 +41,7 @@ def warn(problem: Exception) -> None:
         if isinstance(problem, NotPrivateError):
             advice = (
                 "Files from other users would be run as code. Run chmod 700 on the folder, or set "
-                "ONEPASS_CACHE_DIR (and NUMBA_CACHE_DIR if you use it) to a folder of your own."
+                "ONEPASS_CACHE_DIR to a folder of your own."
             )
         warnings.warn(
             f"onepass cannot cache compiled programs in {folder()} ({type(problem).__name__}: {problem}). "

@@ -6,7 +6,7 @@ held stays locked for ever, and the data that it guards may be half written. So 
     with compile_lock: ...   importing compilers, compiling, loading machine code
     with data_lock: ...      a few statements on data that threads share
 
-and for the locks of Numba and llvmlite that a thread may hold without holding ours. The forking thread holds
+and for the lock of llvmlite that a thread may hold without holding ours. The forking thread holds
 all of them during the fork. Afterwards they are free in the parent and in the child.
 """
 
@@ -28,12 +28,8 @@ from typing import Any
 # Seconds. A fork that has waited this long goes ahead, and its child compiles nothing.
 MAX_WAIT = 60.0
 
-# The locks of Numba and llvmlite, in the order in which a compiling thread takes them.
-_LOCKS_OF_LIBRARIES = (
-    ("numba.core.compiler_lock", "global_compiler_lock._lock"),
-    ("numba.np.ufunc.parallel", "_backend_init_thread_lock"),
-    ("llvmlite.binding.ffi", "lib._lock._lock"),
-)
+# The lock of llvmlite.
+_LOCKS_OF_LIBRARIES = (("llvmlite.binding.ffi", "lib._lock._lock"),)
 
 
 class CompileLock:

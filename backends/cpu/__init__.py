@@ -1,1 +1,1 @@
-"""A plan becomes a program of Numba's: its text, its machine code, and its calls."""
+"""A plan becomes a program for the CPU: its text, its machine code, and its calls."""

@@ -1,10 +1,10 @@
-"""How operations, numbers and types are spelled in the Python that Numba compiles."""
+"""How operations, numbers and types are spelled in the CPU's text, the language of `llvm.translate`."""
 
 from __future__ import annotations
 
 import math
 
-from ..ir.dtypes import BOOL, FLOAT32, FLOAT64, INT64, UINT64, DType, Kind
+from ..ir.dtypes import BOOL, FLOAT64, INT64, UINT64, DType, Kind
 from ..ir.facts import is_nonpositive
 from ..ir.graph import Node, base
 from ..ir.operations import Op
@@ -92,11 +92,6 @@ REDUCTIONS: dict[Op, tuple[str, str, str]] = {
 }
 
 
-def numba_name(dtype: DType) -> str:
-    """The name of the type of an array's elements."""
-    return "bool_" if dtype == BOOL else dtype.name
-
-
 def literal(number: object, dtype: DType) -> str:
     """A typed constant: an untyped one would make float64 of everything."""
     if dtype == BOOL:
@@ -134,11 +129,9 @@ def elementwise(node: Node, operands: list[str]) -> str:
             "({0} if {0} > {1} else {1})" if node.operation is Op.MAXIMUM else "({0} if {0} < {1} else {1})"
         )
     text = template.format(*operands, t=taken)
-    # Numba widens the results of small integers, and some functions of float32.
-    wide = node.dtype.is_integer or (
-        node.dtype == FLOAT32 and ("math." in text or "**" in text or "//" in text or "%" in text)
-    )
-    return f"{node.dtype}({text})" if wide and node.operation not in (Op.COPY, Op.BROADCAST_TO) else text
+    # Some expressions of bools and integers are of int64, such as the difference of two bools.
+    is_cast = node.dtype.is_integer and node.operation not in (Op.COPY, Op.BROADCAST_TO)
+    return f"{node.dtype}({text})" if is_cast else text
 
 
 def _cast(operand: str, old: DType, new: DType) -> str:

@@ -1,32 +1,37 @@
-"""The Numba backend: a call's plan, compiled, with its memory, ready to be called again."""
+"""The CPU backend: a call's plan, compiled, with its memory, ready to be called again."""
 
 from __future__ import annotations
 
+import functools
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy
 
-from ..codegen import results
-from ..codegen.cost import Sizes
-from ..codegen.explain import Explanation, explain
-from ..codegen.lower import lower
+from ..codegen import cost, results
+from ..codegen.coalesce import TooManyDimensionsError
 from ..common.bounds import use_compiled
 from ..common.out_arrays import OutArrays
-from ..common.trees import leaves
+from ..common.trees import leaves, map_leaves
+from ..ir.attributes import Layout
 from ..ir.dtypes import numpy_dtype
 from ..ir.nest import BufferKind
 from ..trace import indices
-from .dialect import numba_name
-from .render import Renderer, pointers_in_table, sizes_in_table
+from .llvm import cache
+from .render import pointers_in_table, routines, sizes_in_table, strides_in_table
 from .results import allocation, number_of_memory
-from .runtime import blas, memory, program_cache, threads
-from .runtime.addresses import fill_function, overlap
+from .runtime import blas, memory, threads
+from .runtime.addresses import layout_of, overlap
 from .runtime.bounds import bounds
-from .target import CPU
+from .runtime.entry import RAN, SHARED, ArrayForm, entry, form
+from .text import CpuText
 
 _ALIGNMENT = 64
+_MAX_VARIANTS = 64
+
+# Work that takes less holds Python's lock: to give it away and get it back may take longer.
+_WORTH_UNLOCKING_NS = 5_000
 
 use_compiled(bounds)
 
@@ -34,27 +39,34 @@ use_compiled(bounds)
 class Frame:
     """What one running call of a program has for itself."""
 
-    __slots__ = ("integers", "scalars", "scratch", "table")
+    __slots__ = ("integers", "scalars", "table")
 
-    def __init__(self, table: Any, scalars: Any, scratch: Any) -> None:
-        self.table, self.scalars, self.scratch = table, scalars, scratch
+    def __init__(self, table: Any, scalars: Any) -> None:
+        self.table, self.scalars = table, scalars
         self.integers = scalars.view(numpy.int64)
 
 
-class Team:
-    """A program made ready for a number of threads: the workers of its stages, and memory for them."""
+class Form:
+    """A program made ready for a number of workers.
 
-    __slots__ = ("frames", "stages", "threads", "workers")
+    words:     see `runtime.entry`
+    workspace: bytes of its scratch buffers
+    is_shared: whether it has stages for threads
+    """
 
-    def __init__(self, threads: int, sizes: Sizes) -> None:
-        self.threads = threads
-        self.stages = numpy.array(sizes.stages(threads), numpy.int64).reshape(-1, 3)
-        self.workers = int(self.stages[:, 1].max(initial=1))
-        self.frames: deque[Frame] = deque(maxlen=16)
+    __slots__ = ("count", "is_shared", "words", "workspace")
+
+    def __init__(self, count: int, words: Any, workspace: int, *, is_shared: bool) -> None:
+        self.count, self.words, self.workspace, self.is_shared = count, words, workspace, is_shared
 
 
 class CpuProgram:
-    """A kernel compiled for calls of one form."""
+    """A kernel compiled for calls of one form.
+
+    kernel:   its name
+    guards:   what its trace depends on besides the signature
+    captured: arrays that the kernel has from elsewhere, which follow the leaves of a call
+    """
 
     def __init__(
         self,
@@ -64,149 +76,247 @@ class CpuProgram:
         kwargs: dict[str, Any],
         donated_leaves: Sequence[int] = (),
         static_leaves: frozenset[int] = frozenset(),
-        *,
-        compiled: bool = True,
+        layouts: Mapping[int, Layout] | None = None,
     ) -> None:
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CPU)
-        self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
-        self.kernel, self.guards, self.captured = kernel, self.traced.guards, self.traced.trace.captured
-        self._constants = lowered.slot_values
-        self.source = Renderer(self.plan).source()
-        self.sizes = Sizes(self.plan)
-        if compiled:
-            self._prepare(kernel, args, kwargs)
-
-    def explanation(self) -> Explanation:
-        """What the program does, in words."""
-        return explain(self.plan, self.sizes, threads.worker_count(), self.source)
-
-    def _prepare(self, kernel: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Compile, and find out once what every call needs."""
-        self.address: int = program_cache.load(self.source, kernel).program.address
-        self._arguments = self.plan.of_kind(BufferKind.ARGUMENT)
-        self._looks = self.traced.trace.call_checks
-        fresh = self.plan.of_kind(BufferKind.RESULT)
-        everything = self._all_leaves(leaves((args, kwargs)))
-        self._all = len(everything)
-        given = [numpy.asarray(everything[m.number]) for m in self._arguments]
-        # To the program only addresses matter; the shapes are those of the caller's arrays.
-        self.given = {m: array.shape or (1,) for m, array in zip(self._arguments, given, strict=True)}
-        self.given |= {m: results.shape_of(m, self.plan, self.shapes) for m in fresh}
-        self._fresh = [allocation(m, self.given[m]) for m in fresh]
-        self._fill = fill_function(
-            tuple((numba_name(m.dtype), len(self.given[m])) for m in self._arguments + fresh)
-        )
-        self._first = len(sizes_in_table(self.plan)) + 2
-        self._leaves = [m.number for m in self._arguments]
-        # What is never as the program wants it, in all calls of this form.
-        self._odd = [array.ndim == 0 or not array.dtype.isnative for array in given]
-        self._donated = numpy.array(
-            [i for i, m in enumerate(self._arguments) if m.number in self.plan.donated], dtype=numpy.int64
-        )
-        self._bytes = numpy.array(
-            [self.sizes.elements(m.axes) * m.dtype.itemsize for m in self._arguments + fresh],
-            numpy.int64,
-        )
-        slots = list(enumerate(self.plan.slots.arguments.items()))
-        held = [(slot, leaf, not dtype.is_float) for slot, (leaf, dtype) in slots]
-        self._scalars = [scalar for scalar in held if scalar[1] not in self._constants]
-        self._fixed = [
-            (slot, self._constants[leaf], is_integer)
-            for slot, leaf, is_integer in held
-            if leaf in self._constants
-        ]
-        positions = {m: position for position, m in enumerate(self._arguments + fresh)}
-        self._places = [
-            None if place is None else positions[place] for place in results.places(self.traced, self.plan)
-        ]
-        self.out_specs = results.out_specs(self.traced, self.plan)
-        self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
-        self._donates = len(self._donated) > 0
-        number = number_of_memory(self.plan.slots.outputs)
-        self._build = results.builder(self.traced, self.plan, number, self._arguments, self.given)
-        self._reports = indices.reports(kernel, self.plan.flags)
+        text = CpuText(function, kernel, args, kwargs, donated_leaves, static_leaves, layouts)
+        self._address = cache.load(f"{text.source}\n\n{routines()}", "program", threads.PROGRAM, kernel)
+        self._enter = entry()
+        self.kernel, self.guards = kernel, text.traced.guards
+        self.captured: list[Any] = text.traced.trace.captured
+        self._looks = text.traced.trace.call_checks
+        self._layouts = dict(layouts or {})
+        self._variants: dict[Hashable, CpuProgram | None] = {}  # by the layouts of arguments
+        count = iter(range(len(leaves((args, kwargs)))))
+        like = map_leaves(lambda _: next(count), (args, kwargs))
+        self._variant = functools.partial(_variant, function, kernel, like, donated_leaves, static_leaves)
+        self._find_arrays(text, [*leaves((args, kwargs)), *self.captured])
+        self._find_results(text)
+        self._find_sizes(text)
+        self._find_numbers(text, leaves((args, kwargs)))
         # Asking for the threads takes longer than a small kernel.
-        self._is_large = any(workers > 1 for _, workers, _ in self.sizes.stages(CPU.workers))
-        self._teams: dict[int, Team] = {}
-        self._team = self._team_of(threads.worker_count())
+        self._is_large = any(share.most > 1 for share in self._shares)
+        self._forms: dict[Hashable, Form] = {}
+        self._frames: deque[Frame] = deque(maxlen=16)
+        self._form = self._form_of(threads.worker_count(), self._donated)
 
-    def _team_of(self, count: int) -> Team:
-        # Threads of Python's may have told Numba different numbers: none may run in another one's memory.
-        return self._teams.get(count) or self._teams.setdefault(count, Team(count, self.sizes))
+    # What every call needs is found out once. A program keeps no plan.
 
-    def _new_frame(self, team: Team) -> Frame:
-        plan, sizes = self.plan, self.sizes
-        products = blas.load()
-        table = [sizes.of[axis] for axis in plan.axes] + [work.block for work in sizes.loops]
-        table += [products.sgemm, products.dgemm]
-        scratch = [
-            m for m in pointers_in_table(self.plan) if m.kind not in (BufferKind.ARGUMENT, BufferKind.RESULT)
+    def _find_arrays(self, text: CpuText, everything: list[Any]) -> None:
+        """The arrays of a call: arguments and captured arrays, then results."""
+        plan, sizes = text.plan, text.sizes
+        arguments, fresh = plan.of_kind(BufferKind.ARGUMENT), plan.of_kind(BufferKind.RESULT)
+        given = [numpy.asarray(everything[m.number]) for m in arguments]
+        # To the program only addresses matter; the shapes are those of the caller's arrays.
+        shapes = {m: array.shape or (1,) for m, array in zip(arguments, given, strict=True)}
+        shapes |= {m: results.shape_of(m, plan, text.shapes) for m in fresh}
+        self._fresh = [allocation(m, shapes[m]) for m in fresh]
+        self._leaves = [m.number for m in arguments]
+        self._dtypes = [numpy_dtype(m.dtype) for m in arguments]
+        self._shapes = [shapes[m] for m in arguments]
+        # What is never as the program wants it, in all calls of this form.
+        self._odd = [
+            position
+            for position, m in enumerate(arguments)
+            if type(everything[m.number]) is not numpy.ndarray
+            or given[position].ndim == 0
+            or not given[position].dtype.isnative
         ]
-        offsets, end = [], 0
-        for m in scratch:
-            offsets.append(end)
-            length = sizes.length(m, team.workers) * m.dtype.itemsize
-            end += -(-length // _ALIGNMENT) * _ALIGNMENT
-        block = memory.Workspace().borrow(end + _ALIGNMENT)
-        start = block.ctypes.data
-        table += [0] * (len(self._arguments) + len(self._fresh)) + [start + offset for offset in offsets]
-        scalars = numpy.zeros(self.plan.slots.count + len(self.plan.flags) + 1)  # flags before the last
-        frame = Frame(numpy.array(table, numpy.int64), scalars, block)
-        for slot, number, is_integer in self._fixed:
-            (frame.integers if is_integer else frame.scalars)[slot] = number
+        self._donated = tuple(i for i, m in enumerate(arguments) if m.number in plan.donated)
+        strides = {m: number for number, m in enumerate(strides_in_table(plan))}
+        first_stride = len(sizes_in_table(plan)) + 2 + len(pointers_in_table(plan))
+        self._arrays = [
+            ArrayForm(
+                m.itemsize,
+                sizes.elements(m.axes) * m.itemsize,
+                m.layout,
+                first_stride + strides.get(m, 0),
+                overwritten=m.kind is BufferKind.RESULT or m.number in plan.donated,
+            )
+            for m in arguments + fresh
+        ]
+        positions = {m: position for position, m in enumerate(arguments + fresh)}
+        places = results.places(text.traced, plan)
+        self._places = [None if place is None else positions[place] for place in places]
+        number = number_of_memory(plan.slots.outputs)
+        self._build = results.builder(text.traced, plan, number, arguments, shapes)
+
+    def _find_results(self, text: CpuText) -> None:
+        self.out_specs = results.out_specs(text.traced, text.plan)
+        self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
+        self._reports = indices.reports(self.kernel, text.plan.flags)
+
+    def _find_sizes(self, text: CpuText) -> None:
+        """The table, and what the program needs for a number of workers."""
+        plan, sizes = text.plan, text.sizes
+        products = blas.load() if plan.multiplies else None
+        table = [sizes.of[axis] for axis in plan.axes] + [work.block for work in sizes.loops]
+        table += [products.sgemm, products.dgemm] if products else [0, 0]
+        self._first_array = len(table)
+        pointers = pointers_in_table(plan)
+        table += [0] * (len(pointers) + len(strides_in_table(plan)))
+        self._table = numpy.array(table, numpy.int64)
+        of_caller = (BufferKind.ARGUMENT, BufferKind.RESULT)
+        self._scratch = [
+            (position, sizes.scratch(m))
+            for position, m in enumerate(pointers, self._first_array)
+            if m.kind not in of_caller
+        ]
+        self._shares, self._has_outputs = sizes.shares(), bool(plan.slots.outputs)
+        nanoseconds = sum(work.nanoseconds for work in sizes.loops)
+        self._is_unlocked = nanoseconds > _WORTH_UNLOCKING_NS or any(stage.products for stage in plan.stages)
+
+    def _find_numbers(self, text: CpuText, values: Sequence[Any]) -> None:
+        """The scalar buffer: which numbers of a call go where."""
+        slots = text.plan.slots
+        self._slots, self._flags = slots.count, len(text.plan.flags)
+        held = [
+            (slot, leaf, not dtype.is_float) for slot, (leaf, dtype) in enumerate(slots.arguments.items())
+        ]
+        constants = text.slot_values
+        self._fixed = [(slot, constants[leaf], whole) for slot, leaf, whole in held if leaf in constants]
+        scalars = [scalar for scalar in held if scalar[1] not in constants]
+        self._numbers = [
+            (slot, leaf, whole) for slot, leaf, whole in scalars if _is_plain(values[leaf], whole)
+        ]
+        self._other_numbers = [scalar for scalar in scalars if scalar not in self._numbers]
+        self._number_leaves = [leaf for _, leaf, _ in self._numbers]
+
+    def _form_of(self, count: int, watched: tuple[int, ...]) -> Form:
+        """The form for a number of workers, which looks whether `watched` arrays share memory with others."""
+        # Threads of Python's may be allowed different numbers: none may run in another one's memory.
+        found = self._forms.get((count, watched))
+        if found is None:
+            found = self._forms[count, watched] = self._new_form(count, watched)
+        return found
+
+    def _new_form(self, count: int, watched: tuple[int, ...]) -> Form:
+        stages = cost.stages(self._shares, count, has_outputs=self._has_outputs)
+        workers = max((workers for _, workers, _ in stages), default=1)
+        scratch, end = [], 0
+        for position, needed in self._scratch:
+            scratch.append((position, end))
+            end += -(-needed.bytes(workers) // _ALIGNMENT) * _ALIGNMENT
+        numbers = [(slot, whole) for slot, _, whole in self._numbers]
+        words = form(
+            *(self._address, stages, self._first_array, self._arrays, scratch, watched, numbers),
+            unlocked=self._is_unlocked,
+        )
+        is_shared = any(parallel for _, _, parallel in stages)
+        return Form(count, words, end + _ALIGNMENT if end else 0, is_shared=is_shared)
+
+    def _new_frame(self) -> Frame:
+        frame = Frame(self._table.copy(), numpy.zeros(self._slots + self._flags + 1))  # flags before the last
+        for slot, number, whole in self._fixed:
+            (frame.integers if whole else frame.scalars)[slot] = number
         return frame
 
     def __call__(self, values: Sequence[Any], out: OutArrays | None = None) -> Any:
-        """The kernel's result for the leaves of a call of this form, with captured arrays behind them or not.
+        """The kernel's result for the leaves of a call of this form, with captured arrays behind them.
 
         out: arrays that take results; each has its result's shape and dtype
         """
-        team = self._team
-        if self._is_large and (count := threads.worker_count()) != team.threads:
-            team = self._team = self._team_of(count)
-        if len(values) < self._all:
-            values = self._all_leaves(values)
+        ready = self._form
+        if self._is_large and (count := threads.worker_count()) != ready.count:
+            ready = self._form = self._form_of(count, self._donated)
         for leaf, look in self._looks:
             look(values[leaf])
-        try:
-            frame = team.frames.pop()
-        except IndexError:
-            frame = self._new_frame(team)
-        table, scalars = frame.table, frame.scalars
         arguments = [values[leaf] for leaf in self._leaves]
-        for position, odd in enumerate(self._odd):
-            array = arguments[position]
-            if odd or type(array) is not numpy.ndarray or not array.flags.carray:
-                arguments[position] = self._plain(array, position)
-        if out is None:
-            fresh = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
-            self._fill(table, self._first, *arguments, *fresh)
-            if self._donates and overlap(table, self._first, self._bytes, self._donated):
-                self._keep_donated(arguments)
-                self._fill(table, self._first, *arguments, *fresh)
-        else:
-            fresh, there, is_done = self._place(table, arguments, out)
-        for slot, leaf, is_integer in self._scalars:
-            (frame.integers if is_integer else scalars)[slot] = values[leaf]
-        threads.run(self.address, team.stages, table, scalars)
+        for position in self._odd:
+            arguments[position] = self._plain(arguments[position], position)
+        if out is not None:
+            return self._into(out, ready, arguments, values)
+        fresh = [empty(shape, dtype) for empty, shape, dtype in self._fresh]
+        frame, answer = self._run(ready, arguments + fresh, values)
+        if answer != RAN:
+            variant = self._prepared(answer, arguments, fresh, values)
+            if variant is not None:
+                return variant(values)
+            frame, _ = self._run(self._form_of(ready.count, ()), arguments + fresh, values)
+        return self._result(frame, arguments, fresh)
+
+    def _run(self, ready: Form, arrays: list[Any], values: Sequence[Any]) -> tuple[Frame, int]:
+        """Run the program, if the arrays lie as it expects.
+
+        returns: the frame that it ran in, and what `entry` says
+        """
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = self._new_frame()
+        for slot, leaf, whole in self._other_numbers:
+            (frame.integers if whole else frame.scalars)[slot] = values[leaf]
+        numbers = [values[leaf] for leaf in self._number_leaves]
+        if not (ready.workspace or ready.is_shared):
+            answer = self._enter(arrays, ready.words, frame.table, frame.scalars, frame.table, numbers, 0)
+            return frame, answer
+        workspace, team = memory.borrow(ready.workspace), None
+        try:
+            team = threads.join() if ready.is_shared else None
+            address = 0 if team is None else team.address
+            answer = self._enter(
+                arrays, ready.words, frame.table, frame.scalars, workspace.block, numbers, address
+            )
+        finally:
+            if team is not None:
+                team.lock.release()
+            memory.give_back(workspace)
+        return frame, answer
+
+    def _result(self, frame: Frame, arguments: list[Any], fresh: list[Any]) -> Any:
         if self._reports:
             # A frame with a flag is not used again.
-            indices.require_no_flag(self._reports, frame.integers[self.plan.slots.count : -1].tolist())
-        result = self._build(arguments, fresh, scalars, frame.integers)
-        team.frames.append(frame)
-        return result if out is None or is_done else out.copy_from(result, there)
+            indices.require_no_flag(self._reports, frame.integers[self._slots : -1].tolist())
+        result = self._build(arguments, fresh, frame.scalars, frame.integers)
+        self._frames.append(frame)
+        return result
 
-    def _place(
-        self, table: Any, arguments: list[Any], out: OutArrays
-    ) -> tuple[list[Any], Collection[int], bool]:
-        """Put the arguments, fresh arrays and out arrays into the table.
+    def _prepared(
+        self, answer: int, arguments: list[Any], fresh: list[Any], values: Sequence[Any]
+    ) -> CpuProgram | None:
+        """Make the arguments what the program wants; or find the program that wants them as they are."""
+        if answer != SHARED:
+            layouts = {
+                leaf: layout
+                for position, leaf in enumerate(self._leaves)
+                if position not in self._donated and (layout := layout_of(arguments[position]))
+            }
+            variant = None if layouts == self._layouts else self._variant_for(layouts, values)
+            if variant is not None:
+                return variant
+        # Of the caller's arrays: a copy shares no memory with anything.
+        self._keep_donated(arguments, fresh)
+        if answer != SHARED:
+            for position, array in enumerate(arguments):
+                if self._leaves[position] not in self._layouts:
+                    arguments[position] = self._plain(array, position)
+        return None
 
-        An out array that shares memory with another array is left to be copied into.
-        returns: the fresh arrays, out arrays among them; which out arrays will have their result then;
-                 and whether they all will, and are what the program returns
-        """
+    def _variant_for(self, layouts: dict[int, Layout], values: Sequence[Any]) -> CpuProgram | None:
+        """The program for arguments that lie so; None where they need dimensions that are coalesced here."""
+        key = tuple(sorted((leaf, layout.value) for leaf, layout in layouts.items()))
+        variant: CpuProgram | None = self._variants.get(key, self)
+        if variant is not self:
+            return variant
+        try:
+            variant = self._variant(values, layouts)
+            variant.captured.clear()  # every call passes them; the variant must not keep them alive
+        except TooManyDimensionsError:
+            variant = None
+        if len(self._variants) >= _MAX_VARIANTS:
+            self._variants.clear()
+        self._variants[key] = variant
+        return variant
+
+    def _keep_donated(self, arguments: list[Any], fresh: list[Any]) -> None:
+        """Let results take copies of donated arguments that somebody else uses."""
+        if self._donated and overlap(arguments + fresh, self._donated):
+            for position in self._donated:
+                arguments[position] = arguments[position].copy()
+
+    def _into(self, out: OutArrays, ready: Form, arguments: list[Any], values: Sequence[Any]) -> Any:
+        """A call whose results go into out arrays; one that shares memory with others is copied into."""
         fresh: list[Any] = [None] * len(self._fresh)
-        direct: dict[int, int] = {}  # positions in the table -> leaves of the result
+        direct: dict[int, int] = {}  # positions among all arrays -> leaves of the result
         copied: list[int] = []
         are_plain = True
         for leaf, (array, position) in enumerate(zip(out.arrays, self._places, strict=True)):
@@ -225,39 +335,60 @@ class CpuProgram:
         for number, (empty, shape, dtype) in enumerate(self._fresh):
             if fresh[number] is None:
                 fresh[number] = empty(shape, dtype)
-        self._fill(table, self._first, *arguments, *fresh)
+        out.require_disjoint(copied)
+        watched = tuple(sorted({*direct, *self._donated}))
+        frame, answer = self._run(self._form_of(ready.count, watched), arguments + fresh, values)
+        is_done = answer == RAN and are_plain and not copied
+        if answer != RAN:
+            out.require_disjoint()
+            variant = self._prepared(answer, arguments, fresh, values)
+            if variant is not None:
+                return variant(values, out)
+            direct = self._apart(direct, arguments, fresh, out)
+            frame, _ = self._run(self._form_of(ready.count, ()), arguments + fresh, values)
+        result = self._result(frame, arguments, fresh)
+        return result if is_done else out.copy_from(result, direct.values())
 
-        def shared(*positions: int) -> bool:
-            return overlap(table, self._first, self._bytes, numpy.array(positions, numpy.int64))
-
-        if not shared(*direct, *self._donated):
-            out.require_disjoint(copied)
-            return fresh, direct.values(), are_plain and not copied
-        out.require_disjoint()
-        keep = any(map(shared, self._donated))
-        for position in [p for p in direct if shared(p)]:
-            del direct[position]
-            if position >= len(arguments):
+    def _apart(
+        self, direct: dict[int, int], arguments: list[Any], fresh: list[Any], out: OutArrays
+    ) -> dict[int, int]:
+        """The out arrays that still take their results themselves; new arrays take those of the others."""
+        kept: dict[int, int] = {}
+        for position, leaf in direct.items():
+            if position < len(arguments):
+                if arguments[position] is out.arrays[leaf]:
+                    kept[position] = leaf
+            elif not overlap(arguments + fresh, (position,)):
+                kept[position] = leaf
+            else:
                 empty, shape, dtype = self._fresh[position - len(arguments)]
                 fresh[position - len(arguments)] = empty(shape, dtype)
-        if keep:
-            self._keep_donated(arguments)
-            direct = {p: leaf for p, leaf in direct.items() if p >= len(arguments)}
-        self._fill(table, self._first, *arguments, *fresh)
-        return fresh, direct.values(), False
-
-    def _keep_donated(self, arguments: list[Any]) -> None:
-        """Let results take copies of the donated arguments, which somebody else uses."""
-        for position in self._donated:
-            arguments[position] = arguments[position].copy()
-
-    def _all_leaves(self, values: Sequence[Any]) -> Sequence[Any]:
-        """The leaves of a call, and the arrays that the kernel has from elsewhere."""
-        return [*values, *self.captured]
+        return kept
 
     def _plain(self, array: Any, position: int) -> Any:
-        """An array as the program wants it: C order, aligned, native, writable; a copy or not."""
-        wanted = self._arguments[position]
-        array = numpy.require(numpy.asarray(array), numpy_dtype(wanted.dtype), ["C", "A"])
-        array = array.reshape(self.given[wanted])
-        return array if array.flags.carray else array.copy()
+        """An array as the program wants it: C order, aligned, native; writable where it is overwritten."""
+        array = numpy.require(numpy.asarray(array), self._dtypes[position], ["C", "A"])
+        array = array.reshape(self._shapes[position])
+        return array.copy() if position in self._donated and not array.flags.writeable else array
+
+
+def _variant(
+    function: Callable[..., Any],
+    kernel: str,
+    like: Any,
+    donated: Sequence[int],
+    static: frozenset[int],
+    values: Sequence[Any],
+    layouts: Mapping[int, Layout],
+) -> CpuProgram:
+    """The program for the same calls with arguments that lie in other ways.
+
+    like: the numbers of the leaves, in the trees of a call
+    """
+    args, kwargs = map_leaves(lambda leaf: values[leaf], like)
+    return CpuProgram(function, kernel, args, kwargs, donated, static, layouts)
+
+
+def _is_plain(value: Any, whole: bool) -> bool:
+    """Whether compiled code can read a number, and those of other calls in its place."""
+    return type(value) is (int if whole else float)

@@ -1,44 +1,42 @@
-"""The text of a program in the CPU's dialect: a plan becomes one Python function that Numba compiles.
+"""The text of a program in the CPU's dialect: a plan becomes functions in the language of `llvm.translate`.
 
-Takes a Plan; gives the source of a module. The function runs the part of one worker in one stage:
-`program(stage, worker, workers, table, scalars)`. Stage s of the plan is number 2 s, and number 2 s + 1
-combines the sums of its workers; the results that are single numbers come last. `table` holds sizes and
+Takes a Plan; gives the text. Every block loop is a function, and so is every nest of a loop that has several;
+what is the same is written once. `program(stage, worker, workers, table, scalars)` runs the part of one
+worker in one stage. Stage s of the plan is number 2 s, and number 2 s + 1 combines the sums of its workers;
+the results that are single numbers come last, and each has a function of its own. `table` holds sizes and
 addresses. `scalars` is the scalar buffer, and `integers` the same memory as integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 from ..codegen.plan import Plan
 from ..codegen.stages import Role, role
 from ..codegen.text import Lines
-from ..codegen.totals import is_kept_wide
-from ..ir.attributes import Transposes
+from ..codegen.totals import BLOCKS_OF_PART, is_kept_wide
+from ..ir.attributes import Layout, Transposes
 from ..ir.dtypes import BOOL, FLOAT32
 from ..ir.graph import Axis, Node
-from ..ir.nest import BlockLoop, Buffer, BufferKind, LoopNest, MatMul, Stage
+from ..ir.nest import BlockLoop, Buffer, BufferKind, LoopNest, MatMul, Pack, Stage, Value
 from ..ir.operations import Op
 from . import dialect, totals
 from .dialect import kept_number, number_from, number_to, read, wide, written
+from .functions import (
+    Function,
+    Functions,
+    LoopFunction,
+    Scope,
+    StageScope,
+    cell_of,
+    is_on_stack,
+    stored,
+    stride_of,
+    sum_of,
+)
 from .render_nest import NestRenderer
-
-HEADER = """\
-import math
-
-from math import inf, nan
-
-from numba import bool_, cfunc, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
-from onepass.backends.cpu.runtime.blas import gemm
-from onepass.backends.cpu.runtime.pointers import *
-from onepass.backends.cpu.runtime.threads import PROGRAM
-from onepass.backends.cpu.runtime.vector_intrinsics import *
-from onepass.backends.cpu.runtime.vector_math import *
-
-
-@cfunc(PROGRAM, cache=CACHE, error_model="numpy")
-def program(stage, worker, workers, table, scalars):
-"""
+from .runtime.blas import GEMM
 
 
 def sizes_in_table(plan: Plan) -> list[str]:
@@ -51,9 +49,9 @@ def pointers_in_table(plan: Plan) -> list[Buffer]:
     return [buffer for buffer in plan.buffers if not is_on_stack(buffer)]
 
 
-def is_on_stack(buffer: Buffer) -> bool:
-    """Whether a buffer is so small: one number for each row of a tile."""
-    return buffer.kind is BufferKind.TILE and not buffer.axes
+def strides_in_table(plan: Plan) -> list[Buffer]:
+    """The arguments whose strides stand in the table, behind the addresses."""
+    return [buffer for buffer in plan.buffers if buffer.layout is not Layout.CONTIGUOUS]
 
 
 class Renderer:
@@ -61,125 +59,205 @@ class Renderer:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.statements = NestRenderer(plan)
+        self.functions = Functions()
+        self._stages: dict[int, str] = {}  # their functions, by the number that `program` is passed
+        sizes = [*sizes_in_table(plan), "sgemm", "dgemm"]
+        self._positions = {name: position for position, name in enumerate(sizes)}
+        self._pointers = {b: position for position, b in enumerate(pointers_in_table(plan), len(sizes))}
+        first = len(sizes) + len(self._pointers)
+        self._strides = {b: position for position, b in enumerate(strides_in_table(plan), first)}
+        self._short = {axis: axis.size for axis in self.short_axes()}
 
     def source(self) -> str:
-        """The module's text."""
-        body = Lines(1)
+        """The program's text, without the routines that all programs share."""
         for number, stage in enumerate(self.plan.stages):
-            self.stage(number, stage, body)
-        self.outputs(body)
-        top = Lines(1)
-        self.table(top)
-        for slot in self.flag_slots():
-            top.add(f"{dialect.flag(slot)} = int64(0)")
-            body.add(f"if {dialect.flag(slot)} != 0:")
-            body.add(f"    integers[{slot}] = int64(1)")
-        return HEADER + "\n".join(top.lines + body.lines) + "\n"
-
-    def flag_slots(self) -> range:
-        return range(self.plan.slots.count, self.plan.slots.count + len(self.plan.flags))
-
-    def table(self, top: Lines) -> None:
-        """What the table holds, under its names."""
-        top.add("use_widest_vectors()")
-        top.add("integers = int64_at(address_of(scalars))")
-        sizes = [*sizes_in_table(self.plan), "sgemm", "dgemm"]
-        literal = {self.plan.axes[axis]: axis.size for axis in self.short_axes()}
-        for position, name in enumerate(sizes):
-            top.add(f"{name} = {literal.get(name, f'table[{position}]')}")
-        for position, buffer in enumerate(pointers_in_table(self.plan), len(sizes)):
-            axes = ", ".join(self.plan.axes[axis] for axis in buffer.axes)
-            top.add(f"{buffer.name} = {_stored(buffer)}_at(table[{position}])  # {buffer.kind} ({axes})")
+            self.stage(number, stage)
+        self.outputs()
+        program = [f"def program{_PARAMETERS}:"]
+        for number in self._stages:
+            program += [
+                f"    if stage == {number}:",
+                f"        stage{number}(worker, workers, table, scalars)",
+            ]
+        if not self._stages:
+            program.append("    pass")
+        texts = [*self.functions.texts(), *self._stages.values(), "\n".join([*program, ""])]
+        return "\n\n".join(texts)
 
     def short_axes(self) -> list[Axis]:
         """The axes of rows that are computed in tiles, whose sizes stand in the text."""
         nests = (step for loop in self.plan.loops for step in loop.steps if isinstance(step, LoopNest))
         return list(dict.fromkeys(axis for nest in nests if nest.tile for axis in nest.axes()))
 
-    def stage(self, number: int, stage: Stage, lines: Lines) -> None:
-        lines.add(f"if stage == {2 * number}:")
-        inside = lines.deeper()
-        before = len(lines.lines)
-        self.statements.items(stage.prologue, inside)
-        for loop in stage.loops:
-            self.block_loop(loop, inside)
-        for product in stage.products:
-            inside.add("if worker == 0:")
-            self.whole_product(product, inside.deeper())
-        if len(lines.lines) == before:
-            inside.add("pass")
-        if stage.sums:
-            lines.add(f"if stage == {2 * number + 1}:")
-            self.combine(stage.sums, lines.deeper())
+    # Stages
 
-    def block_loop(self, loop: BlockLoop, lines: Lines) -> None:
-        n, rows = self.plan.axes[loop.axis], f"rows{loop.number}"
-        lines.add(f"# block loop {loop.number}: the rows of {n}, in blocks of {rows}")
+    def scope(self) -> tuple[StageScope, NestRenderer]:
+        """The names of a stage to come, and what renders statements into it."""
+
+        def read_from(key: Hashable) -> tuple[str, str]:
+            return (statements.names[key], "") if isinstance(key, Value) else self.place_of(key)
+
+        scope = StageScope(self._short, read_from)
+        statements = NestRenderer(self.plan, scope)
+        return scope, statements
+
+    def place_of(self, key: Any) -> tuple[str, str]:
+        """The name of a thing in the program, and where it is found."""
+        if isinstance(key, Buffer):
+            axes = ", ".join(self.plan.axes[axis] for axis in key.axes)
+            return key.name, f"{stored(key)}_at(table[{self._pointers[key]}])  # {key.kind} ({axes})"
+        if isinstance(key, Axis):
+            name = self.plan.axes[key]
+            return name, f"table[{self._positions[name]}]"
+        kind, *what = key
+        if kind == "stride":
+            return f"l{what[0].name}", f"table[{self._strides[what[0]]}]"
+        if kind == "slot":
+            slot, node = what
+            return f"v{node.number}", number_from(node.dtype, str(slot))
+        if kind == "flag":
+            return f"f{what[0]}", f"offset(integers, {what[0]})"
+        if kind == "parts":
+            (node,) = what
+            memory = kept_number(node.dtype, "").removesuffix("[]")
+            return f"q{node.number}", f"offset({memory}, {self.plan.slots.sums[node]})"
+        name = f"rows{what[0]}" if kind == "rows" else kind
+        return name, f"table[{self._positions[name]}]"
+
+    def stage(self, number: int, stage: Stage) -> None:
+        scope, statements = self.scope()
+        statements.items(stage.prologue, scope.lines)
+        for loop in stage.loops:
+            axis, rows = self.plan.axes[loop.axis], f"rows{loop.number}"
+            scope.lines.add(f"# block loop {loop.number}: the rows of {axis}, in blocks of {rows}")
+            scope.lines.add(self.block_loop(loop, scope))
+        for product in stage.products:
+            scope.lines.add("if worker == 0:")
+            self.whole_product(product, scope, scope.lines.deeper())
+        self.end_stage(2 * number, scope)
+        if stage.sums:
+            scope, _ = self.scope()
+            self.combine(stage.sums, scope)
+            self.end_stage(2 * number + 1, scope)
+
+    def end_stage(self, number: int, scope: StageScope) -> None:
+        """Make a function of what was written; an empty one needs none."""
+        if lines := scope.all_lines():
+            head = [f"def stage{number}(worker, workers, table, scalars):"]
+            if any("integers" in line for line in lines):
+                head.append("    integers = int64_at(address_of(scalars))")
+            self._stages[number] = "\n".join([*head, *lines, ""])
+
+    def outputs(self) -> None:
+        """The results that are single numbers, each into its slot."""
+        scope, statements = self.scope()
+        statements.items(self.plan.scalar_outputs.body, scope.lines)
+        for node, operand in self.plan.scalar_outputs.values.items():
+            value = number_to(node.dtype, statements.text.operand(operand))
+            scope.lines.add(f"{kept_number(node.dtype, str(self.plan.slots.outputs[node]))} = {value}")
+        self.end_stage(2 * len(self.plan.stages), scope)
+
+    # Loops
+
+    def block_loop(self, loop: BlockLoop, scope: Scope) -> str:
+        """The call of a block loop's function."""
+        return self.functions.add("loop", lambda plain: self.loop_function(loop, scope, plain=plain))
+
+    def loop_function(self, loop: BlockLoop, scope: Scope, *, plain: bool) -> LoopFunction:
+        loops = LoopFunction(scope, loop, self.plan.target.tile, plain=plain)
+        is_alone = sum(isinstance(step, LoopNest) for step in loop.steps) == 1
+        n, rows, lines = loops.length(loop.axis), loops.block_rows(), loops.lines
         lines.add(f"blocks = ({n} + {rows} - 1) // {rows}")
         lines.add("first, last = blocks * worker // workers, blocks * (worker + 1) // workers")
-        for buffer in self.plan.buffers:
-            if buffer.loop == loop.number and buffer.kind in _OF_A_WORKER:
-                self.scratch(buffer, rows, lines)
         for node in loop.sums:
-            self.start_of_sum(node, lines)
+            self.start_of_sum(node, loops, is_alone=is_alone)
         lines.add("for block in range(first, last):")
         inside = lines.deeper()
         inside.add(f"row0 = block * {rows}")
         inside.add(f"rows = min({rows}, {n} - row0)")
+        for pack in loop.packs:
+            inside.add(self.pack(pack, loops))
         for step in loop.steps:
             if isinstance(step, MatMul):
-                self.product(step, loop, inside)
+                self.product(step, loops, inside)
+            elif is_alone:
+                NestRenderer(self.plan, loops).nest(step, inside)
             else:
-                self.statements.nest(step, inside)
+                inside.add(self.nest(step, loops))
         for node in loop.sums:
-            if is_kept_wide(node):
-                totals.end(node, self.size_of(node), lines)
-            if node in self.plan.slots.sums:
-                place = kept_number(node.dtype, f"{self.plan.slots.sums[node]} + worker")
-                lines.add(f"{place} = {number_to(node.dtype, f's{node.number}')}")
+            self.end_of_sum(node, loops)
+        return loops
 
-    def scratch(self, buffer: Buffer, rows: str, lines: Lines) -> None:
-        """A worker's part of a scratch buffer; a block's first axis counts the rows of a block."""
-        if is_on_stack(buffer):
-            lines.add(f"{buffer.name} = stack_of_{_stored(buffer)}({self.plan.target.tile})")
-            return
-        axes = [self.plan.axes[axis] for axis in buffer.axes]
-        if buffer.kind is BufferKind.BLOCK:
-            axes[0] = rows
-        tile = [str(self.plan.target.tile)] if buffer.kind is BufferKind.TILE else []
-        length = " * ".join(tile + axes) or "1"
-        lines.add(f"{buffer.name} = offset({buffer.name}, worker * {length})")
+    def pack(self, pack: Pack, loops: LoopFunction) -> str:
+        """The call that copies the rows of a block."""
+        argument, stride = loops.buffer(pack.argument), loops.use(stride_of(pack.argument), "l")
+        columns = loops.length(pack.node.axes[1])
+        return f"pack({loops.buffer(pack.buffer)}, offset({argument}, row0), {stride}, rows, {columns})"
+
+    def nest(self, nest: LoopNest, loops: LoopFunction) -> str:
+        """The call of a nest's function."""
+
+        def written(plain: bool) -> Function:
+            function = Function(loops, ("row0", "rows"), loops.tile, plain=plain)
+            NestRenderer(self.plan, function).nest(nest, function.lines)
+            return function
+
+        return self.functions.add("nest", written)
 
     # Sums over rows
 
-    def start_of_sum(self, node: Node, lines: Lines) -> None:
+    def start_of_sum(self, node: Node, loops: LoopFunction, *, is_alone: bool) -> None:
+        lines = loops.lines
         if node in self.plan.slots.sums:
-            dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
-            lines.add(f"s{node.number} = {dialect.start(node.operation, dtype)}")
+            self.start_of_number(node, loops, is_alone=is_alone)
             return
-        whole, parts = self.plan.place[node].name, self.plan.partial[node].name
-        size = self.size_of(node)
-        lines.add(f"s{node.number} = {whole}")
-        lines.add("if worker > 0:")
-        lines.add(f"    s{node.number} = offset({parts}, (worker - 1) * {size})")
+        size = loops.size(node.axes)
+        whole, parts = loops.buffer(self.plan.place[node]), loops.buffer(self.plan.partial[node])
+        name = loops.names[sum_of(node)] = loops.new("s", f"s{node.number}")
+        lines.add(f"{name} = {whole}", "if worker > 0:")
+        lines.add(f"    {name} = offset({parts}, (worker - 1) * {size})")
+        is_product = node.operation is Op.MATMUL
         if is_kept_wide(node):
-            totals.start(node, size, lines)
-        if node.operation is Op.MATMUL:
-            # Its first block overwrites what is there.
-            lines.add("if first == last:")
-            lines = lines.deeper()
-        lines.add(f"for element in range({size}):")
+            clear = f"clear({loops.buffer(self.plan.totals[node])}, {size}, 0.0)"
+            lines.add(*([f"if last - first > {BLOCKS_OF_PART}:", f"    {clear}"] if is_product else [clear]))
         nothing = written(dialect.start(_joined_by(node), node.dtype), node.dtype)
-        lines.add(f"    s{node.number}[element] = {nothing}")
+        clear = f"clear({name}, {size}, {nothing})"
+        # A product's first block overwrites what is there.
+        lines.add(*(["if first == last:", f"    {clear}"] if is_product else [clear]))
 
-    def combine(self, sums: Sequence[Node], lines: Lines) -> None:
+    def start_of_number(self, node: Node, loops: LoopFunction, *, is_alone: bool) -> None:
+        """A sum without axes is a variable of the loop, or a place on the stack that its nests share."""
+        dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
+        nothing = dialect.start(node.operation, dtype)
+        if is_alone:
+            name = loops.names[sum_of(node)] = loops.new("s", f"s{node.number}")
+            loops.lines.add(f"{name} = {nothing}")
+            return
+        cell = loops.names[cell_of(node)] = loops.new("c", f"c{node.number}")
+        loops.head.add(f"{cell} = stack_of_{'uint8' if dtype == BOOL else dtype}(1)")
+        loops.lines.add(f"{cell}[0] = {written(nothing, dtype)}")
+
+    def end_of_sum(self, node: Node, loops: LoopFunction) -> None:
+        lines = loops.lines
+        if node in self.plan.slots.sums:
+            cell = loops.names.get(cell_of(node))
+            value = loops.names[sum_of(node)] if cell is None else read(f"{cell}[0]", node.dtype)
+            lines.add(f"{loops.use(('parts', node), 'q')}[worker] = {number_to(node.dtype, value)}")
+        elif is_kept_wide(node):
+            total, part = loops.buffer(self.plan.totals[node]), loops.names[sum_of(node)]
+            finish = f"finish({total}, {part}, {loops.size(node.axes)})"
+            is_product = node.operation is Op.MATMUL
+            lines.add(
+                *([f"if last - first > {BLOCKS_OF_PART}:", f"    {finish}"] if is_product else [finish])
+            )
+
+    def combine(self, sums: Sequence[Node], scope: StageScope) -> None:
         """The workers' parts of every sum, added to the first worker's in their order."""
         for node in sums:
             if node in self.plan.slots.sums:
-                self.combine_numbers(node, lines)
+                self.combine_numbers(node, scope.lines)
             else:
-                self.combine_arrays(node, lines)
+                scope.lines.add(self.combine_arrays(node, scope))
 
     def combine_numbers(self, node: Node, lines: Lines) -> None:
         slot = self.plan.slots.sums[node]
@@ -190,84 +268,105 @@ class Renderer:
         part = number_to(dtype, dialect.join(node.operation, dtype, own, others))
         lines.add(f"        {kept_number(dtype, str(slot))} = {part}")
 
-    def combine_arrays(self, node: Node, lines: Lines) -> None:
-        whole, parts = self.plan.place[node].name, self.plan.partial[node].name
-        lines.add(f"size = {self.size_of(node)}")
+    def combine_arrays(self, node: Node, scope: Scope) -> str:
+        """The call of the function that does it; every worker combines some of the elements."""
+        return self.functions.add("combine", lambda plain: self.combine_function(node, scope, plain=plain))
+
+    def combine_function(self, node: Node, scope: Scope, *, plain: bool) -> Function:
+        function = Function(scope, ("worker", "workers"), None, plain=plain)
+        whole, parts = function.buffer(self.plan.place[node]), function.buffer(self.plan.partial[node])
+        lines = function.lines
+        lines.add(f"size = {function.size(node.axes)}")
         lines.add("for other in range(workers - 1):")
         lines.add("    for element in range(size * worker // workers, size * (worker + 1) // workers):")
         own, other = f"{whole}[element]", f"{parts}[other * size + element]"
         part = dialect.join(_joined_by(node), node.dtype, read(own, node.dtype), read(other, node.dtype))
         lines.add(f"        {whole}[element] = {written(part, node.dtype)}")
-
-    def outputs(self, lines: Lines) -> None:
-        """The results that are single numbers, each into its slot."""
-        lines.add(f"if stage == {2 * len(self.plan.stages)}:")
-        inside = lines.deeper()
-        before = len(lines.lines)
-        self.statements.items(self.plan.scalar_outputs.body, inside)
-        for node, operand in self.plan.scalar_outputs.values.items():
-            value = number_to(node.dtype, self.statements.text.operand(operand))
-            inside.add(f"{kept_number(node.dtype, str(self.plan.slots.outputs[node]))} = {value}")
-        if len(lines.lines) == before:
-            inside.add("pass")
+        return function
 
     # Matrix products
 
-    def whole_product(self, product: MatMul, lines: Lines) -> None:
+    def whole_product(self, product: MatMul, scope: Scope, lines: Lines) -> None:
         a, b = product.node.inputs
-        rows = [self.statements.text.length(a.shape[0]), self.statements.text.length(b.shape[0])]
-        self.gemm(product.node, lines, rows, [product.a.name, product.b.name, product.out.name], "0")
+        rows = [scope.length(a.shape[0]), scope.length(b.shape[0])]
+        names = list(map(scope.buffer, (product.a, product.b, product.out)))
+        self.gemm(product, scope, lines, rows, names, "0")
 
-    def product(self, product: MatMul, loop: BlockLoop, lines: Lines) -> None:
+    def product(self, product: MatMul, loops: LoopFunction, lines: Lines) -> None:
         node = product.node
-        a = self.address(product.a, "row0")
+        a = self.address(product.a, loops)
         if role(node) is Role.ROW:
-            b, out = product.b.name, self.address(product.out, "row0")
-            rows = ["rows", self.statements.text.length(node.inputs[1].shape[0])]
-            self.gemm(node, lines, rows, [a, b, out], "0")
+            b, out = loops.buffer(product.b), self.address(product.out, loops)
+            rows = ["rows", loops.length(node.inputs[1].shape[0])]
+            self.gemm(product, loops, lines, rows, [a, b, out], "0")
             return
+        part = loops.names[sum_of(node)]
         if is_kept_wide(node):
-            totals.before_block(node, self.size_of(node), lines)
+            total = loops.buffer(self.plan.totals[node])
+            totals.before_block(total, part, loops.size(node.axes), lines)
         beta = f"0.0 if {totals.is_first_block(node)} else 1.0"
-        b, out = self.address(product.b, "row0"), f"s{node.number}"
-        self.gemm(node, lines, ["rows", "rows"], [a, b, out], beta)
+        self.gemm(product, loops, lines, ["rows", "rows"], [a, self.address(product.b, loops), part], beta)
 
-    def address(self, buffer: Buffer, row: str) -> str:
-        """The pointer to a row of what a product reads or writes."""
+    def address(self, buffer: Buffer, loops: LoopFunction) -> str:
+        """The pointer to the first row of the block, in what a product reads or writes."""
+        name = loops.buffer(buffer)
         if buffer.kind is BufferKind.BLOCK:
-            return buffer.name
-        lengths = [self.plan.axes[axis] for axis in buffer.axes[1:]]
-        return f"offset({buffer.name}, {' * '.join([row, *lengths])})"
+            return name
+        if buffer.layout is Layout.COLUMNS:
+            return f"offset({name}, row0)"
+        row = [loops.length(axis) for axis in buffer.axes[1:]]
+        if buffer.layout is Layout.ROWS:
+            row = [loops.use(stride_of(buffer), "l")]
+        return f"offset({name}, {' * '.join(['row0', *row])})"
 
-    def gemm(self, node: Node, lines: Lines, first: list[str], buffers: list[str], beta: str) -> None:
+    def gemm(
+        self, product: MatMul, scope: Scope, lines: Lines, first: list[str], names: list[str], beta: str
+    ) -> None:
         """The call of BLAS.
 
         first: the lengths of the operands' first dimensions
+        names: of the operands and the result
         """
+        node = product.node
         transpose_a, transpose_b = node.attribute_as(Transposes).transposed
-        (a_rows, b_rows), (a, b, out) = first, buffers
-        a_columns, b_columns = (self.statements.text.length(source.shape[1]) for source in node.inputs)
+        (a_rows, b_rows), (a, b, out) = first, names
+        a_columns, b_columns = (scope.length(source.shape[1]) for source in node.inputs)
         rows, inner = (a_columns, a_rows) if transpose_a else (a_rows, a_columns)
         columns = b_rows if transpose_b else b_columns
-        routine = "sgemm" if node.dtype == FLOAT32 else "dgemm"
+        routine = scope.use(("sgemm",) if node.dtype == FLOAT32 else ("dgemm",))
+        # What lies in columns is the transpose of what lies in rows.
+        transpose_a ^= product.a.layout is Layout.COLUMNS
+        transpose_b ^= product.b.layout is Layout.COLUMNS
+        lda, ldb = self.leading(product.a, a_columns, scope), self.leading(product.b, b_columns, scope)
         lines.add(
             f"gemm({routine}, {int(transpose_a)}, {int(transpose_b)}, {rows}, {columns}, {inner}, "
-            f"{a}, {a_columns}, {b}, {b_columns}, {node.dtype}({beta}), {out}, {columns})"
+            f"{a}, {lda}, {b}, {ldb}, {node.dtype}({beta}), {out}, {columns})"
         )
 
-    def size_of(self, node: Node) -> str:
-        return " * ".join(self.plan.axes[axis] for axis in node.axes) or "1"
+    def leading(self, buffer: Buffer, columns: str, scope: Scope) -> str:
+        """Elements from one stored row of a matrix to the next."""
+        return columns if buffer.layout is Layout.CONTIGUOUS else scope.use(stride_of(buffer), "l")
 
 
-# Scratch buffers that each worker has a part of.
-_OF_A_WORKER = (BufferKind.TOTAL, BufferKind.BLOCK, BufferKind.ROW, BufferKind.TILE)
+# Rows of an argument that lies in columns, into rows without gaps. Of 16 rows at a time whole lines of the
+# cache are read and written.
+PACK = """\
+def pack(out, argument, stride, rows, columns):
+    for first in range(0, rows, 16):
+        for start in range(0, columns, 16):
+            for row in range(first, min(first + 16, rows)):
+                for column in range(start, min(start + 16, columns)):
+                    out[row * columns + column] = argument[column * stride + row]
+"""
+
+_PARAMETERS = "(stage, worker, workers, table, scalars)"
+
+
+def routines() -> str:
+    """The routines that every program may use."""
+    return f"{totals.ROUTINES}\n\n{GEMM}\n\n{PACK}"
 
 
 def _joined_by(node: Node) -> Op:
     """The operation that joins parts of a sum over rows."""
     return Op.SUM if node.operation is Op.MATMUL else node.operation
-
-
-def _stored(buffer: Buffer) -> str:
-    """The dtype of its elements in memory, where a bool is a byte."""
-    return "uint8" if buffer.dtype == BOOL else buffer.dtype.name

@@ -16,21 +16,42 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..codegen.plan import Plan
-from ..codegen.stages import Role, role
 from ..codegen.text import Lines, Names, is_word
 from ..ir import nest as ir
+from ..ir.attributes import Layout
 from ..ir.dtypes import BOOL
-from ..ir.nest import Buffer, BufferKind, Index, Item, LoopNest, Value
+from ..ir.graph import Axis, Node
+from ..ir.nest import Buffer, BufferKind, Index, Item, LoopNest, Operand, Value
 from . import dialect, totals
-from .dialect import number_from, read, wide, written
+from .dialect import read, wide, written
+from .functions import Scope, cell_of, stride_of, sum_of
+
+
+class LocalNames(Names):
+    """The names of values in one function; a value from outside is a parameter of it."""
+
+    def __init__(self, plan: Plan, scope: Scope) -> None:
+        super().__init__(plan, dialect.literal)
+        self.scope = scope
+
+    def new(self, node: Node) -> str:
+        return self.scope.new("v", f"v{node.number}")
+
+    def operand(self, operand: Operand) -> str:
+        if isinstance(operand, Value) and operand not in self.of:
+            return self.scope.use(operand, "a")
+        return super().operand(operand)
+
+    def length(self, axis: Axis | None) -> str:
+        return self.scope.length(axis)
 
 
 class NestRenderer:
-    """Renders the statements and loops of one plan."""
+    """Renders statements and loops of one plan into one scope: a function, or the beginning of a stage."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.text = Names(plan, dialect.literal)
+    def __init__(self, plan: Plan, scope: Scope) -> None:
+        self.plan, self.scope = plan, scope
+        self.text = LocalNames(plan, scope)
         self.names = self.text.of
         self.wide: set[Value] = set()  # reductions whose parts are added up in float64
         self._nest: LoopNest | None = None
@@ -86,7 +107,7 @@ class NestRenderer:
         self.define(load.value, read(self.element(load.buffer, load.index), load.buffer.held), lines)
 
     def load_scalar(self, load: ir.LoadScalar, lines: Lines) -> None:
-        self.define(load.value, number_from(load.value.node.dtype, str(load.slot)), lines)
+        self.names[load.value] = self.scope.use(("slot", load.slot, load.value.node), "a")
 
     def position(self, position: ir.Position, lines: Lines) -> None:
         self.define(position.value, dialect.index(self.index(position.index)), lines)
@@ -101,7 +122,7 @@ class NestRenderer:
     def check_index(self, check: ir.CheckIndex, lines: Lines) -> None:
         value = check.value
         name = self.place(value) if value.buffer else f"{self.text.new(value.node)}_inside"
-        flag = "" if check.flag is None else dialect.flag(check.flag)
+        flag = "" if check.flag is None else self.scope.flag(check.flag)
         given = self.text.operand(check.operand)
         lines.add(*dialect.inside(name, given, self.text.length(check.axis), value.node.dtype, flag))
         self.names[value] = name
@@ -122,7 +143,7 @@ class NestRenderer:
             self.names[value] = read(place, node.dtype)
             lines.add(f"{place} = {written(nothing, node.dtype)}")
             return
-        name = f"part{node.number}" if role(node) is Role.SUM else self.text.new(node)
+        name = self.text.new(node)
         self.names[value] = name
         if start.wide:
             self.wide.add(value)
@@ -142,7 +163,7 @@ class NestRenderer:
 
     def accumulate(self, accumulate: ir.Accumulate, lines: Lines) -> None:
         node, value = accumulate.node, self.text.operand(accumulate.operand)
-        total = f"s{node.number}"
+        total = self.sum(node)
         if node in self.plan.slots.sums:
             dtype = BOOL if node.dtype == BOOL else wide(node.dtype)
             value = value if dtype == BOOL else f"{dtype}({value})"
@@ -150,7 +171,7 @@ class NestRenderer:
             return
         (index,) = map(self.index, accumulate.index)
         if accumulate.wide:
-            lines.add(f"d{node.number}[{index}] += float64({value})")
+            lines.add(f"{self.total(node)}[{index}] += float64({value})")
             return
         place = f"{total}[{index}]"
         joined = dialect.join(node.operation, node.dtype, read(place, node.dtype), value)
@@ -161,9 +182,24 @@ class NestRenderer:
         lines.add(f"{place} = {written(self.text.operand(store.operand), store.node.dtype)}")
 
     def fold_totals(self, fold: ir.FoldTotals, lines: Lines) -> None:
-        totals.after_row(fold.node, self.text.length(fold.node.axes[0]), lines)
+        node = fold.node
+        totals.after_row(self.total(node), self.sum(node), self.text.length(node.axes[0]), lines)
 
     # Names and places
+
+    def sum(self, node: Node) -> str:
+        """The worker's part of a sum over rows; without axes a variable, which is loaded and stored."""
+        key = sum_of(node)
+        if key not in self.scope.names and node in self.plan.slots.sums:
+            cell = self.scope.use(cell_of(node), "c")
+            name = self.scope.names[key] = self.scope.new("s", f"s{node.number}")
+            self.scope.head.add(f"{name} = {read(f'{cell}[0]', node.dtype)}")
+            self.scope.tail.add(f"{cell}[0] = {written(name, node.dtype)}")
+        return self.scope.use(key, "s")
+
+    def total(self, node: Node) -> str:
+        """The worker's total of a sum in float64."""
+        return self.scope.buffer(self.plan.totals[node])
 
     def define(self, value: Value, text: str, lines: Lines) -> None:
         """Give a value a name, or let it have the text where that is as good as one."""
@@ -180,7 +216,7 @@ class NestRenderer:
     def place(self, value: Value) -> str:
         """Where a row of the tile has the value."""
         assert value.buffer is not None
-        return f"{value.buffer.name}[lane]"
+        return f"{self.scope.buffer(value.buffer)}[lane]"
 
     def index(self, index: Index) -> str:
         tile = self._nest is not None and self._nest.tile
@@ -197,9 +233,14 @@ class NestRenderer:
         if buffer.kind is BufferKind.TILE:
             assert self._nest is not None
             column = "".join(f"{self.index(i)} * {self._nest.tile} + " for i in index)
-            return f"{buffer.name}[{column}lane]"
-        offset = self.text.offset(buffer.axes, [self.index(position) for position in index])
-        return f"{buffer.name}[{offset}]"
+            return f"{self.scope.buffer(buffer)}[{column}lane]"
+        positions = [self.index(position) for position in index]
+        if buffer.layout is Layout.CONTIGUOUS:
+            offset = self.text.offset(buffer.axes, positions)
+        else:
+            apart, together = positions if buffer.layout is Layout.ROWS else reversed(positions)
+            offset = f"({apart}) * {self.scope.use(stride_of(buffer), 'l')} + {together}"
+        return f"{self.scope.buffer(buffer)}[{offset}]"
 
 
 _RENDER: Mapping[type, Callable[[NestRenderer, Any, Lines], None]] = {

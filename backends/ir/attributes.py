@@ -12,6 +12,7 @@ Elementwise operations, `copy`, `take` and `take_along_axis` have none.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,29 @@ class Attribute:
     """The attribute of a node; `str` is what a printed graph shows of it."""
 
 
-@dataclass(frozen=True)
-class Leaf(Attribute):
-    """Of `input` and `scalar`: which leaf of the call, or which slot behind the leaves."""
+class Layout(enum.Enum):
+    """How the elements of an argument lie: which dimension has no gaps, where it is not all of them."""
 
-    number: int
+    CONTIGUOUS = 0  # C order
+    ROWS = 1  # a row has no gaps; rows lie apart
+    COLUMNS = 2  # a column has no gaps; columns lie apart, as in Fortran's order
 
     def __str__(self) -> str:
-        return str(self.number)
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Leaf(Attribute):
+    """Of `input` and `scalar`: which leaf of the call, or which slot behind the leaves.
+
+    layout: of an argument's elements
+    """
+
+    number: int
+    layout: Layout = Layout.CONTIGUOUS
+
+    def __str__(self) -> str:
+        return f"{self.number}" if self.layout is Layout.CONTIGUOUS else f"{self.number}, {self.layout}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .attributes import Layout
 from .dtypes import DType
 from .graph import Axis, Node
 
@@ -54,6 +55,7 @@ class Buffer:
     number: of the argument's leaf, or of the result
     loop:   number of the block loop whose rows it holds
     half:   the half precision of its elements where they are computed with as float32, else None
+    layout: how the elements of an argument lie; that of other buffers is C order
     """
 
     name: str
@@ -63,6 +65,7 @@ class Buffer:
     number: int = 0
     loop: int = 0
     half: DType | None = None
+    layout: Layout = Layout.CONTIGUOUS
 
     @property
     def held(self) -> DType:
@@ -364,10 +367,23 @@ class MatMul:
 
 
 @dataclass(frozen=True)
+class Pack:
+    """The rows of a block of an argument that lies in columns, copied into a buffer without gaps.
+
+    A nest that went along a row of such an argument would touch another line of the cache with every element.
+    """
+
+    node: Node
+    argument: Buffer
+    buffer: Buffer
+
+
+@dataclass(frozen=True)
 class BlockLoop:
     """A loop over blocks of rows, shared out to workers.
 
-    sums: what is added up over the rows; each worker has a part
+    sums:  what is added up over the rows; each worker has a part
+    packs: what is copied for each block before its steps
     """
 
     number: int
@@ -375,6 +391,7 @@ class BlockLoop:
     axis: Axis
     steps: tuple[MatMul | LoopNest, ...]
     sums: tuple[Node, ...]
+    packs: tuple[Pack, ...] = ()
 
 
 @dataclass(frozen=True)

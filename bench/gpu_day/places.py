@@ -23,7 +23,7 @@ PACKAGES = (
     "triton",
     "liger-kernel",
     "jax",
-    "numba",
+    "llvmlite",
     "nvidia-cuda-nvrtc",
     "nvidia-cublas",
     "pytest",

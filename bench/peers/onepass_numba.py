@@ -1,4 +1,4 @@
-"""onepass with the backend "numba"."""
+"""onepass with the backend "numba", compiled for the CPU."""
 
 from __future__ import annotations
 

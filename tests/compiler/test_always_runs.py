@@ -18,7 +18,6 @@ from array_api_compat import array_namespace
 
 import onepass as op
 
-pytest.importorskip("numba")
 x = np.array([1.0, 2.0, 4.0])
 history: list[Any] = []
 latest: collections.deque[Any] = collections.deque(maxlen=3)

@@ -28,7 +28,7 @@ def test_the_plan_is_the_one_that_is_written_down(name: str, monkeypatch: pytest
     function, args = CALLS[name]
     explanation = op.explain(function, *args)
     require_golden(explanation.text + "\n", name, "txt")
-    require_golden(explanation.source, name, "numba")
+    require_golden(explanation.source, name, "cpu")
 
 
 @pytest.mark.parametrize("name", CALLS)

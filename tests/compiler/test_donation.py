@@ -72,7 +72,6 @@ def test_nothing_is_overwritten_that_was_not_named(name: str) -> None:
 
 
 def test_what_was_named_is_taken() -> None:
-    pytest.importorskip("numba")
     others = [array(2), array(3)]
     result = of_others(array(1), *others)
     assert [np.shares_memory(a, b) for a, b in zip(result[1:], others, strict=True)] == [True, True]

@@ -14,7 +14,6 @@ from selection import exhaustively
 
 import onepass as op
 
-pytest.importorskip("numba")
 DTYPES = (
     "float32",
     "float64",

@@ -11,7 +11,6 @@ from array_api_compat import array_namespace
 
 import onepass as op
 
-pytest.importorskip("numba")
 x = np.array([1.0, 2.0, 3.0])
 
 

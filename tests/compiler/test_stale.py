@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onepass.backends.cpu.runtime import program_cache
+from onepass.backends.cpu.llvm import cache
 
 import onepass as op
 from onepass import compilation, routes
 
-pytest.importorskip("numba")
 x = np.array([1.0, 2.0])
 
 
@@ -29,13 +28,13 @@ x = np.array([1.0, 2.0])
 def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The source of every program that is made."""
     found: list[str] = []
-    load = program_cache.load
+    load = cache.load
 
-    def counted(source: str, name: str) -> Any:
+    def counted(source: str, *how: Any) -> Any:
         found.append(source)
-        return load(source, name)
+        return load(source, *how)
 
-    monkeypatch.setattr(program_cache, "load", counted)
+    monkeypatch.setattr(cache, "load", counted)
     return found
 
 

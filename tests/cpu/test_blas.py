@@ -1,40 +1,44 @@
-"""Matrix products inside compiled code: OpenBLAS and Numba's own give NumPy's values and disturb nobody."""
+"""Matrix products inside compiled code: OpenBLAS and our own give NumPy's values and disturb nobody."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
-from numba import types
-from onepass.backends.cpu.runtime import blas, pointers
-from onepass.backends.cpu.runtime.blas import gemm
-from onepass.backends.cpu.runtime.pointers import float32_at, float64_at, offset
+from compiled_text import compiled
+from onepass.backends.cpu.llvm.values import Type
+from onepass.backends.cpu.runtime import blas
+from onepass.backends.ir.dtypes import FLOAT32, FLOAT64, INT64
 
 Array = Any
 DTYPES = [np.float32, np.float64]
 
 
-@pytest.fixture(scope="module", params=["OpenBLAS", "Numba's own"])
+@pytest.fixture(scope="module", params=["OpenBLAS", "our own"])
 def library(request: pytest.FixtureRequest) -> blas.Blas:
     found = blas.load() if request.param == "OpenBLAS" else blas.fallback("asked for")
     assert found.name.startswith(request.param), found
     return found
 
 
-@numba.njit(nogil=True)
-def product32(address, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc, skip):  # type: ignore[no-untyped-def]
-    start = offset(float32_at(a), skip)
-    gemm(address, ta, tb, m, n, k, start, lda, float32_at(b), ldb, np.float32(beta), float32_at(c), ldc)
+PRODUCT = """\
+def product(routine, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc, skip):
+    start = offset(REAL_at(a), skip)
+    gemm(routine, ta, tb, m, n, k, start, lda, REAL_at(b), ldb, beta, REAL_at(c), ldc)
 
 
-@numba.njit(nogil=True)
-def product64(address, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc, skip):  # type: ignore[no-untyped-def]
-    start = offset(float64_at(a), skip)
-    gemm(address, ta, tb, m, n, k, start, lda, float64_at(b), ldb, beta, float64_at(c), ldc)
+"""
+
+
+@functools.cache
+def compiled_product(real: str) -> Any:
+    number: Type = {"float32": FLOAT32, "float64": FLOAT64}[real]
+    types: list[Type] = [*[INT64] * 10, number, *[INT64] * 3]
+    return compiled(PRODUCT.replace("REAL", real) + blas.GEMM, "product", *types)
 
 
 def product(
@@ -43,11 +47,11 @@ def product(
     """op(a) op(b) + beta c, in c; all three may have more elements from row to row than a row has."""
     rows, inner = a.shape[::-1] if ta else a.shape
     columns = b.shape[0] if tb else b.shape[1]
-    compiled = product32 if c.dtype == np.float32 else product64
+    run = compiled_product(c.dtype.name)
     # Two elements in front of `a`, stepped over inside, so that `offset` is needed.
     start, size = a.ctypes.data, a.itemsize
     steps = [array.strides[0] // size for array in (a, b, c)]
-    compiled(
+    run(
         library.address(c.dtype), ta, tb, rows, columns, inner, start - 2 * size, steps[0],
         b.ctypes.data, steps[1], beta, c.ctypes.data, steps[2], 2,
     )  # fmt: skip
@@ -106,10 +110,10 @@ def test_products_of_nothing(library: blas.Blas, dtype: Any) -> None:
         assert np.all(product(library, *given, np.full((3, 4), np.nan, dtype), ta, tb) == 0)
         assert np.all(product(library, *given, np.full((3, 4), 3.0, dtype), ta, tb, beta=0.5) == 1.5)
     untouched = np.full((3, 4), 7.0, dtype)
-    compiled = product32 if dtype == np.float32 else product64
+    run = compiled_product(np.dtype(dtype).name)
     for rows, columns in ((0, 4), (3, 0)):
         # No address is called: 0 would end the process.
-        compiled(0, 0, 0, rows, columns, 2, 0, 1, 0, 1, 0.0, untouched.ctypes.data, 4, 2)
+        run(0, 0, 0, rows, columns, 2, 0, 1, 0, 1, 0.0, untouched.ctypes.data, 4, 2)
     assert np.all(untouched == 7)
 
 
@@ -158,35 +162,3 @@ def test_each_dtype_has_its_product_and_others_have_none(library: blas.Blas) -> 
     assert library.address("float64") == library.address(np.dtype(np.float64)) == library.dgemm
     with pytest.raises(TypeError, match="int64; expected float32 or float64"):
         library.address(np.dtype(np.int64))
-
-    @numba.njit
-    def mixed(address):  # type: ignore[no-untyped-def]
-        gemm(address, 0, 0, 1, 1, 1, float32_at(0), 1, float64_at(0), 1, np.float32(0), float32_at(0), 1)
-
-    with pytest.raises(numba.TypingError):
-        mixed(0)
-
-
-NAMES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)] + [
-    "float32",
-    "float64",
-    "bool",
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_pointers_read_and_write_their_dtype(name: str) -> None:
-    at = getattr(pointers, f"{name}_at")
-    signature = types.void(types.int64, types.int64)
-
-    @numba.njit(signature)
-    def doubled(source, target):  # type: ignore[no-untyped-def]
-        for index in range(4):
-            offset(at(target), 3)[-index] = at(source)[index] + at(source)[index]
-
-    kind = np.dtype(name)
-    top = 1 if name == "bool" else np.inf if kind.kind == "f" else np.iinfo(kind).max // 2
-    low = 0 if kind.kind in "bu" else -np.inf if kind.kind == "f" else np.iinfo(kind).min // 2
-    source, target = np.array([top, low, 1, 0], kind), np.zeros(6, kind)
-    doubled(source.ctypes.data, target.ctypes.data)
-    np.testing.assert_array_equal(target, [*(source + source)[::-1], 0, 0])

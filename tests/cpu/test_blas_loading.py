@@ -27,7 +27,6 @@ def python(code: str, **environment: str) -> Any:
 DISTURBED = """
 import ctypes, json, os, threading, time
 import numpy as np, threadpoolctl
-import numba
 from onepass.backends.cpu.runtime import blas
 numbers = np.random.default_rng(0).standard_normal((200, 200))
 libc = ctypes.CDLL(None)
@@ -129,7 +128,7 @@ portable_blas.dgemm = portable_blas.sgemm
 
 def test_a_library_that_is_missing_or_broken_is_replaced_and_named(tmp_path: Path) -> None:
     name, why, there = python(MISSING % (QUICK + "blas.WHEEL = 'no_such_wheel'"))
-    assert (name, there) == ("Numba's own product", True)
+    assert (name, there) == ("our own product", True)
     assert why == "no_such_wheel is not installed; pip install no-such-wheel"
     broken = tmp_path / "libopenblas.so"
     broken.write_bytes(b"\x7fELF nothing")

@@ -11,8 +11,6 @@ from selection import exhaustively
 
 import onepass as op
 
-pytest.importorskip("numba")
-
 random = np.random.default_rng(20261121)
 TOLERANCES = {"float32": 2e-6, "float64": 1e-12}
 IN_DTYPES = pytest.mark.parametrize("dtype", ["float32", exhaustively("float64")])

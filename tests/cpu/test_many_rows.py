@@ -11,9 +11,11 @@ from array_api_compat import array_namespace
 from onepass.backends.codegen import cost as work
 from onepass.backends.codegen import totals
 from onepass.backends.common.trees import leaves
-from onepass.backends.cpu import program as numba_backend
+from onepass.backends.cpu import render
 from onepass.backends.cpu import totals as emitted_totals
+from onepass.backends.cpu.program import CpuProgram
 from onepass.backends.cpu.runtime import threads
+from onepass.backends.cpu.text import CpuText
 from onepass.backends.ir.nest import BufferKind
 from selection import exhaustively
 
@@ -140,13 +142,14 @@ def test_no_part_of_a_sum_is_lost_or_added_twice(
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_no_block_of_a_product_is_lost_or_added_twice(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     of_shares(monkeypatch, count)
-    for module in (totals, emitted_totals):  # for the size of buffers, and for the text
+    for module in (totals, emitted_totals, render):  # for the size of buffers, and for the text
         monkeypatch.setattr(module, "BLOCKS_OF_PART", 2)
     monkeypatch.setattr(work, "WORTH_A_WORKER_NS", 0.01)  # rows for many blocks
     for rows in (64, 200, 256, 257, 512, 513, 767, 768, 769, 1024, 1500, 5000):
         x = random.integers(-8, 9, (rows, 5)).astype(np.float32)
-        program = numba_backend.CpuProgram(lambda x: x.T @ x, "product", (x,), {})
-        assert "d" in {memory.name[0] for memory in program.plan.of_kind(BufferKind.TOTAL)}
+        text = CpuText(lambda x: x.T @ x, "product", (x,), {})
+        assert "d" in {memory.name[0] for memory in text.plan.of_kind(BufferKind.TOTAL)}
+        program = CpuProgram(lambda x: x.T @ x, "product", (x,), {})
         for _ in range(2):  # in memory that is new, and in memory that has been used
             (got,) = leaves(program(leaves(((x,), {}))))
             np.testing.assert_array_equal(got, x.T @ x, err_msg=f"{rows} rows")
@@ -155,8 +158,8 @@ def test_no_block_of_a_product_is_lost_or_added_twice(count: int, monkeypatch: p
 def test_a_product_has_no_total_beside_it_where_it_has_few_blocks() -> None:
     def held(rows: int) -> int:
         x = np.ones((rows, 64), np.float32)
-        program = numba_backend.CpuProgram(lambda x: x.T @ x, "product", (x,), {}, compiled=False)
-        return sum(program.sizes.length(memory, 1) for memory in program.plan.of_kind(BufferKind.TOTAL))
+        text = CpuText(lambda x: x.T @ x, "product", (x,), {})
+        return sum(text.sizes.length(memory, 1) for memory in text.plan.of_kind(BufferKind.TOTAL))
 
     assert held(4096) == 0
     assert held(100_000) == 64 * 64
@@ -172,3 +175,21 @@ def test_an_infinity_or_nan_stays_in_its_column() -> None:
     assert got[1] == np.inf
     assert np.isnan(got[[2, 3]]).all()
     np.testing.assert_allclose(np.delete(got, [1, 2, 3, 4]), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [op.relu, op.softmax])
+def test_programs_without_workspace_run_on_threads(
+    kernel: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    join = threads.join
+    monkeypatch.setattr(threads, "join", lambda: asked.append(kernel) or join())
+    x = random.standard_normal((3000, 70))
+    with op.use_backend("numba"):
+        of_shares(monkeypatch, 1)
+        alone = kernel(x)
+        assert not asked
+        of_shares(monkeypatch, 2)
+        shared = kernel(x)
+    assert asked
+    np.testing.assert_array_equal(shared, alone)

@@ -8,6 +8,7 @@ import importlib
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -258,9 +259,9 @@ def test_a_finaliser_may_ask_for_memory() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 100_000, 1 << 20])
-def test_a_workspace_keeps_its_blocks(size: int) -> None:
-    workspace = memory.Workspace()
-    block, other = workspace.borrow(size), workspace.borrow(size)
+def test_a_workspace_is_used_again(size: int) -> None:
+    first, second = memory.borrow(size), memory.borrow(size)
+    block, other = first.block, second.block
     for each in (block, other):
         assert each.dtype == np.uint8
         assert each.ndim == 1
@@ -269,26 +270,60 @@ def test_a_workspace_keeps_its_blocks(size: int) -> None:
         assert each.flags.writeable
     block[...], other[...] = 1, 2
     assert (block == 1).all()
-    workspace.give_back(block)
-    assert workspace.borrow(size) is block
+    memory.give_back(first)
+    assert memory.borrow(size) is first
     assert (other == 2).all()
-    workspace.give_back(block)
-    larger = workspace.borrow(2 * size + 1)
-    assert larger.size >= 2 * size + 1
-    workspace.give_back(larger)
-    assert workspace.borrow(size) is larger
+    memory.give_back(first)
+    memory.give_back(second)
 
 
-def test_threads_never_share_a_workspace_block() -> None:
-    workspace, wrong = memory.Workspace(), []
+def test_programs_of_other_sizes_use_one_workspace() -> None:
+    block = memory.borrow(5 << 20)
+    memory.give_back(block)
+    for size in (5 << 20, 3 << 20, 4 << 20):
+        other = memory.borrow(size)
+        assert other is block
+        memory.give_back(other)
+    assert memory.borrow(2 << 20).block.size < 4 << 20  # not a block that is much too large
+
+
+def test_the_pool_holds_what_was_lent_at_once_lately() -> None:
+    """Ever new sizes leave no more behind than a few of them."""
+    gc.collect()
+    memory.release()
+    for number in range(200):
+        block, result = memory.borrow((8 << 20) + (number << 18)), memory.empty((1 << 20,), FLOAT32)
+        del result
+        memory.give_back(block)
+    largest = memory.size_class((8 << 20) + (200 << 18))
+    assert largest < memory.pooled() <= memory.LEAST_POOLED + 2 * largest
+    for _ in range(2000):
+        memory.empty((1 << 18,), FLOAT32)
+    assert memory.pooled() <= memory.LEAST_POOLED
+
+
+def test_memory_is_given_back_when_nobody_asks_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "IDLE", 0.05)
+    monkeypatch.setattr(memory, "_watching", None)
+    array = full(1)
+    del array
+    assert memory.pooled()
+    end = time.monotonic() + 10
+    while memory.pooled() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not memory.pooled()
+
+
+def test_threads_never_share_a_workspace() -> None:
+    wrong = []
 
     def work(value: int) -> None:
         for _ in range(2000):
-            block = workspace.borrow(256)
-            block[...] = value
-            if not (block == value).all():
+            workspace = memory.borrow(256)
+            workspace.block[:256] = value
+            if not (workspace.block[:256] == value).all():
                 wrong.append(value)
-            workspace.give_back(block)
+            memory.give_back(workspace)
 
     run_at_once(work)
     assert not wrong

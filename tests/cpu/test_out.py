@@ -139,6 +139,9 @@ def test_nothing_is_allocated() -> None:
     for call in calls:
         call()
         memory.release()
+        call()
+        # Nothing was put there but the workspace of the call.
+        assert sum(map(len, memory._pool.values())) <= 1
         tracemalloc.start()
         call()
         most = tracemalloc.get_traced_memory()[1]

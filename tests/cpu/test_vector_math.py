@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
 mpmath = pytest.importorskip("mpmath")
 
-from onepass.backends.cpu.runtime import vector_math  # noqa: E402
+from compiled_text import compiled, memory_of, module_of, optimised  # noqa: E402
+from onepass.backends.cpu.llvm import vector_math  # noqa: E402
+from onepass.backends.cpu.llvm.values import Type  # noqa: E402
+from onepass.backends.ir.dtypes import INT64, dtype_of  # noqa: E402
 
 mp = mpmath.mp.clone()
 mp.dps = 30
-# As the emitted loops have them; the functions must stay exact inside.
-FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 OPERATIONS = tuple(sorted({operation for operation, _ in vector_math.VECTOR_MATH}))
 EVERY = tuple(vector_math.VECTOR_MATH)
 EXACT: dict[str, Any] = {
@@ -102,32 +98,35 @@ def function_of(operation: str, dtype: str) -> Any:
     return getattr(vector_math, vector_math.VECTOR_MATH[operation, dtype])
 
 
-def compiled(function: Any, dtype: str) -> Any:
-    """A C function: out[i] = f(x[i]) for n numbers, and behind them the sum of f(x[i] - shift)."""
-    real = getattr(numba, dtype)
-    pointer, zero = numba.types.CPointer(real), np.dtype(dtype).type(0)
+# out[i] = f(x[i]) for n numbers, and behind them the sum of f(x[i] - shift).
+LOOPS = """\
+def loops(x, out, n, shift):
+    for i in range(n):
+        out[i] = FUNCTION(x[i])
+    total = x[0] - x[0]
+    for i in range(n):
+        total = plus(total, FUNCTION(x[i] - shift))
+    out[n] = total
+"""
 
-    @numba.cfunc(numba.void(pointer, pointer, numba.int64, real), fastmath=FASTMATH, error_model="numpy")
-    def loops(x, out, n, shift):  # type: ignore[no-untyped-def]
-        for i in range(n):
-            out[i] = function(x[i])
-        total = zero
-        for i in range(n):
-            total += function(x[i] - shift)
-        out[n] = total
 
-    return loops
+def loops_of(operation: str, dtype: str) -> tuple[str, str, tuple[Type, ...]]:
+    """The text of the loops, its function, and the types of its arguments."""
+    real = dtype_of(dtype)
+    assert real is not None
+    text = LOOPS.replace("FUNCTION", vector_math.VECTOR_MATH[operation, dtype])
+    return text, "loops", (memory_of(dtype), memory_of(dtype), INT64, real)
 
 
 @pytest.fixture(scope="module")
 def loops() -> dict[tuple[str, str], Any]:
-    return {key: compiled(function_of(*key), key[1]) for key in EVERY}
+    made = {key: loops_of(*key) for key in EVERY}
+    return {key: compiled(text, entry, *types) for key, (text, entry, types) in made.items()}
 
 
 def evaluated(loop: Any, x: np.ndarray, shift: float = 0.0) -> tuple[np.ndarray, Any]:
     out = np.empty(x.size + 1, x.dtype)
-    pointer = ctypes.POINTER(np.ctypeslib.as_ctypes_type(x.dtype))
-    loop.ctypes(x.ctypes.data_as(pointer), out.ctypes.data_as(pointer), x.size, shift)
+    loop(x, out, x.size, shift)
     return out[:-1], out[-1]
 
 
@@ -259,37 +258,29 @@ def test_inside_a_sum(operation: str, dtype: str, loops: dict[tuple[str, str], A
 
 
 @pytest.mark.parametrize(("operation", "dtype"), EVERY)
-def test_llvm_vectorises(operation: str, dtype: str, loops: dict[tuple[str, str], Any]) -> None:
-    text = loops[operation, dtype].inspect_llvm()
+def test_llvm_vectorises(operation: str, dtype: str) -> None:
+    text, entry, types = loops_of(operation, dtype)
+    done = optimised(module_of(text, entry, *types))
     kind = {"float32": "float", "float64": "double"}[dtype]
-    bodies = re.findall(r"^vector\.body[^\n]*:.*?\n\n", text, re.MULTILINE | re.DOTALL)
-    assert len(bodies) == 2, text
+    bodies = re.findall(r"^vector\.body[^\n]*:.*?\n\n", done, re.MULTILINE | re.DOTALL)
+    assert len(bodies) == 2, done
     for body in bodies:
         assert re.search(rf"fmul [a-z ]*<\d+ x {kind}>", body), body
-    called = re.findall(r"\bcall [^@\n]*@([\w.]+)", text)
-    assert all(name.startswith("llvm.") or "loops" in name for name in called), called
+    called = re.findall(r"\bcall [^@\n]*@([\w.]+)", done)
+    assert all(name.startswith("llvm.") for name in called), called
     if dtype == "float32":
-        assert "double" not in text
+        assert "double" not in done
 
 
-CACHED = """
-import ctypes
-import numba
-from onepass.backends.cpu.runtime.vector_math import exp_float32
-
-
-@numba.cfunc(numba.float32(numba.float32), cache=True)
-def doubled(x):
-    return exp_float32(x) + exp_float32(x)
-
-print(doubled.cache_hits, doubled.ctypes(0.0))
-"""
-
-
-def test_a_cached_caller_is_found_again(tmp_path: Path) -> None:
-    script = tmp_path / "caller.py"
-    script.write_text(CACHED)
-    run = [
-        subprocess.run([sys.executable, script], capture_output=True, text=True, check=True) for _ in range(2)
-    ]
-    assert [result.stdout for result in run] == ["0 2.0\n", "1 2.0\n"]
+@pytest.mark.parametrize(("operation", "dtype"), EVERY)
+def test_the_flags_of_a_function_stay_inside(operation: str, dtype: str) -> None:
+    """Contraction is for the terms of a function, and not for the loop that calls it."""
+    _, entry, types = loops_of(operation, dtype)
+    text = LOOPS.replace("FUNCTION(x[i])", "FUNCTION(x[i]) * x[i] + x[i]").replace(
+        "FUNCTION", vector_math.VECTOR_MATH[operation, dtype]
+    )
+    module = module_of(text, entry, *types)
+    assert "fmul contract" in module
+    kind = {"float32": "float", "float64": "double"}[dtype]
+    (product,) = re.findall(rf"(%v\.\d+) = fmul {kind}", module)
+    assert re.search(rf"= fadd {kind} {product}, ", module)

@@ -1,8 +1,7 @@
-"""Forks of a process whose other threads hold the locks of onepass, Numba and llvmlite."""
+"""Forks of a process whose other threads hold the locks of onepass and llvmlite, or run programs."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,12 +9,9 @@ from pathlib import Path
 
 import pytest
 from fresh_python import run_python
-from selection import exhaustively
 
-pytest.importorskip("numba")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
-LAYERS = ["omp", "workqueue"] + ["tbb"] * bool(importlib.util.find_spec("tbb"))
 FORK_STRESS = Path(__file__).parents[1] / "support" / "fork_stress.py"
 
 START = """
@@ -26,10 +22,8 @@ from onepass.backends.common import forks
 from onepass.backends.cpu.runtime import threads
 
 X = np.arange(-3.0, 3.0)
-op.relu(X)  # imports Numba and compiles
+op.relu(X)  # imports llvmlite and compiles
 from llvmlite.binding import ffi
-from numba.core.compiler_lock import global_compiler_lock
-from numba.np.ufunc import parallel
 
 def hold(lock, seconds):
     '''Another thread holds the lock for so long.'''
@@ -60,9 +54,9 @@ def compile_anew():
 
 
 def python(code: str, cache: Path) -> str:
-    done = run_python(
-        START + code, options=("-W", "error"), ONEPASS_CACHE_DIR=str(cache), NUMBA_NUM_THREADS="2"
-    )
+    # Python 3.12 warns of a fork of a process that has threads.
+    options = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
+    done = run_python(START + code, options=options, ONEPASS_CACHE_DIR=str(cache), ONEPASS_THREADS="2")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -72,8 +66,6 @@ def python(code: str, cache: Path) -> str:
     [
         "forks.compile_lock",
         "forks.data_lock",
-        "global_compiler_lock",
-        exhaustively("parallel._backend_init_thread_lock"),
         "ffi.lib._lock",
     ],
 )
@@ -153,21 +145,44 @@ assert not forks.compile_lock.lock._is_owned()
     assert said.split() == ["0"]
 
 
-def test_the_number_of_threads_is_asked_without_a_lock(tmp_path: Path) -> None:
+def test_the_lock_of_llvmlite_is_found(tmp_path: Path) -> None:
     said = python(
         """
-import numba
-numba.set_num_threads(1)
-numba.get_num_threads()
-parallel._backend_init_process_lock = lock = threading.Lock()  # as a killed child leaves what it shared
-lock.acquire()
-print(threads.worker_count())
-signal.alarm(20)
-print(in_child(lambda: print(threads.worker_count(), flush=True)))
+print(len(list(forks._locks())), ffi.lib._lock._lock in list(forks._locks()))
 """,
         tmp_path,
     )
-    assert said.split() == ["1", "1", "0"]
+    assert said.split() == ["3", "True"]
+
+
+def test_forks_while_other_threads_run_parallel_programs(tmp_path: Path) -> None:
+    said = python(
+        """
+threads._processors = lambda: 2
+ROWS = np.random.default_rng(0).standard_normal((4000, 50))
+expected = op.softmax(ROWS).tobytes()
+assert threads._found is not None
+ends = []
+def work():
+    while not ends:
+        assert op.softmax(ROWS).tobytes() == expected
+working = [threading.Thread(target=work) for _ in range(3)]
+for thread in working: thread.start()
+def check():
+    assert threads._found is None
+    for _ in range(3):
+        assert op.softmax(ROWS).tobytes() == expected
+    assert threads._found is not None
+    assert len([thread for thread in threading.enumerate() if thread.name.startswith("onepass-worker")]) == 1
+    compile_anew()
+print({in_child(check) for _ in range(20)})
+ends.append(True)
+for thread in working: thread.join()
+assert op.softmax(ROWS).tobytes() == expected
+""",
+        tmp_path,
+    )
+    assert said == "{0}\n"
 
 
 def test_a_fork_takes_the_lock_of_logging_after_ours(tmp_path: Path) -> None:
@@ -192,13 +207,8 @@ print(in_child(compile_anew))
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("start", ["warm", "cold"])
-@pytest.mark.parametrize("layer", LAYERS)
-def test_threads_that_call_and_compile_beside_forks(layer: str, start: str, tmp_path: Path) -> None:
-    environment = {
-        "NUMBA_NUM_THREADS": "2",
-        "NUMBA_THREADING_LAYER": layer,
-        "ONEPASS_CACHE_DIR": str(tmp_path / "kept"),
-    }
+def test_threads_that_call_and_compile_beside_forks(start: str, tmp_path: Path) -> None:
+    environment = {"ONEPASS_THREADS": "2", "ONEPASS_CACHE_DIR": str(tmp_path / "kept")}
     done = subprocess.run(
         [sys.executable, str(FORK_STRESS), "12", start],
         capture_output=True,

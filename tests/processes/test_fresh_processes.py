@@ -1,4 +1,4 @@
-"""onepass in a process of its own: children, a missing Numba, what the environment says, what is imported."""
+"""onepass in a process of its own: children, a missing llvmlite, the environment, what is imported."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_a_child_process_works_after_the_parent_did(method: str, tmp_path: Any) 
     assert done.stdout == "the same bits\n", done.stderr
 
 
-BROKEN_NUMBA = """
+BROKEN_LLVMLITE = """
 import sys, warnings
-sys.modules["numba"] = None
+sys.modules["llvmlite"] = None
 import numpy as np, onepass as op
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -55,8 +55,8 @@ except RuntimeError as error:
 """
 
 
-def test_a_numba_that_is_not_there_leaves_numpy() -> None:
-    done = run_python(BROKEN_NUMBA, ONEPASS_BACKEND="")
+def test_an_llvmlite_that_is_not_there_leaves_numpy() -> None:
+    done = run_python(BROKEN_LLVMLITE, ONEPASS_BACKEND="")
     values, warning, backend, error = done.stdout.splitlines()
     assert values.startswith("[0. 1.] [[0. 1.]] "), done.stderr
     assert warning == "" or "the backend 'numba' is not used" in warning
@@ -97,14 +97,16 @@ def test_nothing_but_numpy_is_needed() -> None:
 import sys
 
 class NotInstalled:
+    names = {"cupy", "numba", "llvmlite", "torch", "jax"}
+    names |= {"array_api_strict", "scipy", "dask", "sparse", "ndonnx"}
     def find_spec(name, path=None, target=None):
-        if name in ("cupy", "numba", "torch", "jax", "array_api_strict", "scipy", "dask", "sparse", "ndonnx"):
+        if name in NotInstalled.names:
             raise ModuleNotFoundError(name, name=name)
 
 sys.meta_path.insert(0, NotInstalled)
 import numpy as np, onepass as op
 print(op.softmax_cross_entropy(np.zeros((2, 4)), np.array([0, 1])), op.backends()["cupy"].usable)
-print(sorted({"cupy", "numba", "torch", "jax"} & sys.modules.keys()))
+print(sorted({"cupy", "numba", "llvmlite", "torch", "jax"} & sys.modules.keys()))
 """
     done = run_python(code, ONEPASS_BACKEND="")
     assert done.stdout.splitlines() == ["1.3862943611198906 False", "[]"], done.stderr

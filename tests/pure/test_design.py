@@ -30,8 +30,9 @@ ROOMS: dict[str, set[str]] = {
     "ir": {"common"},
     "trace": {"common", "ir"},
     "codegen": {"common", "ir", "trace"},
-    "cpu/runtime": {"common"},
-    "cpu": {"common", "ir", "trace", "codegen", "cpu/runtime"},
+    "cpu/llvm": {"common", "ir"},
+    "cpu/runtime": {"common", "ir", "cpu/llvm"},
+    "cpu": {"common", "ir", "trace", "codegen", "cpu/llvm", "cpu/runtime"},
     "cuda": {"common", "ir", "trace", "codegen"},
     "distributed": {"common"},
 }

@@ -42,7 +42,7 @@ def programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         return program
 
     monkeypatch.setattr(compilation, "compile_for_cpu", make)
-    monkeypatch.setattr(compilation, "numba_why_not", lambda: "")
+    monkeypatch.setattr(compilation, "cpu_why_not", lambda: "")
     # Whatever is left behind must go without the garbage collector.
     gc.collect()
     gc.disable()
@@ -159,8 +159,6 @@ def test_thousands_of_signatures_leave_nothing_behind(programs: list[Any], notes
 
 
 def test_a_failed_call_leaves_no_argument_behind() -> None:
-    pytest.importorskip("numba")
-
     def cannot_be_compiled(x: Any) -> Any:
         return np.linalg.norm(x)
 

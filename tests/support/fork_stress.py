@@ -3,8 +3,8 @@
     python fork_stress.py SECONDS [cold]
 
 prints how many calls, programs and children there were. An error, a wrong value or a hang ends the process
-and shows where it was. With "cold" the threads also import Numba. The threading layer and the folder come
-from the environment.
+and shows where it was. With "cold" the threads also import llvmlite. The number of threads and the folder
+come from the environment.
 """
 
 from __future__ import annotations
@@ -132,4 +132,6 @@ def main(seconds: float, *, cold: bool) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
+    # Python 3.12 warns of a fork of a process that has threads.
+    warnings.filterwarnings("ignore", "This process", DeprecationWarning)
     main(float(sys.argv[1]), cold="cold" in sys.argv)

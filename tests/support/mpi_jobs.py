@@ -19,7 +19,7 @@ SECONDS = 60.0
 
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
+    "ONEPASS_THREADS": "1",
     # What is sent does not depend on what computed it, and nothing has to be compiled.
     "ONEPASS_BACKEND": "numpy",
     # More processes than processors, in a container whose user is root: what Open MPI wants to hear.

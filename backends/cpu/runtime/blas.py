@@ -1,4 +1,4 @@
-"""Matrix products for compiled code: a private copy of OpenBLAS, or Numba's product if it is missing."""
+"""Matrix products for compiled code: a private copy of OpenBLAS, or a product of our own if it is missing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import binding, ir
-from numba import types
-from numba.extending import intrinsic
+from llvmlite import __version__, binding
 
 from ...common.forks import compile_lock
 
@@ -159,83 +156,27 @@ def _text(library: ctypes.CDLL, what: str) -> str:
 
 
 def fallback(why: str) -> Blas:
-    """Matrix products compiled by Numba, if OpenBLAS is missing."""
+    """Matrix products of our own, if OpenBLAS is missing."""
     from .portable_blas import dgemm, sgemm
 
-    return Blas("Numba's own product", numba.__version__, "portable", why, sgemm().address, dgemm().address)
+    return Blas("our own product", __version__, "portable", why, sgemm(), dgemm())
 
 
-def _type_gemm(
-    typing_context: Any,
-    address: Any,
-    transpose_a: Any,
-    transpose_b: Any,
-    rows: Any,
-    columns: Any,
-    inner: Any,
-    a: Any,
-    lda: Any,
-    b: Any,
-    ldb: Any,
-    beta: Any,
-    c: Any,
-    ldc: Any,
-) -> Any:
-    """C = op(A) op(B) + beta C, row-major, by the function at `address` (see `Blas.address`).
-
-    transpose_a, transpose_b: 0; or 1 if A is stored as (inner, rows), or B as (columns, inner)
-    a:    pointer to float32 or float64. op(A) is (rows, inner), op(B) is (inner, columns), C (rows, columns)
-    lda:  elements from one stored row to the next; at least the length of a row, unless there is only one row
-    beta: of the dtype; if it is 0, C is not read
-
-    Sizes must be below 2**31. Without rows or columns nothing is called; with inner = 0 the result is beta C.
-    """
-    if not isinstance(c, types.CPointer) or c.dtype not in (types.float32, types.float64) or {a, b} != {c}:
-        return None
-    whole = types.int64
-    signature = types.void(*[whole] * 6, a, whole, b, whole, c.dtype, c, whole)
-    return signature, _generate_gemm
-
-
-gemm: Any = intrinsic(_type_gemm)
-
-
-def _generate_gemm(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    address, transpose_a, transpose_b, rows, columns, inner, a, lda, b, ldb, beta, c, ldc = arguments
-    zero, one = ir.Constant(rows.type, 0), ir.Constant(rows.type, 1)
-    int32 = ir.IntType(32)
-
-    def larger(left: Any, right: Any) -> Any:
-        return builder.select(builder.icmp_signed(">", left, right), left, right)
-
-    def leading(given: Any, transposed: Any, plain_row: Any, transposed_row: Any) -> Any:
-        # OpenBLAS rejects a leading dimension that is shorter than a row, even if there is only one row.
-        row = builder.select(builder.icmp_signed("==", transposed, zero), plain_row, transposed_row)
-        return larger(given, larger(row, one))
-
-    def transposition(flag: Any) -> Any:
-        return builder.add(builder.trunc(flag, int32), ir.Constant(int32, 111))
-
-    some = builder.and_(builder.icmp_signed(">", rows, zero), builder.icmp_signed(">", columns, zero))
-    with builder.if_then(some):
-        small = [builder.trunc(value, int32) for value in (rows, columns, inner)]
-        lda = builder.trunc(leading(lda, transpose_a, inner, rows), int32)
-        ldb = builder.trunc(leading(ldb, transpose_b, columns, inner), int32)
-        ldc = builder.trunc(larger(ldc, columns), int32)
-        values = [
-            ir.Constant(int32, 101),
-            transposition(transpose_a),
-            transposition(transpose_b),
-            *small,
-            ir.Constant(beta.type, 1.0),
-            a,
-            lda,
-            b,
-            ldb,
-            beta,
-            c,
-            ldc,
-        ]
-        kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        builder.call(builder.inttoptr(address, kind.as_pointer()), values)
-    return context.get_dummy_value()
+# A function of emitted texts: C = op(A) op(B) + beta C, row-major, by the routine at an address (see `Blas`).
+#
+# transpose_a, transpose_b: 0; or 1 if A is stored as (inner, rows), or B as (columns, inner)
+# a, b, c: pointers to float32 or float64: op(A) is (rows, inner), op(B) (inner, columns), C (rows, columns)
+# lda:     elements from one stored row to the next: at least the length of a row, unless there is one row
+# beta:    of the dtype; if it is 0, C is not read
+#
+# Sizes must be below 2**31. Without rows or columns nothing is called; with inner = 0 the result is beta C.
+# OpenBLAS rejects a leading dimension that is shorter than a row, even if there is only one row.
+GEMM = """\
+def gemm(routine, transpose_a, transpose_b, rows, columns, inner, a, lda, b, ldb, beta, c, ldc):
+    if (rows > 0) & (columns > 0):
+        row_of_a = max(max(lda, inner if transpose_a == 0 else rows), 1)
+        row_of_b = max(max(ldb, columns if transpose_b == 0 else inner), 1)
+        call(routine, int32(101), int32(111 + transpose_a), int32(111 + transpose_b), int32(rows),
+             int32(columns), int32(inner), beta * 0.0 + 1.0, a, int32(row_of_a), b, int32(row_of_b), beta, c,
+             int32(max(ldc, columns)))
+"""

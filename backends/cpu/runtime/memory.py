@@ -1,4 +1,8 @@
-"""Memory pools: large result arrays, and the workspace of programs, reuse memory of earlier calls."""
+"""The memory pool: large result arrays, and the workspace of programs, reuse memory of earlier calls.
+
+One pool serves all programs. It holds at most as much as was lent at once lately, or a little; and nothing
+any more when nobody has asked for memory for some seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,12 @@ import contextlib
 import math
 import os
 import sys
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy
 
@@ -20,14 +26,29 @@ LARGE = 256 << 10
 MAX_POOLED = 512 << 20
 with contextlib.suppress(AttributeError, ValueError, OSError):  # no sysconf or name: not POSIX
     MAX_POOLED = min(MAX_POOLED, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
+# It may always be so large. Above that, it holds what was lent at once; an eighth of that peak is forgotten
+# with every so many returns.
+LEAST_POOLED, RETURNS_OF_A_PEAK = 16 << 20, 32
+# Seconds without a new block after which the pool is emptied.
+IDLE = 5.0
 
 _ALIGNMENT = 64
 
-# Nothing here takes a lock. A finaliser may run at any moment, even inside `empty` in the same thread, where
-# waiting for a lock would never end. So each step below is one atomic operation of a dict or a deque.
+# Nothing here takes a lock, but to start the thread that empties the pool. A finaliser may run at any moment,
+# even inside `empty` in the same thread, where waiting for a lock would never end. So each step below is one
+# atomic operation of a dict or a deque. The numbers of `_Lately` may be a little wrong where threads meet.
+_lent: dict[int, int] = {}  # by the id of a block: its bytes
 _pool: dict[int, deque[_Memory]] = {}  # by size class
+_small: deque[_Memory] = deque(maxlen=16)  # workspaces of LARGE bytes
 _returns = count()
 _blocks = count()
+
+
+class _Lately:
+    """The most that was lent at once lately, in bytes, and how often memory was asked for."""
+
+    peak = 0
+    asked = 0
 
 
 class _Memory:
@@ -35,10 +56,13 @@ class _Memory:
 
     __slots__ = ("block", "interface", "returned")
 
-    def __init__(self, size: int) -> None:
-        self.block = _new_block(size)
+    def __init__(self, block: Any) -> None:
+        self.block = block
         self.interface = self.block.__array_interface__
         self.returned = 0
+
+
+Workspace: TypeAlias = _Memory
 
 
 class _Lent:
@@ -68,22 +92,56 @@ def empty(shape: tuple[int, ...], dtype: numpy.dtype[Any]) -> numpy.ndarray[Any,
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE or dtype.hasobject:
         return numpy.empty(shape, dtype)
-    size = size_class(size)
+    return numpy.ndarray(shape, dtype, buffer=numpy.asarray(_Lent(_taken(size_class(size)))))
+
+
+def borrow(size: int) -> Workspace:
+    """The workspace of a call: at least `size` uninitialised bytes, to be given back with `give_back`."""
+    if size > LARGE:
+        # A workspace may be larger than what is asked for, so that programs share few of them.
+        classes = [known for known, memories in list(_pool.items()) if size <= known <= 2 * size and memories]
+        return _taken(min(classes, default=size_class(size)))
+    try:
+        return _small.pop()
+    except IndexError:
+        return _Memory(_new_block(LARGE))
+
+
+def give_back(workspace: Workspace) -> None:
+    """Make a workspace available for other calls."""
+    if workspace.block.size > LARGE:
+        _return_to_pool(workspace)
+    else:
+        _small.append(workspace)
+
+
+def _taken(size: int) -> _Memory:
+    """A block of a size class, from the pool or new."""
     try:
         memory = _pool[size].pop()
     except (KeyError, IndexError):
+        _watch()
         memory = _new_memory(size)
-    return numpy.ndarray(shape, dtype, buffer=numpy.asarray(_Lent(memory)))
+    _lent[id(memory)] = size
+    _Lately.peak = max(_Lately.peak, lent())
+    _Lately.asked += 1
+    return memory
 
 
 def release() -> None:
     """Free all memory of the pool."""
     _pool.clear()
+    _Lately.peak = lent()
 
 
 def pooled() -> int:
     """Bytes in the pool."""
     return sum(size * len(memories) for size, memories in list(_pool.items()))
+
+
+def lent() -> int:
+    """Bytes that are in use."""
+    return sum(list(_lent.values()))
 
 
 def size_class(size: int) -> int:
@@ -94,19 +152,22 @@ def size_class(size: int) -> int:
 
 def _new_memory(size: int) -> _Memory:
     try:
-        return _Memory(size)
+        return _Memory(_new_block(size))
     except MemoryError:
         release()
-        return _Memory(size)
+        return _Memory(_new_block(size))
 
 
 def _return_to_pool(memory: _Memory) -> None:
-    size = memory.block.size
-    if size > MAX_POOLED:
-        return
+    size = _lent.pop(id(memory))
     memory.returned = next(_returns)
+    if memory.returned % RETURNS_OF_A_PEAK == 0:
+        _Lately.peak = max(lent() + size, _Lately.peak - _Lately.peak // 8)
+    most = min(MAX_POOLED, max(LEAST_POOLED, _Lately.peak))
+    if size > most:
+        return
     _pool.setdefault(size, deque()).append(memory)
-    while pooled() > MAX_POOLED:
+    while pooled() > most:
         _drop_oldest()
 
 
@@ -132,24 +193,33 @@ def _new_block(size: int) -> numpy.ndarray[Any, Any]:
     return memory[start : start + size]
 
 
-class Workspace:
-    """The workspace of one program, kept between its calls. Threads that run at once get different blocks.
+# The thread that empties the pool, while there is anything that could be in it.
+_watching: threading.Thread | None = None
 
-    borrow(size)       an uninitialised uint8 array of at least `size` bytes, aligned to 64 bytes
-    give_back(array)   make it available for another `borrow`
-    """
 
-    __slots__ = ("_free", "give_back")
+def _watch() -> None:
+    """Let a thread empty the pool when it is idle. Called where memory is asked for, never by a finaliser."""
+    global _watching
+    if _watching is None:
+        _watching = threading.Thread(target=_empty_when_idle, name="onepass-memory", daemon=True)
+        _watching.start()
 
-    def __init__(self) -> None:
-        # More than the threads that are likely to run one program; one more drops the oldest block.
-        self._free: deque[numpy.ndarray[Any, Any]] = deque(maxlen=16)
-        self.give_back = self._free.append
 
-    def borrow(self, size: int) -> numpy.ndarray[Any, Any]:
-        try:
-            block = self._free.pop()
-        except IndexError:
-            return _new_block(size_class(size))
-        # A block that is too small is dropped, so blocks grow to the size that the program needs.
-        return block if block.size >= size else _new_block(size_class(size))
+def _empty_when_idle() -> None:
+    global _watching
+    asked = -1
+    while asked != _Lately.asked or pooled():
+        if asked == _Lately.asked:
+            release()
+        asked = _Lately.asked
+        time.sleep(IDLE)
+    _watching = None
+
+
+def _after_fork_in_child() -> None:
+    global _watching
+    _watching = None  # the child has one thread
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

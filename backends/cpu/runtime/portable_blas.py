@@ -1,97 +1,78 @@
-"""Matrix products compiled by Numba, with the C signature of cblas_sgemm, for systems without OpenBLAS."""
+"""Matrix products with the C signature of cblas_sgemm, for systems without OpenBLAS."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
-import numba
-import numpy as np
-from numba import types
+from ...ir.dtypes import FLOAT32, FLOAT64, INT32, DType
+from ..llvm.cache import load
+from ..llvm.values import Pointer, Type
 
-from .machine_code import compiled
-from .pointers import data_of, offset
-
-# A tile of op(B), 8 rows of this width, stays in the L1 cache while all rows of op(A) use it.
-WIDTH = 256
-TRANSPOSED = 112  # CblasTrans
-
-
-@functools.cache
-def sgemm() -> Any:
-    """The product for float32, as a Numba cfunc."""
-    return _compiled(types.float32)
-
-
-@functools.cache
-def dgemm() -> Any:
-    """The product for float64, as a Numba cfunc."""
-    return _compiled(types.float64)
-
-
-def _compiled(real: Any) -> Any:
-    matrix, whole = types.CPointer(real), types.int32
-    signature = types.void(*[whole] * 6, real, matrix, whole, matrix, whole, real, matrix, whole)
-    return compiled(_product, numba.cfunc, signature)
-
-
-def _product(  # type: ignore[no-untyped-def]
-    order, transpose_a, transpose_b, rows, columns, inner, alpha, a, lda, b, ldb, beta, c, ldc
-):
-    """C = alpha op(A) op(B) + beta C, row-major; the bits of a row do not depend on the other rows."""
-    a_row, a_inner = (1, np.int64(lda)) if transpose_a == TRANSPOSED else (np.int64(lda), 1)
-    b_inner, b_column = (1, np.int64(ldb)) if transpose_b == TRANSPOSED else (np.int64(ldb), 1)
-    c_row = np.int64(ldc)
-    _scale(c, c_row, rows, columns, beta)
-    block = np.empty((8, WIDTH), numba.carray(c, (1,)).dtype)
-    for column in range(0, columns, WIDTH):
-        width = min(WIDTH, columns - column)
-        for first in range(0, inner, 8):
-            depth = min(8, inner - first)
-            _copy(block, offset(b, first * b_inner + column * b_column), b_inner, b_column, depth, width)
-            for row in range(rows):
-                part_of_a = offset(a, row * a_row + first * a_inner)
-                _add_products(
-                    offset(c, row * c_row + column), part_of_a, a_inner, depth, alpha, data_of(block), width
-                )
+# C = alpha op(A) op(B) + beta C, row-major; the bits of a row do not depend on the other rows. A tile of
+# op(B), 8 rows of 256 columns, stays in the L1 cache while all rows of op(A) use it. 112 is CblasTrans.
+TEXT = """\
+def product(order, transpose_a, transpose_b, rows, columns, inner, alpha, a, lda, b, ldb, beta, c, ldc):
+    m = int64(rows)
+    n = int64(columns)
+    k = int64(inner)
+    a_row = int64(1 if transpose_a == 112 else lda)
+    a_inner = int64(lda if transpose_a == 112 else 1)
+    b_inner = int64(1 if transpose_b == 112 else ldb)
+    b_column = int64(ldb if transpose_b == 112 else 1)
+    scale(c, int64(ldc), m, n, beta)
+    block = STACK(2048)
+    factors = STACK(8)
+    for column in range(0, n, 256):
+        width = min(256, n - column)
+        for first in range(0, k, 8):
+            depth = min(8, k - first)
+            copy(block, offset(b, first * b_inner + column * b_column), b_inner, b_column, depth, width)
+            for row in range(m):
+                for j in range(8):
+                    factors[j] = REAL(0.0)
+                for j in range(depth):
+                    factors[j] = alpha * a[row * a_row + (first + j) * a_inner]
+                add_products(offset(c, row * int64(ldc) + column), factors, block, width)
 
 
-@numba.njit(nogil=True)
-def _scale(c, c_row, rows, columns, beta):  # type: ignore[no-untyped-def]
-    if beta == 1:
-        return
-    for row in range(rows):
-        for column in range(columns):
-            at = row * c_row + column
-            # Uninitialised memory may hold NaN, and 0 times NaN is NaN.
-            c[at] = 0 if beta == 0 else beta * c[at]
+def scale(c, c_row, rows, columns, beta):
+    if beta != 1.0:
+        for row in range(rows):
+            for column in range(columns):
+                # Uninitialised memory may hold NaN, and 0 times NaN is NaN.
+                c[row * c_row + column] = REAL(0.0) if beta == 0.0 else beta * c[row * c_row + column]
 
 
-@numba.njit(nogil=True)
-def _copy(block, b, b_inner, b_column, depth, width):  # type: ignore[no-untyped-def]
-    """Copy `depth` rows of a tile of op(B); the other rows become zeros."""
+def copy(block, b, b_inner, b_column, depth, width):
     for k in range(8):
         for j in range(width):
-            block[k, j] = b[k * b_inner + j * b_column] if k < depth else 0
+            block[k * 256 + j] = REAL(0.0)
+    for k in range(depth):
+        for j in range(width):
+            block[k * 256 + j] = b[k * b_inner + j * b_column]
 
 
-@numba.njit(nogil=True, fastmath={"contract"})
-def _add_products(c, a, a_inner, depth, alpha, block, width):  # type: ignore[no-untyped-def]
-    """Add eight products to each element of a row, with one load and one store of it."""
-    a0 = _factor(a, a_inner, depth, alpha, 0)
-    a1 = _factor(a, a_inner, depth, alpha, 1)
-    a2 = _factor(a, a_inner, depth, alpha, 2)
-    a3 = _factor(a, a_inner, depth, alpha, 3)
-    a4 = _factor(a, a_inner, depth, alpha, 4)
-    a5 = _factor(a, a_inner, depth, alpha, 5)
-    a6 = _factor(a, a_inner, depth, alpha, 6)
-    a7 = _factor(a, a_inner, depth, alpha, 7)
+def add_products(c, a, block, width):
     for j in range(width):
-        low = a0 * block[j] + a1 * block[WIDTH + j] + a2 * block[2 * WIDTH + j] + a3 * block[3 * WIDTH + j]
-        high = a4 * block[4 * WIDTH + j] + a5 * block[5 * WIDTH + j] + a6 * block[6 * WIDTH + j]
-        c[j] += low + (high + a7 * block[7 * WIDTH + j])
+        low = a[0] * block[j] + a[1] * block[256 + j] + a[2] * block[512 + j] + a[3] * block[768 + j]
+        high = a[4] * block[1024 + j] + a[5] * block[1280 + j] + a[6] * block[1536 + j]
+        c[j] += low + (high + a[7] * block[1792 + j])
+"""
 
 
-@numba.njit(nogil=True)
-def _factor(a, a_inner, depth, alpha, k):  # type: ignore[no-untyped-def]
-    return alpha * a[k * a_inner] if k < depth else alpha - alpha
+def sgemm() -> int:
+    """The address of the product for float32."""
+    return _address(FLOAT32)
+
+
+def dgemm() -> int:
+    """The address of the product for float64."""
+    return _address(FLOAT64)
+
+
+@functools.cache
+def _address(real: DType) -> int:
+    text = TEXT.replace("REAL", real.name).replace("STACK", f"stack_of_{real}")
+    matrix = Pointer(real)
+    types: tuple[Type, ...] = (*[INT32] * 6, real, matrix, INT32, matrix, INT32, real, matrix, INT32)
+    return load(text, "product", types, f"product_{real}")

@@ -1,76 +1,146 @@
-"""Runs a compiled program: its stages in order, the workers of a stage in a loop or on Numba's threads.
+"""The stages of a compiled program in order, and the workers of a stage in a loop or on threads.
 
-    run(program.address, [[0, 4, 1], [1, 1, 0]], table, scalars)
+`run` of the text below runs the stages [[0, 4, 1], [1, 1, 0]] like this: workers 0 to 3 of stage 0, on
+threads where possible, and then the single worker of stage 1. A stage starts when all workers of the one
+before are done. A program must not depend on which thread runs a worker, nor on how many run at once: if the
+threads are busy with another call, the calling thread runs all workers itself.
 
-runs workers 0 to 3 of stage 0, on threads where possible, and then the single worker of stage 1.
+The threads are Python's, and spend their time in compiled code, without Python's lock: they wait there for a
+stage, and take one worker after the other until none is left. A thread that has waited for a millisecond goes
+to sleep in Python, and the next call wakes it. The calling thread takes workers as well, so a call never
+depends on another thread.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
-import multiprocessing
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
-import numba
-from llvmlite import ir
-from numba import types
-from numba.core import config
-from numba.extending import intrinsic
-from numba.np.ufunc import parallel as numba_threads
+import numpy
 
-from .machine_code import compiled
+from ...common.settings import SettingError
+from ...ir.dtypes import FLOAT64, INT64
+from ..llvm.cache import load
+from ..llvm.values import Pointer
 
 # In C: void program(int64 stage, int64 worker, int64 workers, int64* table, double* scalars).
-PROGRAM = types.void(
-    types.int64, types.int64, types.int64, types.CPointer(types.int64), types.CPointer(types.float64)
-)
+PROGRAM = (INT64, INT64, INT64, Pointer(INT64), Pointer(FLOAT64))
+
+# How often a thread looks for work before it goes to sleep: about a millisecond.
+LOOKS = 16_000
+
+# `team` is the address of int64 numbers on three cache lines: the workers that are left to take; the workers
+# that are done; the program, stage, workers, table and scalars of the stage that runs. A thread that has
+# lowered the first number has a worker, and only then reads the third line, which is written while no worker
+# is left or running. A thread that looks for work lets others run now and then: the one that brings work may
+# wait for its processor. `team` is an address and no pointer, because LLVM may believe that what a pointer of
+# a routine leads to is written by nobody else.
+TEXT = """\
+def run(address, stages, count, table, scalars, team):
+    for row in range(count):
+        workers = stages[3 * row + 1]
+        if (stages[3 * row + 2] != 0) & (workers > 1) & (team != 0):
+            share(address, stages[3 * row], workers, address_of(table), address_of(scalars), team)
+        else:
+            for worker in range(workers):
+                call(address, stages[3 * row], worker, workers, table, scalars)
 
 
-def run(address: int, stages: Any, table: Any, scalars: Any) -> None:
-    """Run a compiled program; return when all of it is done.
+def share(address, stage, workers, table, scalars, team):
+    left = int64_at(team)
+    done = int64_at(team + 64)
+    job = int64_at(team + 128)
+    job[0] = address
+    job[1] = stage
+    job[2] = workers
+    job[3] = table
+    job[4] = scalars
+    atomic_store(done, 0)
+    atomic_store(left, workers)
+    take(team)
+    looks = 0
+    while atomic_load(done) < workers:
+        pause()
+        looks += 1
+        if looks & 4095 == 0:
+            sched_yield()
 
-    address: of the program, a C function of the type PROGRAM that does not hold Python's lock
-    stages:  (S, 3) int64, C order: number of the stage, its workers, 1 if they may run in parallel, else 0
-    table:   (T,) int64, C order: sizes and addresses for all workers
-    scalars: (U,) float64, C order: the scalar buffer for all workers
 
-    Stages run in order. A stage starts when all workers of the one before are done. A program must not depend
-    on which thread runs a worker, nor on how many run at once: if Numba's threads are busy with another call,
-    or cannot be used, as in a forked child, this thread runs all workers itself.
+def take(team):
+    left = int64_at(team)
+    job = int64_at(team + 128)
+    now = atomic_load(left)
+    while now > 0:
+        if exchanged(left, now, now - 1):
+            workers = job[2]
+            call(job[0], job[1], workers - now, workers, int64_at(job[3]), float64_at(job[4]))
+            atomic_add(int64_at(team + 64), 1)
+        now = atomic_load(left)
+
+
+def serve(team, looks):
+    waited = 0
+    while waited < looks:
+        if atomic_load(int64_at(team)) > 0:
+            take(team)
+            waited = 0
+        pause()
+        waited += 1
+        if waited & 255 == 0:
+            sched_yield()
+"""
+
+_WORDS = 24
+_serve_type = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2)
+
+
+def join() -> Team | None:
+    """The threads, awake and for this call alone until it releases their lock; None where they are busy."""
+    if min(worker_count(), _usual_count()) == 1:
+        return None
+    team = _found or _team()
+    if not team.lock.acquire(blocking=False):
+        return None
+    team.wake()
+    return team
+
+
+_limit: int | None = None
+
+
+def limit_workers(count: int | None) -> None:
+    """Give parallel stages so many workers, in all threads of this process; None: as many as usual.
+
+    There are no more threads than usual: some take several workers.
+    raises: ValueError for a count below 1
     """
-    serial = _serial()
-    done = serial(address, stages, table, scalars, 0)
-    if done == len(stages):
-        return
-    # With Numba's `workqueue`, a call by a second thread would abort the process.
-    threads = _threads
-    if threads.allowed and threads.lock.acquire(blocking=False):
-        try:
-            _parallel()(address, stages, table, scalars, done)
-        finally:
-            threads.lock.release()
-    else:
-        serial(address, stages[done:], table, scalars, 1)
-
-
-def require_compiler() -> None:
-    """Raise Numba's error if it cannot compile here, by compiling what every program needs."""
-    _serial()
+    global _limit
+    if count is not None and count < 1:
+        raise ValueError(f"limit_workers: got {count!r}; expected a number of workers, at least 1, or None.")
+    _limit = count
 
 
 def worker_count() -> int:
-    """The number of workers for a parallel stage: Numba's threads, at most one for each processor.
+    """The number of workers for a parallel stage: at most one for each processor.
 
-    Numba's number is NUMBA_NUM_THREADS, or what this Python thread passed to `numba.set_num_threads`.
+    ONEPASS_THREADS sets it, or NUMBA_NUM_THREADS where that is not set. They are read in the first call.
+    raises: SettingError if that is no number of threads
     """
-    # Asking Numba starts its threads. Before they are started, nobody can have set another number. And
-    # `numba.get_num_threads` takes a lock that forked processes share: a killed process never releases it.
-    ask = numba_threads._get_num_threads if numba_threads._is_initialized else None
-    return min(int(ask() if ask else config.NUMBA_NUM_THREADS), _processors())
+    return _limit or _usual_count()
+
+
+@functools.cache
+def _usual_count() -> int:
+    for variable in ("ONEPASS_THREADS", "NUMBA_NUM_THREADS"):
+        if text := os.environ.get(variable, "").strip():
+            if not text.isdecimal() or int(text) < 1:
+                raise SettingError(f"{variable}: got {text!r}; expected a number of threads, at least 1.")
+            return min(int(text), _processors())
+    return _processors()
 
 
 @functools.cache
@@ -90,83 +160,64 @@ def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     return many if time == "max" else max(1, math.ceil(int(time) / int(period)))
 
 
-class _Threads:
-    """Whether this process may use Numba's threads, and the lock of the call that uses them."""
+class Team:
+    """The threads of this process, beside the calling one.
 
-    def __init__(self, allowed: bool) -> None:
-        self.allowed = allowed
+    lock: of the call that uses them
+    """
+
+    def __init__(self, threads: int) -> None:
         self.lock = threading.Lock()
+        self._words = numpy.zeros(_WORDS + 8, numpy.int64)
+        self._words = self._words[-(self._words.ctypes.data // 8) % 8 :]  # at the start of a cache line
+        self.address: int = self._words.ctypes.data
+        self._condition = threading.Condition()
+        self._sleeping = self._calls = 0
+        self._serve = _serve_type(load(TEXT, "serve", (INT64, INT64), "serve"))
+        for number in range(threads):
+            try:
+                threading.Thread(target=self._work, name=f"onepass-worker-{number + 1}", daemon=True).start()
+            except RuntimeError:  # the system allows no more threads, or the interpreter exits
+                break
+
+    def wake(self) -> None:
+        """Let the threads look for work again."""
+        self._calls += 1
+        if self._sleeping:
+            with self._condition:
+                self._condition.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            seen = self._calls
+            self._serve(self.address, LOOKS)
+            with self._condition:
+                # First this, then the calls; `wake` has them the other way round. So neither misses any.
+                self._sleeping += 1
+                while self._calls == seen:
+                    self._condition.wait()
+                self._sleeping -= 1
 
 
-# Threads that exist before this module, in a child of multiprocessing, may be those of the parent.
-_threads = _Threads(not (numba_threads._is_initialized and multiprocessing.parent_process()))
+_lock = threading.Lock()
+_found: Team | None = None
+
+
+def _team() -> Team:
+    """The threads of this process, started by the first call that needs them."""
+    global _found
+    if _found is None:
+        with _lock:
+            if _found is None:
+                _found = Team(_usual_count() - 1)
+    return _found
 
 
 def _after_fork_in_child() -> None:
-    global _threads
-    # GNU's OpenMP aborts a forked child that uses threads after its parent did. The lock may be locked.
-    _threads = _Threads(allowed=False)
+    global _found, _lock
+    # A forked child has one thread, and the lock may be locked.
+    _found, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _type_call(
-    typing_context: Any, address: Any, stage: Any, worker: Any, workers: Any, table: Any, scalars: Any
-) -> Any:
-    """Call the program at `address`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointers = [
-            context.make_array(array)(context, builder, value).data
-            for array, value in zip(signature.args[4:], arguments[4:], strict=True)
-        ]
-        values = [*arguments[1:4], *pointers]
-        kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), values)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 4, table, scalars), generate
-
-
-_call: Any = intrinsic(_type_call)
-
-
-# One signature for all programs, so that each of these two functions is compiled once.
-_SIGNATURE = types.int64(types.int64, types.int64[:, ::1], types.int64[::1], types.float64[::1], types.int64)
-
-
-@functools.cache
-def _serial() -> Any:
-    return compiled(_run_serial, numba.njit, _SIGNATURE, nogil=True)
-
-
-@functools.cache
-def _parallel() -> Any:
-    # Not earlier: Numba starts its threads when this is compiled or loaded from disk.
-    return compiled(_run_parallel, numba.njit, _SIGNATURE, nogil=True, parallel=True)
-
-
-def _run_serial(address, stages, table, scalars, all_stages):  # type: ignore[no-untyped-def]
-    """Run stages up to the first parallel one, or all stages; returns the number of stages that ran."""
-    for row in range(stages.shape[0]):
-        workers = stages[row, 1]
-        if stages[row, 2] != 0 and workers > 1 and all_stages == 0:
-            return row
-        for worker in range(workers):
-            _call(address, stages[row, 0], worker, workers, table, scalars)
-    return stages.shape[0]
-
-
-def _run_parallel(address, stages, table, scalars, first):  # type: ignore[no-untyped-def]
-    """Run the stages from `first` on, the parallel ones on threads; returns the number of stages."""
-    for row in range(first, stages.shape[0]):
-        stage, workers = stages[row, 0], stages[row, 1]
-        if stages[row, 2] != 0 and workers > 1:
-            for worker in numba.prange(workers):
-                _call(address, stage, worker, workers, table, scalars)
-        else:
-            for worker in range(workers):
-                _call(address, stage, worker, workers, table, scalars)
-    return stages.shape[0]

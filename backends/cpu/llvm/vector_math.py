@@ -1,7 +1,8 @@
 """Exponentials and logarithms without branches or calls, so that LLVM vectorises loops that use them.
 
-`exp_float32`, `log1p_float64` and so on take and return one number of the dtype in their name. They are
-always inlined, and work in loops with any fastmath flags: inlined operations keep the flags set here.
+`exp_float32`, `log1p_float64` and so on take and return one value of the dtype in their name. They write
+their instructions into the function that uses them, with flags of their own: contraction to fused
+multiply-add and nothing else, because reassociation would undo the measures against rounding errors.
 
 Arguments are reduced as in W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980: a
 multiple of log 2 is subtracted in two parts. The logarithms add their terms in the order of FreeBSD's msun
@@ -12,13 +13,11 @@ FMA.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from .vector_intrinsics import (
+from .operations import (
     copysign,
     exponent_and_mantissa,
     fabs,
@@ -28,8 +27,9 @@ from .vector_intrinsics import (
     select,
     times_power_of_two,
 )
+from .writer import flagged
 
-Number = Any  # a float32 or float64 inside compiled code
+Number = Any  # a value of float32 or float64
 
 LN2, LOG2_E, LOG10_E = 0.6931471805599453, 1.4426950408889634, 0.4342944819032518
 # In two parts: the first has so few bits that its product with an exponent is exact.
@@ -85,10 +85,6 @@ LOG_SERIES_FLOAT64 = (
 )
 
 
-def _inlined(function: Callable[..., Number]) -> Any:
-    return njit(fastmath={"contract"}, error_model="numpy", forceinline=True)(function)
-
-
 def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[Any, Any, Any, Any, Any]:
     """exp, exp for x <= 0 only, exp2, expm1 and tanh of one dtype.
 
@@ -112,7 +108,7 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
     lift = bias // 2
     shift_of_lifted, drop = real(magic + bias + lift), real(2.0**-lift)
 
-    @_inlined
+    @flagged("contract ")
     def exp_nonpositive(x: Number) -> Number:
         """e^x for x <= 0, or NaN. error: <= 1.05 ulp in float32, <= 1.05 ulp in float64"""
         x = select(x < exp_low, exp_low, x)
@@ -122,7 +118,7 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
         scale = power_of_two(shifted)
         return (scale + scale * (rest + rest * rest * polynomial(rest, exp_series))) * drop
 
-    @_inlined
+    @flagged("contract ")
     def exp(x: Number) -> Number:
         """e^x. error: <= 1.05 ulp in float32, <= 1.05 ulp in float64"""
         x = select(x > exp_high, exp_high, x)
@@ -132,7 +128,7 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
         rest = (x - whole * ln2_high) - whole * ln2_low
         return times_power_of_two(one + (rest + rest * rest * polynomial(rest, exp_series)), shifted)
 
-    @_inlined
+    @flagged("contract ")
     def exp2(x: Number) -> Number:
         """2^x. error: <= 1.05 ulp in float32, <= 1.05 ulp in float64"""
         x = select(x > exp2_high, exp2_high, x)
@@ -141,7 +137,7 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
         rest = (x - (shifted - shift_of_product)) * ln2
         return times_power_of_two(one + (rest + rest * rest * polynomial(rest, exp_series)), shifted)
 
-    @_inlined
+    @flagged("contract ")
     def half_expm1(x: Number) -> tuple[Number, Number]:
         """(e^x - 1) / 2 as a sum of two numbers, the second smaller."""
         shifted = x * log2_e + shift_of_half
@@ -156,14 +152,14 @@ def _exponentials(dtype: str, bounds: dict[str, tuple[float, float]]) -> tuple[A
         total = offset + slope
         return total, (slope - (total - offset)) + scale * curve
 
-    @_inlined
+    @flagged("contract ")
     def expm1(x: Number) -> Number:
         """e^x - 1. error: <= 1.15 ulp in float32, <= 1.15 ulp in float64"""
         clamped = select(x > expm1_high, expm1_high, x)
         total, rest = half_expm1(select(clamped < expm1_low, expm1_low, clamped))
         return select(fabs(x) < identity_below, x, two * (total + rest))
 
-    @_inlined
+    @flagged("contract ")
     def tanh(x: Number) -> Number:
         """(e^2x - 1) / (e^2x + 1). error: <= 1.35 ulp in float32, <= 1.20 ulp in float64"""
         size = fabs(x)
@@ -193,39 +189,39 @@ def _logarithms(dtype: str, curve: Any) -> tuple[Any, Any, Any, Any]:
     lift, lift_exponent = real(2.0 ** (information.nmant + 1)), real(information.nmant + 1)
     one_is_lost = real(2.0**64)  # 1 + x rounds to x from here on
 
-    @_inlined
+    @flagged("contract ")
     def with_limits(x: Number, logarithm: Number) -> Number:
         """The logarithm for x > 0; -inf at 0, NaN below 0, inf and NaN for themselves."""
         finite = select(x > zero, logarithm, select(x == zero, -infinity, nan))
         return select(x < infinity, finite, x)
 
-    @_inlined
+    @flagged("contract ")
     def reduced(x: Number) -> tuple[Number, Number]:
         """(k, f) with x = 2^k (1 + f)."""
         subnormal = x < smallest_normal
         exponent, mantissa = exponent_and_mantissa(select(subnormal, x * lift, x))
         return exponent - select(subnormal, lift_exponent, zero), mantissa - one
 
-    @_inlined
+    @flagged("contract ")
     def log(x: Number) -> Number:
         """The natural logarithm. error: <= 0.95 ulp in float32, <= 0.95 ulp in float64"""
         k, f = reduced(x)
         return with_limits(x, k * ln2_high + (f + (k * ln2_low + curve(f))))
 
-    @_inlined
+    @flagged("contract ")
     def log2(x: Number) -> Number:
         """The logarithm to base 2. error: <= 1.45 ulp in float32, <= 1.30 ulp in float64"""
         k, f = reduced(x)
         return with_limits(x, k + (f + (f * log2_e_rest + curve(f) * log2_e)))
 
-    @_inlined
+    @flagged("contract ")
     def log10(x: Number) -> Number:
         """The logarithm to base 10. error: <= 1.30 ulp in float32, <= 1.25 ulp in float64"""
         k, f = reduced(x)
         small = k * log10_2_low + (f * log10_e_rest + curve(f) * log10_e)
         return with_limits(x, k * log10_2_high + (f * half + small))
 
-    @_inlined
+    @flagged("contract ")
     def log1p(x: Number) -> Number:
         """log(1 + x). error: <= 1.05 ulp in float32, <= 1.05 ulp in float64"""
         larger, smaller = select(x > one, x, one), select(x > one, one, x)
@@ -242,12 +238,12 @@ def _logarithms(dtype: str, curve: Any) -> tuple[Any, Any, Any, Any]:
     return log, log2, log10, log1p
 
 
-@_inlined
+@flagged("contract ")
 def _curve_float32(f: Number) -> Number:
     return f * f * polynomial(f, LOG_SERIES_FLOAT32)
 
 
-@_inlined
+@flagged("contract ")
 def _curve_float64(f: Number) -> Number:
     # A polynomial in f needs 20 terms; with one division 7 are enough.
     s = f / (f + 2.0)
