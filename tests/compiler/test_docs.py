@@ -9,6 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_calls import network, normal
+from onepass.backends.cpu.functions import Function
+
+import onepass as op
 
 PAGE = Path(__file__).parents[2] / "docs" / "compiler.md"
 
@@ -21,7 +25,6 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The names that the page's Python defines."""
-    pytest.importorskip("numba")
     script = tmp_path_factory.mktemp("docs") / "page.py"
     script.write_text("\n".join(blocks("python")), encoding="utf-8")
     return runpy.run_path(str(script))
@@ -38,13 +41,37 @@ def test_the_formula_of_the_page_is_the_kernel(names: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("language", "part"),
-    [("text graph", "text"), ("text plan", "text"), ("python numba", "source"), ("cpp cuda", "cuda")],
+    [
+        ("text graph", "text"),
+        ("text plan", "text"),
+        ("python cpu", "source"),
+        ("cpp cuda", "cuda"),
+        ("llvm", "ir"),
+    ],
 )
 def test_the_output_of_the_page_is_the_compiler_s(names: dict[str, Any], language: str, part: str) -> None:
-    lines = iter(line.strip() for line in getattr(names["explanation"], part).splitlines())
+    output = names["ir"] if part == "ir" else getattr(names["explanation"], part)
+    lines = iter(line.strip() for line in output.splitlines())
     shown = blocks(language)
     assert shown, f"no block {language} on the page"
     for line in "".join(shown).splitlines():
         # Comments are the page's own, or depend on the device.
         if line.strip() != "..." and not line.strip().startswith(("# ", "//")):
             assert line.strip() in lines, f"not in the {part}, or not in this order: {line}"
+
+
+def test_the_nest_of_the_page_is_written_once_for_two_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    text = Function.text
+
+    def kept(function: Function) -> str:
+        written.append(text(function))
+        return written[-1]
+
+    monkeypatch.setattr(Function, "text", kept)
+    labels = np.zeros(64, np.int64)
+    explanation = op.explain(op.mlp_loss_and_grads, network(784, 300, 200, 50), normal(64, 784), labels)
+    assert written.count(*blocks("python nest")) >= 2
+    (calls,) = blocks("python network")
+    lines = explanation.source.splitlines()
+    assert [line for line in lines if line.startswith("        nest0(")] == calls.splitlines()
