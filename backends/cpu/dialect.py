@@ -165,11 +165,6 @@ def join(operation: Op, dtype: DType, total: str, element: str) -> str:
     return f"{dtype}({text})" if dtype.is_integer and dtype.bits < 64 else text
 
 
-def declare(name: str, dtype: DType, value: str) -> str:
-    """The statement that gives a value a name."""
-    return f"{name} = {value}"
-
-
 def read(place: str, dtype: DType) -> str:
     """A bool is a byte in memory, and has to be made one again."""
     return f"({place} != 0)" if dtype == BOOL else place
@@ -204,11 +199,6 @@ def number_to(dtype: DType, value: str) -> str:
 def index(text: str) -> str:
     """A position as a value of int64."""
     return "int64(0)" if text == "0" else text
-
-
-def flag(slot: int) -> str:
-    """Where it is noted that an index was outside: a variable, which is put into the slot at the end."""
-    return f"outside{slot}"
 
 
 def inside(name: str, value: str, length: str, dtype: DType, flag: str) -> list[str]:

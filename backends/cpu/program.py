@@ -231,7 +231,8 @@ class CpuProgram:
             variant = self._prepared(answer, arguments, fresh, values)
             if variant is not None:
                 return variant(values)
-            frame, _ = self._run(self._form_of(ready.count, ()), arguments + fresh, values)
+            frame, answer = self._run(self._form_of(ready.count, ()), arguments + fresh, values)
+            assert answer == RAN, f"{self.kernel}: arrays that were made ready are not"
         return self._result(frame, arguments, fresh)
 
     def _run(self, ready: Form, arrays: list[Any], values: Sequence[Any]) -> tuple[Frame, int]:
@@ -345,7 +346,8 @@ class CpuProgram:
             if variant is not None:
                 return variant(values, out)
             direct = self._apart(direct, arguments, fresh, out)
-            frame, _ = self._run(self._form_of(ready.count, ()), arguments + fresh, values)
+            frame, answer = self._run(self._form_of(ready.count, ()), arguments + fresh, values)
+            assert answer == RAN, f"{self.kernel}: arrays that were made ready are not"
         result = self._result(frame, arguments, fresh)
         return result if is_done else out.copy_from(result, direct.values())
 

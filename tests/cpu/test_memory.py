@@ -312,6 +312,14 @@ def test_memory_is_given_back_when_nobody_asks_for_any(monkeypatch: pytest.Monke
     while memory.pooled() and time.monotonic() < end:
         time.sleep(0.01)
     assert not memory.pooled()
+    held = full(1)
+    while memory._watching and time.monotonic() < end:
+        time.sleep(0.01)
+    del held  # when the pool was emptied before
+    assert not memory.pooled()
+    array = full(2)
+    del array
+    assert memory.pooled()
 
 
 def test_threads_never_share_a_workspace() -> None:

@@ -1,10 +1,9 @@
 """From the text of functions to the text of an LLVM module.
 
-The text is the part of Python that emitted programs are written in, which is Numba's too: assignments, loops
-over `range`, `while`, `if`, elements of pointers, and calls of functions of values. Every variable has the
-type of what is first assigned to it. A function of the text is made once for each list of argument types that
-it is called with, as a function of LLVM's; functions of values (see `operations`) write their instructions in
-place.
+The text is the part of Python that emitted programs are written in: assignments, loops over `range`, `while`,
+`if`, elements of pointers, and calls of functions of values. Every variable has the type of what is first
+assigned to it. A function of the text is made once for each list of argument types that it is called with, as
+a function of LLVM's; functions of values (see `operations`) write their instructions in place.
 
     def double(n, x):
         for i in range(n):            define internal void @double(i64 %n, ptr noalias %x) ...

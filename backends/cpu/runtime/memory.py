@@ -164,7 +164,8 @@ def _return_to_pool(memory: _Memory) -> None:
     if memory.returned % RETURNS_OF_A_PEAK == 0:
         _Lately.peak = max(lent() + size, _Lately.peak - _Lately.peak // 8)
     most = min(MAX_POOLED, max(LEAST_POOLED, _Lately.peak))
-    if size > most:
+    # Where no thread would empty the pool, nobody has asked for memory for long.
+    if size > most or _watching is None:
         return
     _pool.setdefault(size, deque()).append(memory)
     while pooled() > most:
@@ -208,12 +209,15 @@ def _watch() -> None:
 def _empty_when_idle() -> None:
     global _watching
     asked = -1
-    while asked != _Lately.asked or pooled():
-        if asked == _Lately.asked:
-            release()
-        asked = _Lately.asked
-        time.sleep(IDLE)
-    _watching = None
+    while True:
+        while asked != _Lately.asked:
+            asked = _Lately.asked
+            time.sleep(IDLE)
+        release()
+        _watching = None
+        if asked == _Lately.asked and not pooled():
+            return
+        _watching = threading.current_thread()  # somebody asked for memory meanwhile
 
 
 def _after_fork_in_child() -> None:

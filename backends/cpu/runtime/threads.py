@@ -105,7 +105,11 @@ def join() -> Team | None:
     team = _found or _team()
     if not team.lock.acquire(blocking=False):
         return None
-    team.wake()
+    try:
+        team.wake()
+    except BaseException:  # of a signal
+        team.lock.release()
+        raise
     return team
 
 
