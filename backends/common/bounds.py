@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-_compiled: Callable[[Any], tuple[int, int]] | None = None
+_compiled: Callable[[Any], tuple[int, ...]] | None = None
 
 
-def use_compiled(function: Callable[[Any], tuple[int, int]]) -> None:
-    """Use `function` for all later arrays that are in C order and in the machine's byte order."""
+def use_compiled(function: Callable[[Any], tuple[int, ...]]) -> None:
+    """Use `function` for all later arrays; it returns () for one that it cannot read."""
     global _compiled
     _compiled = function
 
 
-def bounds(array: Any) -> tuple[int, int]:
+def bounds(array: Any) -> tuple[int, ...]:
     """(smallest, largest) of a non-empty NumPy array of integers."""
-    flags = array.flags
-    if _compiled is not None and flags.c_contiguous and flags.aligned and array.dtype.isnative:
-        return _compiled(array)
-    return int(array.min()), int(array.max())
+    found = () if _compiled is None else _compiled(array)
+    return found or (int(array.min()), int(array.max()))
