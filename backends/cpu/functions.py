@@ -43,10 +43,10 @@ class Scope:
     lines: between a head, which defines what they use, and a tail
     """
 
-    def __init__(self, sizes: dict[Axis, int], depth: int) -> None:
+    def __init__(self, sizes: dict[Axis, int]) -> None:
         self.sizes = sizes
         self.names: dict[Hashable, str] = {}
-        self.head, self.lines, self.tail = Lines(depth), Lines(depth), Lines(depth)
+        self.head, self.lines, self.tail = Lines(1), Lines(1), Lines(1)
         self._taken: set[str] = set()
 
     def use(self, key: Hashable, letter: str = "") -> str:
@@ -100,7 +100,7 @@ class Function(Scope):
     """
 
     def __init__(self, outer: Scope, given: Sequence[str], tile: int | None, *, plain: bool) -> None:
-        super().__init__(outer.sizes, 1)
+        super().__init__(outer.sizes)
         self.outer, self.given, self.tile, self.plain = outer, given, tile, plain
         self._arguments: dict[str, str] = {}  # parameters -> what is passed
         self._counts: dict[str, int] = {}
@@ -182,7 +182,7 @@ class StageScope(Scope):
     """
 
     def __init__(self, sizes: dict[Axis, int], read: Callable[[Hashable], tuple[str, str]]) -> None:
-        super().__init__(sizes, 1)
+        super().__init__(sizes)
         self._read = read
 
     def use(self, key: Hashable, letter: str = "") -> str:

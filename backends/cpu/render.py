@@ -73,7 +73,7 @@ class Renderer:
         for number, stage in enumerate(self.plan.stages):
             self.stage(number, stage)
         self.outputs()
-        program = [f"def program{_PARAMETERS}:"]
+        program = ["def program(stage, worker, workers, table, scalars):"]
         for number in self._stages:
             program += [
                 f"    if stage == {number}:",
@@ -216,14 +216,12 @@ class Renderer:
         name = loops.names[sum_of(node)] = loops.new("s", f"s{node.number}")
         lines.add(f"{name} = {whole}", "if worker > 0:")
         lines.add(f"    {name} = offset({parts}, (worker - 1) * {size})")
-        is_product = node.operation is Op.MATMUL
         if is_kept_wide(node):
             clear = f"clear({loops.buffer(self.plan.totals[node])}, {size}, 0.0)"
-            lines.add(*([f"if last - first > {BLOCKS_OF_PART}:", f"    {clear}"] if is_product else [clear]))
+            lines.add(*_of_product_if(f"last - first > {BLOCKS_OF_PART}", node, clear))
         nothing = written(dialect.start(_joined_by(node), node.dtype), node.dtype)
-        clear = f"clear({name}, {size}, {nothing})"
         # A product's first block overwrites what is there.
-        lines.add(*(["if first == last:", f"    {clear}"] if is_product else [clear]))
+        lines.add(*_of_product_if("first == last", node, f"clear({name}, {size}, {nothing})"))
 
     def start_of_number(self, node: Node, loops: LoopFunction, *, is_alone: bool) -> None:
         """A sum without axes is a variable of the loop, or a place on the stack that its nests share."""
@@ -246,10 +244,7 @@ class Renderer:
         elif is_kept_wide(node):
             total, part = loops.buffer(self.plan.totals[node]), loops.names[sum_of(node)]
             finish = f"finish({total}, {part}, {loops.size(node.axes)})"
-            is_product = node.operation is Op.MATMUL
-            lines.add(
-                *([f"if last - first > {BLOCKS_OF_PART}:", f"    {finish}"] if is_product else [finish])
-            )
+            lines.add(*_of_product_if(f"last - first > {BLOCKS_OF_PART}", node, finish))
 
     def combine(self, sums: Sequence[Node], scope: StageScope) -> None:
         """The workers' parts of every sum, added to the first worker's in their order."""
@@ -359,12 +354,15 @@ def pack(out, argument, stride, rows, columns):
                     out[row * columns + column] = argument[column * stride + row]
 """
 
-_PARAMETERS = "(stage, worker, workers, table, scalars)"
-
 
 def routines() -> str:
     """The routines that every program may use."""
     return f"{totals.ROUTINES}\n\n{GEMM}\n\n{PACK}"
+
+
+def _of_product_if(condition: str, node: Node, statement: str) -> list[str]:
+    """A statement of every sum over rows, which one that is a matrix product has only under a condition."""
+    return [f"if {condition}:", f"    {statement}"] if node.operation is Op.MATMUL else [statement]
 
 
 def _joined_by(node: Node) -> Op:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled_text import compiled, elementwise, memory_of
-from onepass.backends.ir.dtypes import INT64
+from compiled_text import elementwise
 
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
@@ -280,24 +279,6 @@ def test_functions_of_two_floats(name: str, dtype: str) -> None:
         either = np.signbit(x) & np.signbit(y) if name == "maximum" else np.signbit(x) | np.signbit(y)
         expected[zeros] = np.where(either, -0.0, 0.0)[zeros]
     same(elementwise(f"{name}(x, y)", dtype, x=dtype, y=dtype)(x=x, y=y), expected)
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize(("name", "reduce"), [("greatest", np.max), ("least", np.min)])
-def test_the_largest_and_smallest_of_many(name: str, reduce: Any, dtype: str) -> None:
-    text = f"""\
-def find(n, x, out):
-    best = x[0]
-    for i in range(n):
-        best = {name}(best, x[i])
-    out[0] = best
-"""
-    find = compiled(text, "find", INT64, memory_of(dtype), memory_of(dtype))
-    out = np.empty(1, dtype)
-    for x in (np.linspace(-500, -499, 301), np.array([1, np.inf, 3]), np.array([1, 2, np.nan, -np.inf])):
-        x = x.astype(dtype)
-        find(x.size, x, out)
-        np.testing.assert_array_equal(out[0], reduce(x))
 
 
 OF_MATH = {

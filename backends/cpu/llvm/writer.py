@@ -1,6 +1,6 @@
 """The text of LLVM functions, while it is written: instructions in order, one block after the other.
 
-    w = FunctionWriter(module, "double", [Value...])
+    w = FunctionWriter(module)
     w.emit("fadd float %x, %x")      gives    "%v.1"
 
 A variable is a place on the stack, which LLVM makes registers of. Places are made when the function begins,

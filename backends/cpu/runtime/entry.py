@@ -152,7 +152,7 @@ def require_compiler() -> None:
 class ArrayForm:
     """How the program wants one of its arrays.
 
-    nbytes: of all its elements, where it is contiguous
+    nbytes: of all its elements, without the gaps
     stride: position of its stride in the table, for layouts that have one
     """
 
