@@ -180,9 +180,14 @@ def wide(dtype: DType) -> DType:
     return FLOAT64 if dtype.is_float else UINT64 if dtype.kind is Kind.UNSIGNED else INT64
 
 
+def memory_of_numbers(dtype: DType) -> str:
+    """Where single numbers are kept: `scalars`, or the same memory as integers."""
+    return "scalars" if dtype.is_float else "integers"
+
+
 def kept_number(dtype: DType, slot: str) -> str:
-    """The place of a single number: `scalars`, or the same memory as integers."""
-    return f"scalars[{slot}]" if dtype.is_float else f"integers[{slot}]"
+    """The place of a single number."""
+    return f"{memory_of_numbers(dtype)}[{slot}]"
 
 
 def number_from(dtype: DType, slot: str) -> str:

@@ -119,7 +119,7 @@ class Renderer:
             return f"f{what[0]}", f"offset(integers, {what[0]})"
         if kind == "parts":
             (node,) = what
-            memory = kept_number(node.dtype, "").removesuffix("[]")
+            memory = dialect.memory_of_numbers(node.dtype)
             return f"q{node.number}", f"offset({memory}, {self.plan.slots.sums[node]})"
         name = f"rows{what[0]}" if kind == "rows" else kind
         return name, f"table[{self._positions[name]}]"
