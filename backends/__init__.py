@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from .choice import chosen_backend, require_arrays_of, use_backend
-from .codegen.coalesce import TooManyDimensionsError
 from .common.bounds import bounds
 from .common.caller_warnings import warn
 from .common.libraries import (

@@ -10,16 +10,24 @@ llvmlite, CuPy and all that needs them are imported by the first call, so that `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import array_api_compat
+import array_api_compat.numpy
+
 from .common.forks import compile_lock
+from .common.libraries import device_of, library_of
 from .common.settings import SettingError
+from .common.trees import leaves
 from .ir.dtypes import DTYPES, FLOATS, HALVES
 from .registry import cpu_why_not, not_usable, report_broken
 
 if TYPE_CHECKING:
     from .codegen.explain import Explanation
+    from .codegen.parts import Part
+    from .trace.trace import Traced
 
 # By library of the arrays: the choices of `use_backend` under which calls are compiled.
 COMPILING_CHOICES = {"numpy": ("auto", "numba"), "cupy": ("auto", "cupy")}
@@ -52,7 +60,45 @@ def compile_for_cpu(
         require_compiler()
     except Exception as error:  # a broken installation of llvmlite raises errors of many classes
         raise report_broken("numba", error) from error
-    return CpuProgram(function, name, args, kwargs, donated, static)
+
+    def program(part: Callable[..., Any], given: tuple[Any, ...], free: tuple[int, ...]) -> Any:
+        return CpuProgram(part, name, given, {}, free)
+
+    def whole(traced: Traced) -> Any:
+        return CpuProgram(function, name, args, kwargs, donated, static, traced=traced)
+
+    traced = functools.partial(_traced, function, name, args, kwargs, static, takes_halves=False)
+
+    def in_parts(traced: Traced, parts: Sequence[Part]) -> Any:
+        from .codegen.chain import Chain
+
+        return Chain(traced, parts, program, array_api_compat.numpy, donated=donated)
+
+    return _whole_or_parts(traced, whole, in_parts)
+
+
+def _traced(*call: Any, takes_halves: bool) -> Traced:
+    from .trace.trace import trace
+
+    return trace(*call, takes_halves=takes_halves)
+
+
+def _whole_or_parts(
+    trace: Callable[[], Traced],
+    whole: Callable[[Traced], Any],
+    in_parts: Callable[[Traced, Sequence[Part]], Any],
+) -> Any:
+    """What `whole` makes of a call that one program can do, or what `in_parts` makes of its parts."""
+    from .codegen.coalesce import TooManyDimensionsError
+    from .codegen.parts import needs_parts, split
+
+    traced = trace()
+    if not needs_parts(traced):
+        try:
+            return whole(traced)
+        except TooManyDimensionsError:
+            traced = trace()
+    return in_parts(traced, split(traced))
 
 
 def compile_for_gpu(
@@ -71,7 +117,24 @@ def compile_for_gpu(
         from .cuda.cupy_device import current_device
         from .cuda.program import CudaProgram
 
-    return CudaProgram(function, name, args, kwargs, donated, static, device=current_device())
+    device = current_device()
+
+    def program(part: Callable[..., Any], given: tuple[Any, ...], free: tuple[int, ...]) -> Any:
+        return CudaProgram(part, name, given, {}, free, device=device)
+
+    def whole(traced: Traced) -> Any:
+        return CudaProgram(function, name, args, kwargs, donated, static, device=device, traced=traced)
+
+    array = next(leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == "cupy")
+    traced = functools.partial(_traced, function, name, args, kwargs, static, takes_halves=True)
+
+    def in_parts(traced: Traced, parts: Sequence[Part]) -> Any:
+        from .codegen.chain import Chain
+
+        xp, place = array_api_compat.array_namespace(array), ("cupy", device_of(array))
+        return Chain(traced, parts, program, xp, donated=donated, place=place)
+
+    return _whole_or_parts(traced, whole, in_parts)
 
 
 def explanation_of(
@@ -87,8 +150,27 @@ def explanation_of(
     from .cpu.text import CpuText
     from .cuda.text import cuda_text
 
-    explanation = CpuText(function, name, args, kwargs, donated).explanation()
-    return replace(explanation, cuda=cuda_text(function, name, args, kwargs, donated))
+    def explained(*call: Any) -> Explanation:
+        return replace(CpuText(*call).explanation(), cuda=cuda_text(*call))
+
+    def whole(_: Traced) -> Explanation:
+        return explained(function, name, args, kwargs, donated)
+
+    def in_parts(traced: Traced, parts: Sequence[Part]) -> Explanation:
+        from .codegen.explain import explain_parts
+        from .codegen.parts import Replay, stand_ins
+
+        found = [
+            explained(Replay(part, traced.trace.names), name, stand_ins(part), {})
+            if part.is_compiled
+            else part
+            for part in parts
+        ]
+        return explain_parts(name, found)
+
+    traced = functools.partial(_traced, function, name, args, kwargs, frozenset(), takes_halves=False)
+    made: Explanation = _whole_or_parts(traced, whole, in_parts)
+    return made
 
 
 def describe_cpu_backend() -> list[str]:

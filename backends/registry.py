@@ -69,7 +69,7 @@ def cpu_why_not() -> str:
 
 
 def _cpu() -> Backend:
-    runs = "NumPy arrays of float32 and float64, compiled for the CPU"
+    runs = "NumPy arrays, compiled for the CPU"
     why_not = cpu_why_not()
     try:
         version = _version("llvmlite")

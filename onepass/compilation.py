@@ -7,7 +7,6 @@ from typing import Any
 
 from .backends import (
     COMPILED_DTYPES,
-    COMPILED_FLOATS,
     COMPILING_CHOICES,
     Specializations,
     SymbolicArray,
@@ -34,8 +33,7 @@ def has_traced(tree: Any) -> bool:
 def is_compilable(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether the compiling backend for `library` takes the dtypes of the arrays."""
     names = [leaf.dtype.name for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
-    known, real = COMPILED_DTYPES[library], COMPILED_FLOATS[library]
-    return all(name in known for name in names) and any(name in real for name in names)
+    return bool(names) and all(name in COMPILED_DTYPES[library] for name in names)
 
 
 def require_compilable(backend: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

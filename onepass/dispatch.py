@@ -20,7 +20,6 @@ from .backends import (
     COMPILING_CHOICES,
     CannotCompileError,
     NotUsableError,
-    TooManyDimensionsError,
     chosen_backend,
     current_trace,
     device_context,
@@ -163,7 +162,7 @@ class KernelFunction:
         """
         raise_if_error(self.__name__, refused, backend)
         route.compiling = tuple(choice for choice in route.compiling if choice != "auto")
-        is_expected = isinstance(refused, TooManyDimensionsError | NotUsableError)
+        is_expected = isinstance(refused, NotUsableError)
         return "" if is_expected else reason(self.__name__, refused)
 
     def _run_eagerly(

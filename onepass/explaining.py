@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
     """The plan that the compiler makes for function(*args, **kwargs); nothing is computed.
 
-    function: a kernel of the library, an `@kernel`, or any function in plain array API
+    function: a kernel of the library, an `@kernel`, or any function of arrays
     args, kwargs: as for a call: NumPy arrays of float32 or float64, and numbers and integer arrays
     returns:  an Explanation. `print` shows the graph, the plan with its matrix products and loops, bytes
               moved, operations, memory held, and the emitted program. Its attributes: the figures

@@ -17,7 +17,8 @@ import numpy
 from .backends import fields_of, is_record, leaf_names, leaves, run_eagerly, with_fields
 
 # How NumPy's error messages for a write begin.
-_WRITE_ERRORS = ("assignment destination is read-only", "output array is read-only")
+# How the messages of NumPy end for a write into such a view: of an output, a sort, a ufunc.at.
+_WRITE_ERROR = "read-only"
 
 
 class ReadOnlyArguments:
@@ -118,7 +119,7 @@ def run_protected(
     try:
         result = run_eagerly(function, copied_args, copied_kwargs)
     except ValueError as error:
-        if not protected.arrays or not str(error).startswith(_WRITE_ERRORS):
+        if not protected.arrays or not str(error).endswith(_WRITE_ERROR):
             raise
         names = leaf_names(function, copied_args, copied_kwargs)
         written = _written_argument(error.__traceback__, protected, names)

@@ -7,9 +7,13 @@ import os
 import traceback
 from types import TracebackType
 
-from .backends import FOLDER, NotUsableError, TooManyDimensionsError, WritesArgumentError
+import array_api_compat
+import numpy
+
+from .backends import FOLDER, NotUsableError, WritesArgumentError
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_LIBRARIES = tuple(os.path.dirname(str(module.__file__)) + os.sep for module in (numpy, array_api_compat))
 # In a checkout this folder is not inside of the one above.
 _BACKENDS = str(FOLDER.absolute())
 
@@ -37,7 +41,7 @@ def reason(name: str, refused: Exception) -> str:
 
 def _is_of_compiler(error: Exception) -> bool:
     """Whether the compiler raised the error on purpose, with kernel and line in its text."""
-    return hasattr(error, "of_trace") or isinstance(error, TooManyDimensionsError | NotUsableError)
+    return hasattr(error, "of_trace") or isinstance(error, NotUsableError)
 
 
 def _is_of_user(error: Exception) -> bool:
@@ -48,7 +52,7 @@ def _is_of_user(error: Exception) -> bool:
     if innermost is None:
         return False
     file = innermost.tb_frame.f_code.co_filename
-    if "numpy" in file or "array_api_compat" in file or _is_compiler(file):
+    if file.startswith(_LIBRARIES) or _is_compiler(file):
         return False
     instruction = innermost.tb_frame.f_code.co_code[innermost.tb_lasti]
     return dis.opname[instruction] == "RAISE_VARARGS" or not isinstance(error, TypeError | AttributeError)

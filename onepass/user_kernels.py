@@ -1,4 +1,4 @@
-"""`@kernel`: makes a kernel of a user's function, written in plain array API."""
+"""`@kernel`: makes a kernel of a user's function of arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def kernel(
 def kernel(
     function: Callable[P, R] | None = None, /, *, donate: str | Iterable[str] = ()
 ) -> KernelCallable[P, R] | Callable[[Callable[P, R]], KernelCallable[P, R]]:
-    """Make a kernel of a function that is written in plain array API.
+    """Make a kernel of a function of arrays, written against the array API or the way NumPy users write.
 
     Use it as `@kernel`, `@kernel(donate="params")` or `kernel(function, donate=...)`.
 
@@ -41,7 +41,13 @@ def kernel(
 
     The kernel runs in the library of its arrays, on the backend that `use_backend` and ONEPASS_BACKEND allow.
     Results have the same dtypes as without `kernel`: Python numbers are weak, NumPy scalars and arrays of
-    shape () are not. `+=` on an array that the function made changes it under all its names, as in NumPy.
+    shape () are not. An assignment to an array that the function made, such as `x[mask] = 0` or `x += 1`,
+    changes it under all its names and in all its views, as in NumPy.
+
+    What cannot be compiled: results whose shape depends on values (`nonzero`, `unique_values`, `x[mask]` as a
+    value), a Python branch on the values of an array, complex numbers, and functions of NumPy that have no
+    counterpart in the array API. Sorting, cumulative sums, `linalg` and products of batches of matrices are
+    calls of the arrays' library between compiled parts.
 
     The compiler calls the function once, with symbolic arrays. It traces the function again when anything
     but values in arrays changes: the signature of the call, the outcome of a comparison of numbers, the
@@ -52,7 +58,9 @@ def kernel(
     of a C extension that changes.
 
     Under "auto" a function that cannot be compiled runs operation by operation, and a RuntimeWarning says
-    why. In that call the function is started twice. Under "numba" and "cupy" the same is an error.
+    why. In that call the function is started twice. Under "numba" and "cupy" the same is an error. A function
+    that fills an array that it made with `np.zeros` and the like is started twice in any case; during the
+    second start, such functions of the module numpy give arrays of the compiler in this thread.
     """
     if function is None:
         return lambda function: kernel(function, donate=donate)

@@ -151,10 +151,9 @@ class Sizes:
         for node in dict.fromkeys(computed(nest)):
             rule = ELEMENTWISE.get(node.operation)
             cost += self.elements(node.axes) * (1 if rule is None else rule.cost)
-        for item in items:
-            if isinstance(item, Reduce | Accumulate):
-                node = item.value.node if isinstance(item, Reduce) else item.node
-                cost += self.elements(base(node.inputs[0]).axes)
+        joins = [item for item in items if isinstance(item, Reduce | Accumulate)]
+        for node in dict.fromkeys(i.value.node if isinstance(i, Reduce) else i.node for i in joins):
+            cost += self.elements(base(node.inputs[0]).axes)
         return moved, cost
 
     def _bytes_of(self, buffer: Buffer) -> int:

@@ -26,6 +26,7 @@ from ..ir.nest import (
     walk,
 )
 from .cost import BlockLoopWork, Sizes
+from .parts import Part
 from .plan import Plan
 from .stages import Role, role
 
@@ -51,6 +52,28 @@ class Explanation:
 
     def __str__(self) -> str:
         return f"{self.text}\n\nemitted program\n\n{self.source}"
+
+
+def explain_parts(kernel: str, parts: Sequence[Explanation | Part]) -> Explanation:
+    """Put a call of several parts into words: its programs, and the calls of the arrays' library."""
+    lines, sources, cuda = [f"{kernel}, in {len(parts)} parts"], [], []
+    for number, part in enumerate(parts):
+        if isinstance(part, Explanation):
+            lines += ["", f"part {number}: compiled", *(f"  {line}" for line in part.text.splitlines())]
+            sources.append(f"# part {number}\n\n{part.source}")
+            cuda.append(f"// part {number}\n\n{part.cuda}")
+        else:
+            calls = [f"  {node}" for node in part.nodes if node.inputs]
+            lines += ["", f"part {number}: by the library of the arrays, on whole arrays", *calls]
+    compiled = [part for part in parts if isinstance(part, Explanation)]
+    return Explanation(
+        "\n".join(lines),
+        "\n\n".join(sources),
+        sum(part.bytes_moved for part in compiled),
+        sum(part.operations for part in compiled),
+        max((part.bytes_held for part in compiled), default=0),
+        "\n\n".join(cuda),
+    )
 
 
 def explain(plan: Plan, sizes: Sizes, threads: int, source: str) -> Explanation:
@@ -117,7 +140,8 @@ def _nest(plan: Plan, nest: LoopNest) -> Iterator[str]:
             yield f"row: {words}"
         row = []
         if item is not None:
-            yield f"loop over {plan.axes[item.axis]}: {_statements(item.body)}"
+            is_part = item.start is not None or item.stop is not None
+            yield f"loop over {'part of ' * is_part}{plan.axes[item.axis]}: {_statements(item.body)}"
 
 
 def _statements(items: Sequence[Item]) -> str:

@@ -59,23 +59,16 @@ def fuse(group: FusionGroup) -> FusedGroup:
     """Put what a group computes into steps."""
     inside = sorted(group.inside, key=lambda node: node.number)
     complete = set(group.stores)
-    step: dict[Node, int] = {}
-    for node in inside:
-        step[node] = 1 if node.operation is Op.MATMUL else 0
-        for source in _inside(node, group):
-            before = step[source]
-            if node.operation is Op.MATMUL:
-                step[node] = max(step[node], before + (2 if source.operation is Op.MATMUL else 1))
-            else:
-                step[node] = max(step[node], before + (1 if source.operation is Op.MATMUL else 0))
+    step = _numbers_of_steps(inside, group)
     products = [node for node in inside if node.operation is Op.MATMUL]
 
-    # Every row value that a product reads, or that is kept, is stored by the loop of its step.
+    # Every row value that a product reads, that is looked up or kept, is stored by the loop of its step.
     goals: dict[int, list[Node]] = {}
     blocks: list[Node] = [node for node in products if role(node) is Role.ROW and node not in complete]
-    for node in products:
+    for node in inside:
         for source in _inside(node, group):
-            if source.operation is not Op.MATMUL:
+            is_read = node.operation is Op.MATMUL or _is_looked_up(node, source, group)
+            if is_read and source.operation is not Op.MATMUL:
                 goals.setdefault(step[source], []).append(source)
                 if source not in complete:
                     blocks.append(source)
@@ -105,6 +98,34 @@ def fuse(group: FusionGroup) -> FusedGroup:
         if number in loops:
             steps.append(loops[number])
     return FusedGroup(group, tuple(steps), tuple(sorted(set(blocks), key=_number)))
+
+
+def _numbers_of_steps(inside: list[Node], group: FusionGroup) -> dict[Node, int]:
+    """The step that computes each value: behind those of what it reads from memory."""
+    step: dict[Node, int] = {}
+    for node in inside:
+        step[node] = 1 if node.operation is Op.MATMUL else 0
+        for source in _inside(node, group):
+            before = step[source]
+            if node.operation is Op.MATMUL:
+                step[node] = max(step[node], before + (2 if source.operation is Op.MATMUL else 1))
+            else:
+                is_stored = source.operation is Op.MATMUL or _is_looked_up(node, source, group)
+                step[node] = max(step[node], before + (1 if is_stored else 0))
+    return step
+
+
+def _is_looked_up(node: Node, source: Node, group: FusionGroup) -> bool:
+    """Whether elements of a value are looked up that cost too much to be computed at each index."""
+    if node.operation is not Op.GATHER or source is not node.sources[0] or is_row_number(source, group):
+        return False
+    # What has other rows is computed again at each index; it would not be here if it were not cheap.
+    return not is_taken_whole(node, 0) and expression_cost(source, group, frozenset()) > CHEAP
+
+
+def _has_other_rows(node: Node, group: FusionGroup) -> bool:
+    """Whether a value of two dimensions is not of the rows of a group: it is computed at looked-up rows."""
+    return len(node.axes) > 1 and node.axes[0] is not group.axis.find()
 
 
 def _number(node: Node) -> int:
@@ -153,6 +174,8 @@ def _find_inside(
 
 
 def _is_worth_storing(node: Node, group: FusionGroup) -> bool:
+    if _has_other_rows(node, group):
+        return False
     if node.operation in REDUCTIONS:
         return True
     return expression_cost(node, group, frozenset()) > CHEAP
@@ -198,7 +221,7 @@ def _find_passes(loop: NestSpec, group: FusionGroup) -> None:
     there: set[Node] = set(loop.loaded)
     stores = set(loop.stores)
     for node in computed:
-        if column_axis(node, group) is None or node.operation in REDUCTIONS:
+        if column_axis(node, group) is None or node.operation in REDUCTIONS or _has_other_rows(node, group):
             continue
         is_used_later = last[node] > loop.passes[node]
         if is_used_later and node not in stores and expression_cost(node, group, there) > CHEAP:

@@ -36,7 +36,11 @@ def label_tests(
         if label_compared(current, axis, group) is not None:
             found.add(current)
         elif current.operation not in REDUCTIONS:
-            stack += [s for p, s in enumerate(sources(current)) if not is_taken_whole(current, p)]
+            # What is looked up is computed at another position.
+            first = 1 if current.operation is Op.GATHER else 0
+            stack += [
+                s for p, s in enumerate(sources(current)) if p >= first and not is_taken_whole(current, p)
+            ]
     return found
 
 

@@ -41,14 +41,17 @@ def lower(
     *,
     target: Target,
     layouts: Mapping[int, Layout] | None = None,
+    traced: Traced | None = None,
 ) -> Lowered:
     """The plan of a call.
 
     donated_leaves: arguments whose memory results may take, where it is contiguous
     static_leaves:  leaves whose numbers are constants of the graph, part of the signature
     layouts:        of the arguments and captured arrays that are not contiguous, by leaf
+    traced:         the call, if it was traced already; it can be lowered once
     """
-    traced = trace(function, kernel, args, kwargs, static_leaves, takes_halves=target.takes_halves)
+    if traced is None:
+        traced = trace(function, kernel, args, kwargs, static_leaves, takes_halves=target.takes_halves)
     given = layouts or {}
     for node in traced.trace.graph.nodes if given else ():
         if node.operation is Op.INPUT and (layout := given.get(node.attribute_as(Leaf).number)):

@@ -40,6 +40,7 @@ from ..ir.nest import (
     walk,
 )
 from ..ir.operations import REDUCTIONS, Op
+from .borders import borders
 from .fusion import FusedGroup, NestSpec, column_axis, last_passes
 from .label_column import label_compared, label_tests
 from .stages import FusionGroup, Role, role
@@ -106,7 +107,7 @@ class Nests(Values):
     def begin(self, spec: NestSpec, fused: FusedGroup, number: int, *, streams: bool) -> None:
         """Forget the nest before."""
         self.spec, self.group, self.number = spec, fused.group, number
-        self.rows = fused.group.axis.find()
+        self.rows, self.made = fused.group.axis.find(), fused.group.inside
         self.done, self.kept, self.tiles = set(), {}, {}
         columns = columns_of(spec, fused)
         self.main = columns[0] if columns else self.rows
@@ -278,9 +279,36 @@ class Nests(Values):
 
     def loop(self, axis: Axis, nodes: list[Node], row: Body, assumed: dict[Node, bool] | None = None) -> None:
         """One loop for all these: reductions, sums over rows, and values to keep and store."""
-        column = row.inside(axis, assumed)
         results = {node: Value(node) for node in nodes if reduces(node) and role(node) is Role.ROW}
         wide = {node for node in results if self.is_taken_in_parts(node)}
+        chunk = self.target.chunk if wide else None
+        loops: list[Loop] = []
+        known, start = dict(assumed or {}), None
+        tests = self.borders(nodes, axis)
+        for test in [*tests, None]:
+            column = row.inside(axis, known if test is None else {**known, test: True})
+            body = self.loop_body(nodes, results, column)
+            stop = None if test is None else self.value(test.inputs[1], row)
+            loops.append(Loop(axis, body, chunk, start, stop))
+            start = stop
+            known |= {} if test is None else {test: False}
+        row.items += [Start(value, node in wide) for node, value in results.items()]
+        row.items += loops
+        row.known.update(results)
+
+    def borders(self, nodes: list[Node], axis: Axis) -> list[Node]:
+        """The tests at which a loop over an axis is split."""
+        spec = self.spec
+        assert spec is not None
+        roots = [base(node.inputs[0]) if reduces(node) else node for node in nodes]
+
+        def is_computed(node: Node) -> bool:
+            return node in spec.passes and node not in self.done
+
+        return borders(roots, axis, is_computed) if self.target.splits_loops else []
+
+    def loop_body(self, nodes: list[Node], results: dict[Node, Value], column: Body) -> tuple[Item, ...]:
+        """The body of one loop: its stores come after all its loads."""
         stores: list[Item] = []
         for node in nodes:
             if node in results:
@@ -289,9 +317,7 @@ class Nests(Values):
                 self.accumulate(node, column)
             else:
                 stores += self.stored_or_kept(node, column)
-        row.items += [Start(value, node in wide) for node, value in results.items()]
-        row.items.append(Loop(axis, (*column.items, *stores), self.target.chunk if wide else None))
-        row.known.update(results)
+        return (*column.items, *stores)
 
     def stored_or_kept(self, node: Node, column: Body) -> list[Item]:
         """Compute a value; the stores that come after all loads of the loop."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..ir.attributes import Size
 from ..ir.graph import Axis, Graph, Node, base, walk
@@ -22,7 +22,7 @@ from .aliasing import accesses, nests_of, share_memory
 from .buffers import Buffers, Rounding, ScalarSlots, scalar_slots
 from .fusion import FusedGroup, fuse
 from .nests import Nests
-from .rewrite import with_buffers, with_meetings
+from .rewrite import outside_of_loops, with_buffers, with_meetings
 from .stages import Role, Schedule, role, schedule
 from .target import Target
 from .values import Body
@@ -121,6 +121,7 @@ def make_plan(
     unused = _unused_rows(stages, buffers)
     taken = share_memory(stages, scalar_outputs.body, donated, shares_rows=target.shares_rows)
     stages = tuple(with_buffers(stage, taken) for stage in stages)
+    scalar_outputs = replace(scalar_outputs, body=outside_of_loops(scalar_outputs.body, taken))
     return Plan(
         kernel=kernel,
         graph=graph,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ..ir.nest import (
@@ -52,7 +52,16 @@ def with_buffers(stage: Stage, taken: Mapping[Buffer, Buffer]) -> Stage:
         return found
 
     loops = tuple(replace(loop, steps=tuple(map(step, loop.steps))) for loop in stage.loops)
-    return replace(stage, loops=loops, products=tuple(map(product, stage.products)))
+    prologue = outside_of_loops(stage.prologue, taken)
+    return replace(stage, prologue=prologue, loops=loops, products=tuple(map(product, stage.products)))
+
+
+def outside_of_loops(items: Iterable[Item], taken: Mapping[Buffer, Buffer]) -> tuple[Item, ...]:
+    """Statements of no loop over rows whose buffers are replaced in the same way."""
+    return tuple(
+        replace(item, buffer=taken.get(item.buffer, item.buffer)) if isinstance(item, Load) else item
+        for item in items
+    )
 
 
 def _index(index: tuple[Index, ...], buffer: Buffer, nest: LoopNest) -> tuple[Index, ...]:

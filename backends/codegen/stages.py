@@ -15,7 +15,7 @@ import enum
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
-from ..ir.attributes import Transposes
+from ..ir.attributes import Gather, Transposes
 from ..ir.graph import Axis, Node, base, sources, walk
 from ..ir.operations import ELEMENTWISE, REDUCTIONS, Op
 
@@ -88,8 +88,21 @@ def is_taken_whole(consumer: Node, position: int) -> bool:
     """Whether a value's consumer reads all of it for every row."""
     if consumer.operation is Op.MATMUL:
         return role(consumer) is Role.WHOLE or (role(consumer) is Role.ROW and position == 1)
+    if consumer.operation is Op.GATHER:
+        return position == 0 and not keeps_rows(consumer)
     # A copy has the same elements in other places.
     return consumer.operation is Op.COPY or (consumer.operation is Op.TAKE and position == 0)
+
+
+def keeps_rows(gather: Node) -> bool:
+    """Whether a row of a gather is made of the same row of what it looks up in."""
+    seen = gather.inputs[0]
+    rows = base(seen).axes
+    for axis, place in zip(seen.shape, gather.attribute_as(Gather).places, strict=True):
+        if axis is not None and axis.find() is rows[0]:
+            found = gather.shape[place] if place >= 0 else None
+            return found is not None and found.find() is gather.axes[0]
+    return False
 
 
 def must_be_complete(source: Node, consumer: Node, position: int) -> bool:
@@ -97,8 +110,11 @@ def must_be_complete(source: Node, consumer: Node, position: int) -> bool:
     how = role(source)
     if how in (Role.LEAF, Role.NUMBER):
         return False
-    if how in (Role.SUM, Role.WHOLE) or is_taken_whole(consumer, position) or role(consumer) is Role.NUMBER:
+    if how in (Role.SUM, Role.WHOLE) or role(consumer) is Role.NUMBER:
         return True
+    if is_taken_whole(consumer, position):
+        # What is cheap is computed again, at the index.
+        return consumer.operation is not Op.GATHER or not is_inline(source)
     if row_axis(source) is row_axis(consumer):
         return False
     return not is_inline(source)

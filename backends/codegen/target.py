@@ -17,6 +17,7 @@ class Target:
     masks_outside:      a value at a looked-up index is NaN or 0 where the index was outside
     takes_halves:       arrays may be of half precision, computed with in float32
     peels_labels:       the label's column is computed apart from the loop over the others
+    splits_loops:       a loop over what was put together from parts has a part for each
     looks_at_arguments: indices that are arguments are looked at before every call
     """
 
@@ -29,4 +30,5 @@ class Target:
     masks_outside: bool = False
     takes_halves: bool = False
     peels_labels: bool = False
+    splits_loops: bool = False
     looks_at_arguments: bool = False

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..ir.attributes import Constant, Size, View
+from ..ir.attributes import Bounds, Constant, Gather, Size, View
 from ..ir.dtypes import BOOL, INT64, DType
 from ..ir.facts import is_argument, is_inside
 from ..ir.graph import Axis, Node, base, sources
@@ -23,6 +23,7 @@ from ..ir.nest import (
     Buffer,
     BufferKind,
     CheckIndex,
+    ClampIndex,
     Compute,
     Gathered,
     Index,
@@ -56,7 +57,8 @@ class Body:
     index:   of every axis that a loop around it runs over
     known:   operands of the values that were placed here
     depends: of values: whether they depend on what is assumed
-    assumed: comparisons of a column with the row's label whose outcome is known here
+    assumed: comparisons of a column with the row's label, or with a border, whose outcome is known here
+    is_elsewhere: whether an index was looked up, so that other threads compute what it finds
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Body:
         self.assumed = assumed or {}
         self.known: dict[Node, Operand] = {}
         self.depends: dict[Node, bool] = {}
+        self.is_elsewhere = False
 
     @property
     def is_tile(self) -> bool:
@@ -83,7 +86,16 @@ class Body:
 
     def at(self, axis: Axis, index: Index) -> Body:
         """A body for one position along another axis, whose statements stand among this one's."""
-        return Body(self, {**self.index, axis: index}, self.items)
+        return self._beside({**self.index, axis: index})
+
+    def at_all(self, index: dict[Axis, Index]) -> Body:
+        """The same for positions along several axes."""
+        made = self._beside({**self.index, **index})
+        made.is_elsewhere = self.is_elsewhere or any(self.index.get(a) != found for a, found in index.items())
+        return made
+
+    def _beside(self, index: dict[Axis, Index]) -> Body:
+        return Body(self, index, self.items)
 
     def inside(self, axis: Axis, assumed: dict[Node, bool] | None = None) -> Body:
         """The body of a loop over an axis."""
@@ -107,8 +119,8 @@ class TileBody(Body):
     def add(self, item: Item) -> None:
         self.waiting.append(item)
 
-    def at(self, axis: Axis, index: Index) -> Body:
-        return Body(self, {**self.index, axis: index}, self.waiting)
+    def _beside(self, index: dict[Axis, Index]) -> Body:
+        return Body(self, index, self.waiting)
 
     def flush(self) -> None:
         if self.waiting:
@@ -123,6 +135,7 @@ class Values:
 
     buffers: where values lie in memory
     spec:    what the nest that is being built computes; None outside of nests
+    made:    values that the loop over the rows computes
     done:    values of the nest that have been stored
     to_keep: values that later passes over the row find in registers
     kept:    those that are in registers by now
@@ -136,6 +149,7 @@ class Values:
     number: int = 0
     rows: Axis | None = None
     spec: NestSpec | None = None
+    made: set[Node] = field(default_factory=set)
     done: set[Node] = field(default_factory=set)
     to_keep: set[Node] = field(default_factory=set)
     kept: dict[Node, Value] = field(default_factory=dict)
@@ -151,21 +165,24 @@ class Values:
             return Literal(node.attribute_as(Constant).value, node.dtype)
         if node.operation is Op.SIZE:
             return Length(node.attribute_as(Size).axis.find())
-        if node in body.assumed:
-            return Literal(body.assumed[node], BOOL)
+        outcome = self.outcome(node, body)
+        if outcome is not None:
+            return Literal(outcome, BOOL)
         if node in self.kept and self.is_in_main_loop(body):
             return self.kept[node]
         home = self.home(node, body)
         if node not in home.known:
             self.depth += 1
-            if self.depth > DEEPEST and node.operation in _LINKS:
+            if self.depth > DEEPEST and node.operation in _LINKS and self.is_computed(node):
                 self.place_chain(node, home)
             home.known[node] = self.placed(node, home)
             self.depth -= 1
         return home.known[node]
 
     def is_in_main_loop(self, body: Body) -> bool:
-        return self.main is not None and body.index.get(self.main) == LoopIndex(self.main)
+        if self.main is None or body.index.get(self.main) != LoopIndex(self.main):
+            return False
+        return self.rows is None or body.index.get(self.rows) == LoopIndex(self.rows)
 
     def place_chain(self, node: Node, body: Body) -> None:
         """Place what a long chain of operations is made of, its first link first, without recursion."""
@@ -192,15 +209,21 @@ class Values:
     def is_known(self, node: Node, body: Body) -> bool:
         """Whether a value needs no more statements where the body stands."""
         is_kept = node in self.kept and self.is_in_main_loop(body)
-        return is_kept or node in body.assumed or node in self.home(node, body).known
+        return is_kept or self.outcome(node, body) is not None or node in self.home(node, body).known
+
+    def outcome(self, node: Node, body: Body) -> bool | None:
+        """The outcome of a test, where it is known at the position of the body."""
+        return self.home(node, body).assumed.get(node) if node.dtype == BOOL else None
 
     def home(self, node: Node, body: Body) -> Body:
         """The outermost body that knows all the indices that the value needs."""
-        needed = set(node.axes)
-        if body.assumed and self.depends_on_assumed(node, body):
-            return body
-        while body.parent is not None and needed <= body.parent.index.keys():
-            body = body.parent
+        needed = node.axes
+        while body.parent is not None and not (body.assumed and self.depends_on_assumed(node, body)):
+            outer = body.parent
+            # Where elements are looked up, an axis has another index than around it.
+            if any(axis not in outer.index or outer.index[axis] != body.index[axis] for axis in needed):
+                break
+            body = outer
         return body
 
     def depends_on_assumed(self, node: Node, body: Body) -> bool:
@@ -218,6 +241,24 @@ class Values:
             stack.pop()
             known[current] = current in body.assumed or any(known[source] for source in inputs)
         return known[node]
+
+    def is_of_other_row(self, node: Node, body: Body) -> bool:
+        """Whether the body stands for another row of a value than that of the loop around."""
+        rows = self.rows
+        return rows in node.axes and rows in body.index and body.index[rows] != LoopIndex(rows)
+
+    def is_loaded(self, node: Node, body: Body) -> bool:
+        """Whether the value is in memory when the body runs."""
+        if self.is_of_other_row(node, body):
+            return self.complete_buffer(node) is not None
+        is_of_nest = self.spec is not None and node in self.spec.passes
+        if body.is_elsewhere and self.target.shares_rows and is_of_nest:
+            return False
+        return not self.is_computed(node)
+
+    def complete_buffer(self, node: Node) -> Buffer | None:
+        """The buffer that has all rows of a value; None where this loop over the rows stores them."""
+        return None if node in self.made else self.buffers.place.get(node)
 
     def is_computed(self, node: Node) -> bool:
         """Whether the value is computed here, and not loaded."""
@@ -245,13 +286,17 @@ class Values:
             value = self.new_value(node, body)
             body.add(LoadScalar(value, slot))
             return value
-        if not self.is_computed(node):
+        if self.is_loaded(node, body):
             return self.loaded(node, body)
         if node.operation in _MOVES:
             return _MOVES[node.operation](self, node, body)
         label = self.label_of_test(node, body)
         if label is not None:
             return self.label_test(node, label, body)
+        outcome = self.outcome(base(node.inputs[0]), body) if node.operation is Op.WHERE else None
+        if outcome is not None:
+            # What is not chosen need not be anywhere.
+            return self.alias(node, self.value(node.inputs[1 if outcome else 2], body), body)
         return self.computed(node, [self.value(source, body) for source in node.inputs], body)
 
     def computed(self, node: Node, operands: list[Operand], body: Body) -> Operand:
@@ -260,6 +305,8 @@ class Values:
         if isinstance(condition, Literal) and condition.dtype == BOOL:
             if node.operation is Op.WHERE:
                 return self.alias(node, operands[1 if condition.number else 2], body)
+            if node.operation is Op.BROADCAST_TO:
+                return condition
             if node.operation is Op.LOGICAL_NOT:
                 return Literal(not condition.number, BOOL)
             if node.operation is Op.ASTYPE:
@@ -277,7 +324,8 @@ class Values:
         return value
 
     def loaded(self, node: Node, body: Body) -> Value:
-        buffer = self.buffer_of(node)
+        is_of_other_row = self.is_of_other_row(node, body)
+        buffer = self.complete_buffer(node) if is_of_other_row else self.buffer_of(node)
         assert buffer is not None, f"{node} is not in memory"
         value = self.new_value(node, body)
         body.add(Load(value, node, buffer, self.index_in(buffer, node, body)))
@@ -291,7 +339,9 @@ class Values:
         if buffer.kind is BufferKind.ROW:
             axes = tuple(axis for axis in axes if axis is not self.rows)
         return tuple(
-            BlockRow() if buffer.kind is BufferKind.BLOCK and axis is self.rows else body.index[axis]
+            BlockRow()
+            if buffer.kind is BufferKind.BLOCK and body.index[axis] == LoopIndex(axis) and axis is self.rows
+            else body.index[axis]
             for axis in axes
         )
 
@@ -315,7 +365,7 @@ class Values:
         """The element at a looked-up column, which may itself be computed there."""
         scores = base(node.inputs[0])
         axis = next((axis for axis in scores.axes if axis not in node.axes), None)
-        index, checked = self.checked_index(node, axis, body)
+        index, checked = self.checked_index(node, base(node.inputs[1]), axis, body)
         there = body if axis is None else body.at(axis, index)
         operand = self.value(scores, there)
         if checked is None or not self.target.masks_outside:
@@ -329,7 +379,7 @@ class Values:
         vector = base(node.inputs[0])
         # A view may have dimensions of 1 beside the vector's own.
         axis = node.inputs[0].shape[0]
-        index, checked = self.checked_index(node, axis, body)
+        index, checked = self.checked_index(node, base(node.inputs[1]), axis, body)
         masked = checked if self.target.masks_outside else None
         if axis is None:
             operand = self.value(vector, body)
@@ -338,11 +388,68 @@ class Values:
             value = self.new_value(node, body)
             body.add(Gathered(value, operand, masked))
             return value
+        if vector.operation is Op.IOTA:
+            # The element of 0, 1, 2, ... at an index is the index.
+            value = self.new_value(node, body)
+            body.add(Position(value, index))
+            return value
         buffer = self.buffers.where(vector, self.number)
         assert buffer is not None, f"{vector} is not in memory"
         value = self.new_value(node, body)
         body.add(Load(value, vector, buffer, (index,), masked))
         return value
+
+    def gathered(self, node: Node, body: Body) -> Operand:
+        """The element at looked-up indices, which may itself be computed there."""
+        seen, attribute = node.inputs[0], node.attribute_as(Gather)
+        index: dict[Axis, Index] = {}
+        checked: list[Value] = []
+        for axis, place in zip(seen.shape, attribute.places, strict=True):
+            if place >= 0:
+                along = node.shape[place]
+                if axis is not None and along is not None:
+                    index[axis.find()] = body.index[along.find()]
+                continue
+            looked_up = base(node.inputs[-place])
+            found, check = self.looked_up_index(node, looked_up, axis, body)
+            checked += [] if check is None else [check]
+            if axis is not None:
+                index[axis.find()] = found
+        there = body.at_all(index)
+        operand = self.value(seen, there)
+        if not checked or not self.target.masks_outside:
+            return self.alias(node, operand, body)
+        for check in checked:
+            value = self.new_value(node, body)
+            body.add(Gathered(value, operand, check))
+            operand = value
+        return operand
+
+    def looked_up_index(
+        self, node: Node, index: Node, axis: Axis | None, body: Body
+    ) -> tuple[Index, Value | None]:
+        """An index of a gather, inside the axis for any data, and what checked it."""
+        bounds = node.attribute_as(Gather).bounds
+        if bounds is Bounds.CHECKED:
+            return self.checked_index(node, index, axis, body)
+        operand = self.value(index, body)
+        if bounds is Bounds.INSIDE or self.is_chosen(node, body):
+            return operand, None
+        value = self.index_value(index, body)
+        body.add(ClampIndex(value, operand, axis))
+        return value, None
+
+    def is_chosen(self, node: Node, body: Body) -> bool:
+        """Whether the loop around runs over those positions only that choose the element."""
+        outcomes = node.attribute_as(Gather).tests
+        tests = node.sources[len(node.sources) - len(outcomes) :]
+        return all(self.outcome(test, body) is outcome for test, outcome in zip(tests, outcomes, strict=True))
+
+    def index_value(self, index: Node, body: Body) -> Value:
+        """A value for an index that is made to be inside."""
+        if not body.is_tile:
+            return Value(index)
+        return Value(index, self.buffers.tile(f"v{index.number}_inside_lane", INT64, (), self.number))
 
     def copied(self, node: Node, body: Body) -> Operand:
         """The element of the input at the same position, which may be another place of the same axes."""
@@ -364,21 +471,22 @@ class Values:
         body.add(Load(value, source, buffer, where))
         return value
 
-    def checked_index(self, node: Node, axis: Axis | None, body: Body) -> tuple[Index, Value | None]:
+    def checked_index(
+        self, node: Node, index: Node, axis: Axis | None, body: Body
+    ) -> tuple[Index, Value | None]:
         """The index that a value is taken at, inside the axis for any data, and what checked it."""
-        index = base(node.inputs[1])
         operand = self.value(index, body)
         if is_inside(index, axis):
             return operand, None
-        value = Value(
-            index,
-            self.buffers.tile(f"v{index.number}_inside_lane", INT64, (), self.number)
-            if body.is_tile
-            else None,
-        )
+        value = self.index_value(index, body)
         watched = not (self.target.looks_at_arguments and is_argument(index))
         body.add(CheckIndex(value, operand, axis, self.buffers.flag_of(node) if watched else None))
         return value, value
 
 
-_MOVES = {Op.TAKE_ALONG_AXIS: Values.taken_along_axis, Op.TAKE: Values.taken, Op.COPY: Values.copied}
+_MOVES = {
+    Op.TAKE_ALONG_AXIS: Values.taken_along_axis,
+    Op.TAKE: Values.taken,
+    Op.COPY: Values.copied,
+    Op.GATHER: Values.gathered,
+}

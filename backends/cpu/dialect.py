@@ -19,7 +19,7 @@ _OF_MATH = (
 ELEMENTWISE: dict[Op, tuple[str, str]] = {
     Op.ABS: ("fabs({0})", "abs({0})"),
     Op.NEGATIVE: ("-{0}", "-{0}"),
-    Op.SIGN: ("select({0} > 0, {t}(1), select({0} < 0, {t}(-1), {0}))", "({0} > 0) - ({0} < 0)"),
+    Op.SIGN: ("select({0} > 0, {t}(1), select({0} < 0, {t}(-1), {0} + {t}(0)))", "({0} > 0) - ({0} < 0)"),
     Op.CEIL: ("ceil({0})", "{0}"),
     Op.FLOOR: ("floor({0})", "{0}"),
     Op.ROUND: ("nearest({0})", "{0}"),
@@ -75,6 +75,8 @@ ELEMENTWISE: dict[Op, tuple[str, str]] = {
     Op.BITWISE_OR: ("", "{0} | {1}"),
     Op.BITWISE_XOR: ("", "{0} ^ {1}"),
     Op.BITWISE_INVERT: ("", "~{0}"),
+    Op.BITWISE_LEFT_SHIFT: ("", "{0} << {1}"),
+    Op.BITWISE_RIGHT_SHIFT: ("", "{0} >> {1}"),
     Op.WHERE: ("select({0}, {1}, {2})", "{1} if {0} else {2}"),
     Op.COPY: ("{0}", "{0}"),
     Op.BROADCAST_TO: ("{0}", "{0}"),

@@ -18,6 +18,7 @@ from ..ir.attributes import Layout
 from ..ir.dtypes import numpy_dtype
 from ..ir.nest import BufferKind
 from ..trace import indices
+from ..trace.trace import Traced
 from .llvm import cache
 from .render import pointers_in_table, routines, sizes_in_table, strides_in_table
 from .results import allocation, number_of_memory
@@ -77,8 +78,9 @@ class CpuProgram:
         donated_leaves: Sequence[int] = (),
         static_leaves: frozenset[int] = frozenset(),
         layouts: Mapping[int, Layout] | None = None,
+        traced: Traced | None = None,
     ) -> None:
-        text = CpuText(function, kernel, args, kwargs, donated_leaves, static_leaves, layouts)
+        text = CpuText(function, kernel, args, kwargs, donated_leaves, static_leaves, layouts, traced)
         self._address = cache.load(f"{text.source}\n\n{routines()}", "program", threads.PROGRAM, kernel)
         self._enter = entry()
         self.kernel, self.guards = kernel, text.traced.guards

@@ -53,6 +53,7 @@ class NestRenderer:
         self.plan, self.scope = plan, scope
         self.text = LocalNames(plan, scope)
         self.names = self.text.of
+        self.ends: dict[Operand, str] = {}  # of loops that end before their axis does
         self.wide: set[Value] = set()  # reductions whose parts are added up in float64
         self._nest: LoopNest | None = None
 
@@ -77,12 +78,17 @@ class NestRenderer:
 
     def loop(self, loop: ir.Loop, lines: Lines) -> None:
         n = self.text.length(loop.axis)
+        first = "0" if loop.start is None else self.ends[loop.start]
+        if loop.stop is not None:
+            end = self.ends[loop.stop] = self.scope.new("e", "end")
+            lines.add(f"{end} = min(max(int64({self.text.operand(loop.stop)}), {first}), {n})")
+            n = end
         if loop.chunk is None:
-            lines.add(f"for column in range({n}):")
+            lines.add(f"for column in range({n}):" if first == "0" else f"for column in range({first}, {n}):")
             self.items(loop.body, lines.deeper())
             return
         parts = [item.value for item in loop.body if isinstance(item, ir.Reduce) and item.value in self.wide]
-        lines.add(f"for chunk in range(0, {n}, {loop.chunk}):")
+        lines.add(f"for chunk in range({first}, {n}, {loop.chunk}):")
         inner = lines.deeper()
         for value in parts:
             inner.add(f"{self.names[value]} = float32(0.0)")
@@ -125,6 +131,13 @@ class NestRenderer:
         flag = "" if check.flag is None else self.scope.flag(check.flag)
         given = self.text.operand(check.operand)
         lines.add(*dialect.inside(name, given, self.text.length(check.axis), value.node.dtype, flag))
+        self.names[value] = name
+
+    def clamp_index(self, clamp: ir.ClampIndex, lines: Lines) -> None:
+        value = clamp.value
+        name = self.place(value) if value.buffer else f"{self.text.new(value.node)}_inside"
+        given, n = self.text.operand(clamp.operand), self.text.length(clamp.axis)
+        lines.add(f"{name} = min(max(int64({given}), 0), {n} - 1)")
         self.names[value] = name
 
     def label_column(self, label: ir.LabelColumn, lines: Lines) -> None:
@@ -207,6 +220,10 @@ class NestRenderer:
             place = self.place(value)
             lines.add(f"{place} = {written(text, value.buffer.dtype)}")
             self.names[value] = read(place, value.buffer.dtype)
+        elif text in ("True", "False"):
+            # A function would take it for the name of a parameter.
+            name = self.names[value] = self.text.new(value.node)
+            lines.add(f"{name} = bool_({text})")
         elif is_word(text) or text == dialect.index("0"):
             self.names[value] = text
         else:
@@ -253,6 +270,7 @@ _RENDER: Mapping[type, Callable[[NestRenderer, Any, Lines], None]] = {
     ir.Compute: NestRenderer.compute,
     ir.Gathered: NestRenderer.gathered,
     ir.CheckIndex: NestRenderer.check_index,
+    ir.ClampIndex: NestRenderer.clamp_index,
     ir.LabelColumn: NestRenderer.label_column,
     ir.Start: NestRenderer.start,
     ir.Reduce: NestRenderer.reduce,

@@ -11,5 +11,6 @@ CPU = Target(
     # A sum of float32 is taken in float64 every so many columns, so that long rows lose no digits.
     chunk=2048,
     peels_labels=True,
+    splits_loops=True,
     looks_at_arguments=True,
 )

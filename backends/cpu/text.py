@@ -9,6 +9,7 @@ from ..codegen.cost import Sizes
 from ..codegen.explain import Explanation, explain
 from ..codegen.lower import lower
 from ..ir.attributes import Layout
+from ..trace.trace import Traced
 from .render import Renderer
 from .runtime import threads
 from .target import CPU
@@ -26,9 +27,13 @@ class CpuText:
         donated_leaves: Sequence[int] = (),
         static_leaves: frozenset[int] = frozenset(),
         layouts: Mapping[int, Layout] | None = None,
+        traced: Traced | None = None,
     ) -> None:
         lowered = lower(
-            function, kernel, args, kwargs, donated_leaves, static_leaves, target=CPU, layouts=layouts
+            *(function, kernel, args, kwargs, donated_leaves, static_leaves),
+            target=CPU,
+            layouts=layouts,
+            traced=traced,
         )
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.slot_values = lowered.slot_values

@@ -89,6 +89,8 @@ ELEMENTWISE: dict[Op, tuple[str, str]] = {
     Op.BITWISE_OR: ("", "{0} | {1}"),
     Op.BITWISE_XOR: ("", "{0} ^ {1}"),
     Op.BITWISE_INVERT: ("", "~{0}"),
+    Op.BITWISE_LEFT_SHIFT: ("", "shifted_left({0}, {1})"),
+    Op.BITWISE_RIGHT_SHIFT: ("", "shifted_right({0}, {1})"),
     Op.WHERE: ("{0} ? {1} : {2}", "{0} ? {1} : {2}"),
     Op.COPY: ("{0}", "{0}"),
     Op.BROADCAST_TO: ("{0}", "{0}"),
@@ -272,3 +274,9 @@ def inside(name: str, value: str, length: str, dtype: DType, flag: str) -> list[
         f"if (!{name}_is) {flag} = 1;",
         f"{name} = {name} < 0 ? 0 : {name} >= {length} ? {length} - 1 : {name};",
     ]
+
+
+def clamped(name: str, value: str, length: str) -> str:
+    """The statement that makes of an index one inside."""
+    inside = f"minimum(maximum((long long)({value}), 0LL), (long long)({length}) - 1)"
+    return f"const long long {name} = {inside};"

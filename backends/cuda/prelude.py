@@ -100,7 +100,7 @@ __device__ __forceinline__ float exp_for_halves(float a) {
     return root * root;
 }
 template <class T> __device__ __forceinline__ T sign_of(T a) {
-    return a > T(0) ? T(1) : a < T(0) ? T(-1) : a;
+    return a > T(0) ? T(1) : a < T(0) ? T(-1) : T(a + T(0));  // of both zeros the positive one
 }
 
 // Quotient and remainder as in Python: the remainder has the sign of the divisor. Division of integers by
@@ -116,6 +116,13 @@ template <class T> __device__ __forceinline__ T floor_divide(T a, T b) {
     if (b == T(0)) return T(0);
     if (T(-1) < T(0) && b == T(-1)) return T(0ULL - (unsigned long long)(a));
     return T(a / b - (a % b != T(0) && (a < T(0)) != (b < T(0)) ? 1 : 0));
+}
+// A shift by at least the width moves all bits out, as in NumPy.
+template <class T> __device__ __forceinline__ T shifted_left(T a, T n) {
+    return (unsigned long long)(n) < 8 * sizeof(T) ? T((unsigned long long)(a) << n) : T(0);
+}
+template <class T> __device__ __forceinline__ T shifted_right(T a, T n) {
+    return (unsigned long long)(n) < 8 * sizeof(T) ? T(a >> n) : a < T(0) ? T(-1) : T(0);
 }
 template <class T> __device__ __forceinline__ T float_remainder(T a, T b) {
     T r = fmod(a, b);

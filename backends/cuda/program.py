@@ -14,6 +14,7 @@ from ..common.libraries import device_key, device_of, library_of
 from ..common.out_arrays import OutArrays
 from ..common.trees import leaves
 from ..trace.indices import checks_are_on, require_no_flag
+from ..trace.trace import Traced
 from .arrays import Arrays, Layout
 from .device import Device
 from .graphs import Graphs
@@ -41,9 +42,12 @@ class CudaProgram:
         *,
         device: Device,
         launches: Callable[..., Launches] = Launches,
+        traced: Traced | None = None,
     ) -> None:
         _one_place(kernel, leaves((args, kwargs)), 0)
-        lowered = lower(function, kernel, args, kwargs, donated_leaves, static_leaves, target=CUDA)
+        lowered = lower(
+            *(function, kernel, args, kwargs, donated_leaves, static_leaves), target=CUDA, traced=traced
+        )
         self.traced, self.plan, self.shapes = lowered.traced, lowered.plan, lowered.shapes
         self.device, self._make_launches = device, launches
         self.kernel, self.guards, self.captured = kernel, self.traced.guards, self.traced.trace.captured

@@ -91,6 +91,11 @@ class StatementRenderer:
             *dialect.inside(name, given, length, check.value.node.dtype, dialect.flag(check.flag))
         )
 
+    def clamp_index(self, clamp: ir.ClampIndex, around: Around) -> None:
+        name = self.names.of[clamp.value] = f"{self.names.new(clamp.value.node)}_inside"
+        given, length = self.names.operand(clamp.operand), self.names.length(clamp.axis)
+        around.lines.add(dialect.clamped(name, given, length))
+
     def define(self, value: Value, text: str, around: Around) -> None:
         """Give a value a name, or let it have the text where that is a name."""
         if is_word(text):
@@ -118,4 +123,5 @@ RENDER: dict[type, Callable[[Any, Any, Around], None]] = {
     ir.Compute: StatementRenderer.compute,
     ir.Gathered: StatementRenderer.gathered,
     ir.CheckIndex: StatementRenderer.check_index,
+    ir.ClampIndex: StatementRenderer.clamp_index,
 }

@@ -13,6 +13,7 @@ Elementwise operations, `copy`, `take` and `take_along_axis` have none.
 from __future__ import annotations
 
 import enum
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -132,3 +133,86 @@ class Reduction(Attribute):
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.dimensions))
+
+
+@dataclass(frozen=True)
+class Slice(Attribute):
+    """For each dimension the first index and the step; None for one that is taken as it is.
+
+    sizes: of the result
+    """
+
+    ranges: tuple[tuple[int, int] | None, ...]
+    sizes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        def text(given: tuple[int, int] | None, size: int) -> str:
+            return ":" if given is None else f"{given[0]}+{given[1]}*{size}"
+
+        return ", ".join(map(text, self.ranges, self.sizes))
+
+
+@dataclass(frozen=True)
+class Reshape(Attribute):
+    """The sizes of the result."""
+
+    sizes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.sizes))
+
+
+@dataclass(frozen=True)
+class Concat(Attribute):
+    """The dimension along which the inputs follow one another."""
+
+    dimension: int
+
+    def __str__(self) -> str:
+        return str(self.dimension)
+
+
+class Bounds(enum.Enum):
+    """What is known of indices."""
+
+    CHECKED = "checked"  # they are looked at: from the end where negative, an error where outside
+    INSIDE = "inside"  # they are inside
+    CHOSEN = "chosen"  # they are inside wherever the tests of the position have the given outcomes
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Gather(Attribute):
+    """How the element of the first input is found, for each of its dimensions.
+
+    places: the dimension of the result that runs along it; or -1 - i where the i-th index looks it up
+    bounds: of the indices
+    tests:  the outcomes of the last inputs, tests of the position, where the element is chosen
+    """
+
+    places: tuple[int, ...]
+    bounds: Bounds = Bounds.CHECKED
+    tests: tuple[bool, ...] = ()
+
+    def __str__(self) -> str:
+        places = ", ".join(str(place) if place >= 0 else f"index {-1 - place}" for place in self.places)
+        return places if self.bounds is Bounds.CHECKED else f"{places}; {self.bounds}"
+
+
+@dataclass(frozen=True)
+class LibraryCall(Attribute):
+    """A function of `ir.library`, and which of its results this is.
+
+    options: names and values of its keyword arguments, sorted
+    part:    None where it has one result
+    """
+
+    function: str
+    options: tuple[tuple[str, Hashable], ...] = ()
+    part: int | None = None
+
+    def __str__(self) -> str:
+        options = "".join(f", {name}={value}" for name, value in self.options)
+        return f"{self.function}{options}" + ("" if self.part is None else f", result {self.part}")

@@ -12,10 +12,11 @@ A dimension of an expected shape is an axis, None for a 1, or an integer where a
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable
 from typing import NoReturn
 
-from .attributes import BroadcastTo, Iota, Reduction, Transposes, View
+from .attributes import BroadcastTo, Concat, Gather, Iota, Reduction, Reshape, Slice, Transposes, View
 from .graph import Axis, Node
 
 Dimension = Axis | int | None
@@ -155,3 +156,69 @@ def elements_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
     if vector.ndim != 1:
         fail(f"an input of {vector.ndim} dimensions", "a vector")
     return index.shape
+
+
+def sliced_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The input's dimensions where nothing is left out, new ones elsewhere."""
+    (source,), attribute = node.inputs, node.attribute_as(Slice)
+    if len(attribute.ranges) != source.ndim:
+        fail(f"{len(attribute.ranges)} ranges", f"one for each of {source.ndim} dimensions")
+    for axis, given, count in zip(source.shape, attribute.ranges, attribute.sizes, strict=True):
+        if given is not None and count and not all(0 <= end < size(axis) for end in _ends(given, count)):
+            fail(f"{count} elements from {given[0]} in steps of {given[1]}", f"indices below {size(axis)}")
+    return tuple(
+        axis if given is None else count
+        for axis, given, count in zip(source.shape, attribute.ranges, attribute.sizes, strict=True)
+    )
+
+
+def updated_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The first input's shape; the second one has that of the slice."""
+    source, value = node.inputs
+    if value.sizes() != node.attribute_as(Slice).sizes:
+        fail(f"a value of {shape_text(value.shape)}", f"the sizes {node.attribute_as(Slice).sizes}")
+    return source.shape
+
+
+def _ends(given: tuple[int, int], count: int) -> tuple[int, int]:
+    return given[0], given[0] + given[1] * (count - 1)
+
+
+def reshaped_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The sizes of the attribute, of as many elements."""
+    (source,), sizes = node.inputs, node.attribute_as(Reshape).sizes
+    if math.prod(source.sizes()) != math.prod(sizes):
+        fail(f"the sizes {sizes}", f"as many elements as {shape_text(source.shape)}")
+    return sizes
+
+
+def joined_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """The first input's dimensions, but as many elements along one of them as all inputs have."""
+    along, first = node.attribute_as(Concat).dimension, node.inputs[0]
+    for source in node.inputs:
+        others = [size(a) == size(b) for a, b in zip(source.shape, first.shape, strict=False)]
+        if source.ndim != first.ndim or not all(others[:along] + others[along + 1 :]):
+            fail(f"inputs of {shape_text(source.shape)} and {shape_text(first.shape)}", "the same elsewhere")
+    total = sum(size(source.shape[along]) for source in node.inputs)
+    return (*first.sizes()[:along], total, *first.sizes()[along + 1 :])
+
+
+def gathered_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
+    """A dimension of the first input where one runs along it; elsewhere those of the indices."""
+    source, *indices = node.inputs
+    places = node.attribute_as(Gather).places
+    if len(places) != source.ndim or any(place >= node.ndim or place < -len(indices) for place in places):
+        fail(f"the places {places}", f"one for each of {source.ndim} dimensions")
+    for axis, place in zip(source.shape, places, strict=True):
+        if place >= 0 and size(axis) != size(node.shape[place]):
+            fail(f"dimension {place} of {size(node.shape[place])}", f"{size(axis)}, that of the input")
+    for index in indices:
+        padded = (None,) * (node.ndim - index.ndim) + index.shape
+        if any(
+            mine is not None and size(mine) != size(out) for mine, out in zip(padded, node.shape, strict=True)
+        ):
+            fail(
+                f"an index of shape {shape_text(index.shape)}",
+                f"one that broadcasts to {shape_text(node.shape)}",
+            )
+    return node.shape

@@ -31,11 +31,15 @@ class Axis:
 
     Two axes that an operation lines up become one (`unify`), so that a loop over it serves both. A size of 1
     is no axis; a shape has None there.
+
+    parts: the axes that this one is the product of, outermost first, where a reshape made it of them, or them
+           of it; to be asked of the axis that `find` gives
     """
 
     def __init__(self, size: int, source: tuple[int, int] | None = None) -> None:
         self.size = size  # in the call that was traced
         self.source = source  # (leaf, dimension) of an argument that has this size; None for a constant
+        self.parts: tuple[Axis, ...] = ()
         self._parent: Axis | None = None
 
     def find(self) -> Axis:
@@ -55,6 +59,12 @@ class Axis:
             if (b.source or _LAST) < (a.source or _LAST):
                 a, b = b, a
             b._parent = a
+            a.parts = a.parts or b.parts
+
+    def factors(self) -> tuple[Axis, ...]:
+        """The axes without parts that this one is the product of; itself where it has no parts."""
+        root = self.find()
+        return tuple(f for part in root.parts for f in part.factors()) if root.parts else (root,)
 
 
 _LAST = (1 << 30, 0)

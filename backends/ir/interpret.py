@@ -16,7 +16,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .attributes import BroadcastTo, Constant, Iota, Leaf, Reduction, Size, Transposes, View
+from . import library
+from .attributes import (
+    Bounds,
+    BroadcastTo,
+    Concat,
+    Constant,
+    Gather,
+    Iota,
+    Leaf,
+    LibraryCall,
+    Reduction,
+    Size,
+    Slice,
+    Transposes,
+    View,
+)
 from .dtypes import PYTHON_TYPES, DType, dtype_of, python_dtype
 from .graph import Node, walk
 from .operations import ELEMENTWISE, REDUCTIONS, Op, Takes
@@ -63,6 +78,11 @@ def interpret(
     return [values[node] for node in outputs]
 
 
+def computed(call: Call, node: Node, inputs: Sequence[Any]) -> Any:
+    """The value of one node, whose inputs are known."""
+    return _OPERATIONS[node.operation](call, node, *inputs)
+
+
 def _require(call: Call, node: Node, value: Any) -> None:
     if tuple(value.shape) != node.sizes() or value.dtype != call.dtype(node.dtype):
         raise TypeError(
@@ -74,7 +94,7 @@ def _require(call: Call, node: Node, value: Any) -> None:
 # Memory
 
 # Their results may share the memory of the input: views, and rounded integers.
-_SHARING = (Op.VIEW, Op.BROADCAST_TO, Op.CEIL, Op.FLOOR, Op.ROUND, Op.TRUNC)
+_SHARING = (Op.VIEW, Op.SLICE, Op.RESHAPE, Op.BROADCAST_TO, Op.CEIL, Op.FLOOR, Op.ROUND, Op.TRUNC)
 
 
 class _Memory:
@@ -216,6 +236,78 @@ def _take(call: Call, node: Node, vector: Any, index: Any) -> Any:
     return call.xp.reshape(call.xp.take(vector, flat, axis=0), node.sizes())
 
 
+def _slice(call: Call, node: Node, array: Any) -> Any:
+    return array[key_of(node.attribute_as(Slice))]
+
+
+def _update(call: Call, node: Node, array: Any, value: Any) -> Any:
+    made = call.xp.asarray(array, copy=True)
+    made[key_of(node.attribute_as(Slice))] = value
+    return made
+
+
+def key_of(attribute: Slice) -> tuple[slice, ...]:
+    """The key of a slice."""
+    ranges = zip(attribute.ranges, attribute.sizes, strict=True)
+    return tuple(slice(None) if given is None else _range(*given, count) for given, count in ranges)
+
+
+def _range(start: int, step: int, count: int) -> slice:
+    stop = start + step * count
+    return slice(start, None if stop < 0 else stop, step) if count else slice(0, 0)
+
+
+def _reshape(call: Call, node: Node, array: Any) -> Any:
+    return call.xp.reshape(array, node.sizes())
+
+
+def _concat(call: Call, node: Node, *arrays: Any) -> Any:
+    return call.xp.concat(arrays, axis=node.attribute_as(Concat).dimension)
+
+
+def _gather(call: Call, node: Node, array: Any, *indices: Any) -> Any:
+    xp, places = call.xp, node.attribute_as(Gather).places
+    indices = indices[: len(indices) - len(node.attribute_as(Gather).tests)]
+    looked_up = [d for d, place in enumerate(places) if place < 0]
+    if node.attribute_as(Gather).bounds is Bounds.CHOSEN:
+        # What nothing chooses may be any element.
+        sizes = {-1 - places[d]: array.shape[d] for d in looked_up}
+        indices = tuple(xp.clip(index, 0, sizes[i] - 1) for i, index in enumerate(indices))
+    if len(looked_up) == len(indices) == 1 and indices[0].ndim == 1:
+        others = [place for place in places if place >= 0]
+        if others == sorted(others) and node.ndim == array.ndim == looked_up[0] + 1:
+            return xp.take(array, xp.astype(indices[0], xp.int64), axis=looked_up[0])
+    # Every dimension gets an index of the result's dimensions.
+    key = [_along(call, node, place) if place >= 0 else indices[-1 - place] for place in places]
+    found = array[tuple(key)]
+    if tuple(found.shape) == node.sizes():
+        return found
+    return xp.asarray(xp.broadcast_to(found, node.sizes()), copy=True)
+
+
+def _along(call: Call, node: Node, dimension: int) -> Any:
+    """The positions along a dimension of the result, in a shape that broadcasts with it."""
+    shape = [1] * node.ndim
+    shape[dimension] = node.sizes()[dimension]
+    return call.xp.reshape(call.xp.arange(shape[dimension]), tuple(shape))
+
+
+def called(call: Call, node: Node, arrays: Sequence[Any]) -> Any:
+    """All results of a function of the library."""
+    attribute = node.attribute_as(LibraryCall)
+    return library.call(attribute.function, call.xp, dict(attribute.options), arrays)
+
+
+def converted(call: Call, node: Node, result: Any) -> Any:
+    """A result of a function of the library, in the dtype of its node."""
+    return call.xp.astype(call.xp.asarray(result), call.dtype(node.dtype), copy=False)
+
+
+def _library(call: Call, node: Node, *arrays: Any) -> Any:
+    part, found = node.attribute_as(LibraryCall).part, called(call, node, arrays)
+    return converted(call, node, found if part is None else found[part])
+
+
 _OPERATIONS: dict[Op, Callable[..., Any]] = {
     **dict.fromkeys(ELEMENTWISE, _elementwise),
     Op.ASTYPE: _astype,
@@ -233,4 +325,10 @@ _OPERATIONS: dict[Op, Callable[..., Any]] = {
     Op.MATMUL: _matmul,
     Op.TAKE_ALONG_AXIS: _take_along_axis,
     Op.TAKE: _take,
+    Op.SLICE: _slice,
+    Op.UPDATE: _update,
+    Op.RESHAPE: _reshape,
+    Op.CONCAT: _concat,
+    Op.GATHER: _gather,
+    Op.LIBRARY: _library,
 }

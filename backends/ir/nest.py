@@ -189,6 +189,15 @@ class CheckIndex:
 
 
 @dataclass(frozen=True)
+class ClampIndex:
+    """value = an index, clamped to the axis; where it is outside nobody takes what it finds."""
+
+    value: Value
+    operand: Operand
+    axis: Axis | None
+
+
+@dataclass(frozen=True)
 class LabelColumn:
     """value = the column that a label means, clamped to the axis."""
 
@@ -276,6 +285,7 @@ Statement: TypeAlias = (
     | Compute
     | LabelTest
     | CheckIndex
+    | ClampIndex
     | LabelColumn
     | Gathered
     | Start
@@ -296,11 +306,15 @@ class Loop:
     """A loop over an axis within a row: one pass over it, or a part of one.
 
     chunk: sums are taken in parts of so many columns; None where they need not be
+    start: where it begins: where the loop before it ended; None for 0
+    stop:  where it ends, at most at the end of the axis; None for that end
     """
 
     axis: Axis
     body: tuple[Item, ...]
     chunk: int | None = None
+    start: Operand | None = None
+    stop: Operand | None = None
 
 
 @dataclass(frozen=True)
@@ -441,7 +455,7 @@ def used(item: Item) -> Iterator[Value]:
             operands = [*item.operands]
         case LabelTest() | LabelColumn():
             operands = [item.label]
-        case CheckIndex():
+        case CheckIndex() | ClampIndex():
             operands = [item.operand]
         case Gathered():
             operands = [item.operand, item.checked]
@@ -455,6 +469,8 @@ def used(item: Item) -> Iterator[Value]:
             operands = [item.operand, *item.index]
         case AtLabel():
             operands = [item.column, item.label]
+        case Loop():
+            operands = [item.start, item.stop]
     return (operand for operand in operands if isinstance(operand, Value))
 
 

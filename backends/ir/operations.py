@@ -78,6 +78,8 @@ class Op(enum.Enum):
     BITWISE_OR = "bitwise_or"
     BITWISE_XOR = "bitwise_xor"
     BITWISE_INVERT = "bitwise_invert"
+    BITWISE_LEFT_SHIFT = "bitwise_left_shift"
+    BITWISE_RIGHT_SHIFT = "bitwise_right_shift"
     WHERE = "where"
     ASTYPE = "astype"
 
@@ -101,6 +103,12 @@ class Op(enum.Enum):
     MATMUL = "matmul"
     TAKE_ALONG_AXIS = "take_along_axis"  # scores (N, K) at columns (N, 1)
     TAKE = "take"  # vector (K,) at indices of any shape
+    SLICE = "slice"  # elements at a start and every so many from there, in some dimensions
+    RESHAPE = "reshape"  # the same elements in C order, in another shape
+    CONCAT = "concat"  # one after another along one dimension
+    UPDATE = "update"  # the elements of a slice replaced by others
+    GATHER = "gather"  # elements at looked-up indices in some dimensions
+    LIBRARY = "library"  # a function of the arrays' library, on whole arrays
 
     def __str__(self) -> str:
         return self.value
@@ -115,6 +123,7 @@ class Takes(enum.Enum):
     FLOAT = "float"
     NUMERIC = "numeric"
     BOOL = "bool"
+    INTEGER = "integer"
     INTEGER_OR_BOOL = "integer or bool"
     ANY = "any"
 
@@ -126,6 +135,7 @@ _ACCEPTED: dict[Takes, tuple[DType, ...]] = {
     Takes.FLOAT: FLOATS,
     Takes.NUMERIC: (*FLOATS, *INTEGERS),
     Takes.BOOL: (BOOL,),
+    Takes.INTEGER: INTEGERS,
     Takes.INTEGER_OR_BOOL: (*INTEGERS, BOOL),
     Takes.ANY: DTYPES,
 }
@@ -179,6 +189,7 @@ ELEMENTWISE: dict[Op, Elementwise] = {
     Op.LOGICAL_NOT: Elementwise(1, Takes.BOOL),
     **dict.fromkeys((Op.BITWISE_AND, Op.BITWISE_OR, Op.BITWISE_XOR), Elementwise(2, Takes.INTEGER_OR_BOOL)),
     Op.BITWISE_INVERT: Elementwise(1, Takes.INTEGER_OR_BOOL),
+    **dict.fromkeys((Op.BITWISE_LEFT_SHIFT, Op.BITWISE_RIGHT_SHIFT), Elementwise(2, Takes.INTEGER)),
     # Its first input is the condition; the others are promoted.
     Op.WHERE: Elementwise(3, Takes.ANY),
     # The dtype is the node's.

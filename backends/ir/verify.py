@@ -18,11 +18,16 @@ from typing import NamedTuple
 from .attributes import (
     Attribute,
     BroadcastTo,
+    Concat,
     Constant,
+    Gather,
     Iota,
     Leaf,
+    LibraryCall,
     Reduction,
+    Reshape,
     Size,
+    Slice,
     Transposes,
     View,
 )
@@ -37,14 +42,19 @@ from .expected_shapes import (
     elements_of_rows_shape,
     elements_shape,
     fail,
+    gathered_shape,
     iota_shape,
+    joined_shape,
     no_dimensions,
     own_shape,
     product_shape,
     reduced_shape,
+    reshaped_shape,
     shape_text,
     size,
+    sliced_shape,
     target_shape,
+    updated_shape,
     viewed_shape,
 )
 from .graph import Graph, Node, walk
@@ -94,7 +104,7 @@ def _belongs(graph: Graph, node: Node) -> bool:
 
 
 def _check_inputs(graph: Graph, node: Node, row: _Row) -> None:
-    if len(node.inputs) != row.arity:
+    if row.arity is not None and len(node.inputs) != row.arity:
         fail(f"{len(node.inputs)} inputs", f"{row.arity}")
     for source in node.inputs:
         if not _belongs(graph, source):
@@ -120,7 +130,7 @@ def _attribute_name(attribute: type[Attribute] | type[None]) -> str:
 
 
 def _check_dtypes(node: Node, row: _Row) -> None:
-    operands = [source.dtype for source in node.inputs]
+    operands = [] if row.mixed else [source.dtype for source in node.inputs]
     if row.apart is not None:
         dtype = operands.pop(row.apart.position)
         if dtype not in row.apart.dtypes:
@@ -175,21 +185,23 @@ class _Row(NamedTuple):
     """What a node of one operation looks like.
 
     shape:     of the result, by the inputs and the attribute
-    arity:     how many inputs it has
+    arity:     how many inputs it has; None for any number
     attribute: the class of its attribute
     takes:     the kind of its inputs, which have one dtype
     gives:     the dtype of the result; None for that of the inputs
     apart:     the input that is not among these, if any
     any_dtype: whether the result has a dtype of its own
+    mixed:     whether the inputs may be of any dtypes
     """
 
     shape: Callable[[Node, Alignment], tuple[Dimension, ...]]
-    arity: int = 0
+    arity: int | None = 0
     attribute: type[Attribute] | type[None] = type(None)
     takes: Takes = Takes.ANY
     gives: DType | None = None
     apart: _Apart | None = None
     any_dtype: bool = False
+    mixed: bool = False
 
 
 _TABLE: dict[Op, _Row] = {
@@ -212,4 +224,10 @@ _TABLE: dict[Op, _Row] = {
     Op.MATMUL: _Row(product_shape, 2, Transposes, Takes.FLOAT),
     Op.TAKE_ALONG_AXIS: _Row(elements_of_rows_shape, 2, apart=_Apart(1, INTEGERS)),
     Op.TAKE: _Row(elements_shape, 2, apart=_Apart(1, INTEGERS)),
+    Op.SLICE: _Row(sliced_shape, 1, Slice),
+    Op.UPDATE: _Row(updated_shape, 2, Slice),
+    Op.RESHAPE: _Row(reshaped_shape, 1, Reshape),
+    Op.CONCAT: _Row(joined_shape, None, Concat),
+    Op.GATHER: _Row(gathered_shape, None, Gather, mixed=True),
+    Op.LIBRARY: _Row(own_shape, None, LibraryCall, mixed=True),
 }

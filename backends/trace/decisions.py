@@ -92,7 +92,9 @@ def statements(nodes: Iterable[Node], constant: Callable[[Any], str], known: dic
 
 def _expression(node: Node, constant: Callable[[Any], str], known: dict[Node, str]) -> str:
     if node.operation in (Op.SCALAR, Op.INPUT):
-        return f"values[{node.attribute_as(Leaf).number}]"
+        value = f"values[{node.attribute_as(Leaf).number}]"
+        # Of an array the number that it holds now: an outcome must not change where the array does.
+        return value if node.operation is Op.SCALAR else f"{value}[()]"
     if node.operation is Op.SIZE:
         return str(node.attribute_as(Size).axis.find().size)
     number = PYTHON_TYPES[node.dtype] if node.weak else numpy_dtype(node.dtype).type

@@ -1,20 +1,19 @@
-"""Elementwise operations of symbolic arrays: promotion, broadcasting, and Python's operators."""
+"""Elementwise operations of symbolic arrays: promotion and broadcasting."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from ..ir.dtypes import BOOL, FLOAT64, INT64, DType
+from ..ir.dtypes import BOOL, FLOAT64, INT8, INT64, UINT8, DType
 from ..ir.graph import Axis, Node, Shape
 from ..ir.operations import ELEMENTWISE, Op, Takes, accepts
 from .decisions import can_be_computed
-from .in_place import assign, write_at
 from .promotion import cast, common_dtype, float_dtype, is_comparable, require_fits
 from .python_numbers import with_python_semantics
+from .strides import order_of_result
 from .symbolic import SymbolicArray, as_symbolic, source_line, trace_of
 
 if TYPE_CHECKING:
@@ -28,6 +27,9 @@ def apply(operation: Op, *values: Any) -> Any:
     if operation in (Op.EQUAL, Op.NOT_EQUAL) and any(value is None for value in values):
         return operation is Op.NOT_EQUAL
     arrays = [as_symbolic(trace, value) for value in values]
+    if all(array.node.dtype == BOOL for array in arrays):
+        operation, arrays = _of_bools(trace, operation, arrays)
+        rule = ELEMENTWISE[operation]
     if operation is Op.WHERE and arrays[0].node.dtype != BOOL:
         arrays[0] = apply(Op.NOT_EQUAL, arrays[0], 0)
     typed = arrays[1:] if operation is Op.WHERE else arrays
@@ -47,7 +49,38 @@ def apply(operation: Op, *values: Any) -> Any:
         line=source_line(),
     )
     result_array = SymbolicArray(trace, node, _known(operation, arrays), _depends(arrays))
+    if len(shape) > 1 and any(array.base is not None or array.order for array in arrays):
+        result_array.order = order_of_result(node.sizes(), arrays)
     return with_python_semantics(operation, arrays, result_array) if weak else result_array
+
+
+# How NumPy computes arithmetic on bools: by another operation, or in int8.
+_ON_BOOLS = {
+    Op.ADD: Op.LOGICAL_OR,
+    Op.MULTIPLY: Op.LOGICAL_AND,
+    Op.MAXIMUM: Op.LOGICAL_OR,
+    Op.MINIMUM: Op.LOGICAL_AND,
+}
+_AS_INT8 = (Op.FLOOR_DIVIDE, Op.REMAINDER, Op.POW, Op.BITWISE_LEFT_SHIFT, Op.BITWISE_RIGHT_SHIFT)
+
+
+def _of_bools(trace: Trace, operation: Op, arrays: list[SymbolicArray]) -> tuple[Op, list[SymbolicArray]]:
+    """The operation and operands for bools alone."""
+    takes = ELEMENTWISE[operation].takes
+    if takes not in (Takes.NUMERIC, Takes.INTEGER):
+        return operation, arrays
+    if all(array.node.weak for array in arrays):
+        # Python's bools are integers.
+        return operation, [cast(trace, array, INT64, weak=True) for array in arrays]
+    if operation in _ON_BOOLS:
+        return _ON_BOOLS[operation], arrays
+    if operation is Op.ABS:
+        return Op.LOGICAL_OR, arrays * 2
+    if operation in _AS_INT8:
+        return operation, [cast(trace, array, INT8) for array in arrays]
+    if ELEMENTWISE[operation].gives == BOOL:
+        return operation, [cast(trace, array, UINT8) for array in arrays]
+    return operation, arrays
 
 
 def _dtype(trace: Trace, operation: Op, arrays: list[SymbolicArray]) -> tuple[DType, bool]:
@@ -76,9 +109,9 @@ def _may_be_a_fraction(operation: Op, arrays: list[SymbolicArray]) -> bool:
     if (
         exponent.known is None
         and exponent.depends
-        and can_be_computed(exponent.node, exponent.trace.computable)
+        and can_be_computed(exponent.node, exponent.tracer.computable)
     ):
-        return not exponent.trace.decide(exponent, "sign", "{} >= 0")
+        return not exponent.tracer.decide(exponent, "sign", "{} >= 0")
     return exponent.known is None or exponent.known < 0
 
 
@@ -130,70 +163,3 @@ def _depends(arrays: list[SymbolicArray]) -> frozenset[int]:
     if all(array.depends or array.known is not None for array in arrays):
         return frozenset().union(*(array.depends for array in arrays))
     return frozenset()
-
-
-def _operator(operation: Op, *, reflected: bool = False) -> Callable[..., Any]:
-    def operator(self: SymbolicArray, *other: Any) -> Any:
-        if other and self.node.weak and isinstance(other[0], list | tuple | str):
-            return NotImplemented  # [0] * n
-        if operation in (Op.EQUAL, Op.NOT_EQUAL) and self.node.weak and self.trace.is_over:
-            return NotImplemented  # as a key of a dict that outlives the trace
-        if not reflected:
-            return apply(operation, self, *other)
-        return apply(operation, *other, self)
-
-    return operator
-
-
-def _in_place_operator(operation: Op) -> Callable[..., Any]:
-    def operator(self: SymbolicArray, other: Any) -> Any:
-        return assign(self, apply(operation, self, other))
-
-    return operator
-
-
-def _of_number(function: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: SymbolicArray, *digits: Any) -> Any:
-        return function(self._number("float"), *digits)
-
-    return method
-
-
-OPERATORS = {
-    "add": Op.ADD,
-    "sub": Op.SUBTRACT,
-    "mul": Op.MULTIPLY,
-    "truediv": Op.DIVIDE,
-    "floordiv": Op.FLOOR_DIVIDE,
-    "mod": Op.REMAINDER,
-    "pow": Op.POW,
-    "and": Op.BITWISE_AND,
-    "or": Op.BITWISE_OR,
-    "xor": Op.BITWISE_XOR,
-}
-COMPARISONS_AND_SIGNS = {
-    "lt": Op.LESS,
-    "le": Op.LESS_EQUAL,
-    "gt": Op.GREATER,
-    "ge": Op.GREATER_EQUAL,
-    "eq": Op.EQUAL,
-    "ne": Op.NOT_EQUAL,
-    "neg": Op.NEGATIVE,
-    "abs": Op.ABS,
-    "invert": Op.BITWISE_INVERT,
-}
-# Python looks operators up as methods of the class, so they are set here in loops.
-for _name, _operation in OPERATORS.items():
-    setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
-    setattr(SymbolicArray, f"__r{_name}__", _operator(_operation, reflected=True))
-    setattr(SymbolicArray, f"__i{_name}__", _in_place_operator(_operation))
-for _name, _operation in COMPARISONS_AND_SIGNS.items():
-    setattr(SymbolicArray, f"__{_name}__", _operator(_operation))
-for _name, _method in {
-    "setitem": write_at,
-    "round": _of_number(round),
-    "trunc": _of_number(math.trunc),
-    "floor": _of_number(math.floor),
-    "ceil": _of_number(math.ceil),
-}.items():
-    setattr(SymbolicArray, f"__{_name}__", _method)

@@ -19,7 +19,7 @@ import numpy
 
 from ..common.bounds import bounds
 from ..common.libraries import can_be_read
-from ..ir.attributes import Leaf
+from ..ir.attributes import Gather, Leaf
 from ..ir.facts import is_argument
 from ..ir.graph import Node, base
 from ..ir.operations import Op
@@ -34,13 +34,14 @@ def checks_are_on() -> bool:
     return os.environ.get(CHECK_VARIABLE, "0") not in ("", "0")
 
 
-def require_indices(trace: Trace, operation: Op, index: SymbolicArray, size: int) -> None:
+def require_indices(trace: Trace, operation: Op, index: SymbolicArray, size: int, line: str = "") -> None:
     """Raise an IndexError for an index that is out of bounds; now if it is known, else in every call.
 
     operation: that uses the index
     size:      of the axis that is indexed
+    line:      of the kernel; by default the one that runs now
     """
-    kernel, line = trace.kernel, source_line()
+    kernel, line = trace.kernel, line or source_line()
     if index.known is not None:
         if problem := _outside(operation, numpy.asarray(index.known), size):
             raise trace.error(IndexError, problem)
@@ -84,12 +85,21 @@ def length_of(gather: Node) -> int:
     return 1 if axis is None else axis.size
 
 
+def _expected(gather: Node) -> str:
+    """What the indices of a gather may be."""
+    if gather.operation is not Op.GATHER:
+        return _range(length_of(gather))
+    places, sizes = gather.attribute_as(Gather).places, gather.inputs[0].sizes()
+    found = dict.fromkeys(_range(size) for size, place in zip(sizes, places, strict=True) if place < 0)
+    return " and ".join(found)
+
+
 def reports(kernel: str, gathers: Iterable[Node]) -> list[str]:
     """The messages for the flags of gathers with computed indices."""
     found = []
     for node in gathers:
         who = f"{kernel}: {node.operation} got a computed index that is out of bounds"
-        what = f"expected {_range(length_of(node))} ({node.line}). Clip it to the axis first."
+        what = f"expected {_expected(node)} ({node.line}). Clip it to the axis first."
         found.append(f"{who}; {what}")
     return found
 

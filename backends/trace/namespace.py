@@ -1,36 +1,61 @@
-"""The array namespace of symbolic arrays: the part of the standard that the compiler supports."""
+"""The array namespace of symbolic arrays: the standard, without complex numbers and shapes of values."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
 
-from ..ir.attributes import Iota
-from ..ir.dtypes import FLOATS, INT64, INTEGERS, SIGNED, UNSIGNED
+from ..ir.dtypes import DTYPES, FLOATS, INTEGERS, SIGNED, UNSIGNED
 from ..ir.operations import Op, elementwise_of
+from . import fft, linalg
+from .creation import (
+    arange,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    from_dlpack,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    ones,
+    ones_like,
+    tril,
+    triu,
+    zeros,
+    zeros_like,
+)
 from .dtype_names import DtypeName, dtype_given
 from .elementwise import apply
-from .products import matmul, take, take_along_axis, vecdot
+from .library_calls import argsort, cumulative_prod, cumulative_sum, nextafter, searchsorted, sort
+from .products import einsum, matmul, take, take_along_axis, tensordot, vecdot
 from .promotion import cast, cast_copy, common_dtype
 from .reductions import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
 from .shapes import (
-    axis_of_length,
     broadcast_arrays,
+    broadcast_shapes,
     broadcast_to,
+    concat,
+    diff,
     expand_dims,
+    flip,
     matrix_transpose,
     moveaxis,
     permute_dims,
+    repeat,
     reshape,
+    roll,
     squeeze,
+    stack,
+    tile,
+    unstack,
 )
-from .symbolic import SymbolicArray, as_symbolic, copy_of, current_trace, source_line, trace_of
+from .symbolic import SymbolicArray, as_symbolic, copy_of, current_trace, in_order_of, trace_of
 
-if TYPE_CHECKING:
-    from .tracer import Trace
-
+__array_api_version__ = "2024.12"
 float32, float64, bool = "float32", "float64", "bool"
 int8, int16, int32, int64 = map(str, SIGNED)
 uint8, uint16, uint32, uint64 = map(str, UNSIGNED)
@@ -64,6 +89,15 @@ def iinfo(dtype: Any) -> Any:
     return numpy.iinfo(dtype.dtype if isinstance(dtype, SymbolicArray) else dtype)
 
 
+_OF_VALUES = "has a shape that depends on values"
+_OF_COMPLEX = "is of complex numbers"
+UNSUPPORTED = {
+    **dict.fromkeys(("nonzero", "unique_all", "unique_counts", "unique_inverse"), _OF_VALUES),
+    **dict.fromkeys(("unique_values", "argwhere", "flatnonzero", "unique", "extract"), _OF_VALUES),
+    **dict.fromkeys(("complex64", "complex128"), _OF_COMPLEX),
+}
+
+
 def __getattr__(name: str) -> Any:
     """An elementwise operation of the table; an error with the name of anything else."""
     found = elementwise_of(name)
@@ -79,10 +113,36 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     raise running.error(
         AttributeError,
-        f"xp.{name} is not supported by the compiler; run the kernel with use_backend('numpy'), or write it "
-        "with elementwise functions, where, sum, mean, max, min, prod, any, all, argmax, take_along_axis, "
-        "take, arange and matmul",
+        f"xp.{name} {UNSUPPORTED.get(name, 'is not a function of the standard')}, which the compiler does "
+        "not support. Run the kernel with use_backend('numpy')",
     )
+
+
+class Info:
+    """What the namespace can do, as `__array_namespace_info__` of the standard says it."""
+
+    def capabilities(self) -> dict[str, Any]:
+        return {"boolean indexing": False, "data-dependent shapes": False, "max dimensions": 64}
+
+    def default_device(self) -> str:
+        return "cpu"
+
+    def default_dtypes(self, *, device: Any = None) -> dict[str, str]:
+        return {"real floating": "float64", "complex floating": "complex128", "integral": "int64"} | {
+            "indexing": "int64"
+        }
+
+    def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, str]:
+        names = [dtype.name for dtype in DTYPES]
+        return {name: name for name in names if kind is None or isdtype(name, kind)}
+
+    def devices(self) -> list[str]:
+        return ["cpu"]
+
+
+def __array_namespace_info__() -> Info:
+    """What the namespace can do."""
+    return Info()
 
 
 # Elementwise functions composed of others
@@ -91,7 +151,8 @@ def __getattr__(name: str) -> Any:
 def positive(x: Any) -> Any:
     """A copy of x."""
     trace = trace_of((x,))
-    return copy_of(as_symbolic(trace, x))
+    array = as_symbolic(trace, x)
+    return in_order_of(array, copy_of(array))
 
 
 def square(x: Any) -> Any:
@@ -102,6 +163,36 @@ def square(x: Any) -> Any:
 def reciprocal(x: Any) -> Any:
     """1 / x."""
     return 1 / x
+
+
+def real(x: Any, /) -> Any:
+    """x itself, which is real."""
+    return as_symbolic(trace_of((x,)), x)
+
+
+def conj(x: Any, /) -> Any:
+    """A copy of x, which is real."""
+    return positive(x)
+
+
+def imag(x: Any, /) -> Any:
+    """Zeros, since x is real."""
+    return zeros_like(x)
+
+
+def isin(x1: Any, x2: Any, /, *, invert: Any = False) -> Any:
+    """Whether each element of x1 is among those of x2."""
+    trace = trace_of((x1, x2))
+    wanted = reshape(as_symbolic(trace, x2), (-1,))
+    found = any(expand_dims(as_symbolic(trace, x1), axis=-1) == wanted, axis=-1)
+    return apply(Op.LOGICAL_NOT, found) if invert else found
+
+
+def can_cast(from_: Any, to: Any, /) -> Any:
+    """Whether a dtype can be cast to another by promotion."""
+    given = from_.dtype if isinstance(from_, SymbolicArray) else from_
+    names = [item if isinstance(item, str) else numpy.dtype(item).name for item in (given, to)]
+    return numpy.can_cast(numpy.dtype(names[0]), numpy.dtype(names[1]))
 
 
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
@@ -131,80 +222,9 @@ def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> An
 def result_type(*values: Any) -> str:
     """The dtype to which the arrays and numbers are promoted."""
     trace = trace_of(values)
-    dtype, _ = common_dtype(trace, "result_type", [as_symbolic(trace, value) for value in values])
+    arrays = [
+        zeros((), dtype=value) if isinstance(value, str | type | numpy.dtype) else as_symbolic(trace, value)
+        for value in values
+    ]
+    dtype, _ = common_dtype(trace, "result_type", arrays)
     return DtypeName(dtype.name)
-
-
-# Creation functions
-
-
-def _trace() -> Trace:
-    running = current_trace.get()
-    if running is None:
-        raise TypeError(
-            "the namespace of symbolic arrays was used outside a trace; use it in the kernel only"
-        )
-    return running
-
-
-def asarray(value: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Any:
-    """A symbolic array as it is, a captured array as an input, a number as an array of shape ()."""
-    trace = _trace()
-    array = as_symbolic(trace, value)
-    wanted = array.node.dtype if dtype is None else dtype_given(trace, "asarray", dtype)
-    made = array if dtype is None and not array.node.weak else cast(trace, array, wanted)
-    made = copy_of(made) if copy or (made is array and array.node.weak) else made
-    made.is_box = made.is_box or not made.ndim
-    return made
-
-
-def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
-    """The integers 0, 1, ..., stop - 1; other starts and steps are not supported."""
-    trace = trace_of((start, stop))
-    if stop is None:
-        start, stop = 0, start
-    if not (type(step) is int and step == 1 and type(start) is int and start == 0):
-        raise trace.error(TypeError, "arange with a start or a step is not supported by the compiler")
-    axis = axis_of_length(trace, stop)
-    node = trace.graph.node(Op.IOTA, (), Iota(axis), shape=(axis,), dtype=INT64, line=source_line())
-    array = SymbolicArray(trace, node)
-    return array if dtype is None else cast(trace, array, dtype_given(trace, "arange", dtype))
-
-
-def _full(function: str, shape: Any, value: Any, dtype: Any) -> Any:
-    trace = _trace()
-    wanted = dtype_given(trace, function, dtype)
-    made = broadcast_to(cast(trace, as_symbolic(trace, value), wanted), shape)
-    made.is_box = True
-    return made
-
-
-def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
-    """An array of zeros."""
-    return _full("zeros", shape, 0.0, dtype or "float64")
-
-
-def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
-    """An array of ones."""
-    return _full("ones", shape, 1.0, dtype or "float64")
-
-
-def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
-    """An array filled with one number."""
-    value = as_symbolic(_trace(), fill_value)
-    return _full("full", shape, fill_value, dtype or value.dtype)
-
-
-def zeros_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
-    """Zeros of the shape of x."""
-    return _full("zeros_like", x.shape, 0.0, dtype or x.dtype)
-
-
-def ones_like(x: Any, /, *, dtype: Any = None, device: Any = None) -> Any:
-    """Ones of the shape of x."""
-    return _full("ones_like", x.shape, 1.0, dtype or x.dtype)
-
-
-def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
-    """An array of the shape of x, filled with one number."""
-    return _full("full_like", x.shape, fill_value, dtype or x.dtype)

@@ -20,7 +20,7 @@ from ..ir.dtypes import (
     promote,
 )
 from ..ir.operations import Op
-from .symbolic import SymbolicArray, copy_of, source_line
+from .symbolic import SymbolicArray, copy_of, in_order_of, source_line
 
 if TYPE_CHECKING:
     from .tracer import Trace
@@ -58,7 +58,7 @@ def _promoted(trace: Trace, operation: Op | str, one: DType, other: DType) -> DT
     return both
 
 
-def float_dtype(trace: Trace, operation: Op, dtype: DType, *, is_division: bool) -> DType:
+def float_dtype(trace: Trace, operation: Op | str, dtype: DType, *, is_division: bool) -> DType:
     """The floating-point dtype in which NumPy computes a function of integers or bools."""
     if is_division or dtype.bits >= 32:
         return FLOAT64
@@ -78,13 +78,13 @@ def cast(trace: Trace, array: SymbolicArray, dtype: DType, weak: bool = False) -
         made = trace.graph.node(Op.CONSTANT, (), Constant(number), dtype=dtype, weak=weak)
         return SymbolicArray(trace, made, array.known)
     made = trace.graph.node(Op.ASTYPE, (node,), shape=node.shape, dtype=dtype, weak=weak, line=source_line())
-    return SymbolicArray(trace, made, array.known, array.depends)
+    return in_order_of(array, SymbolicArray(trace, made, array.known, array.depends))
 
 
 def cast_copy(trace: Trace, array: SymbolicArray, dtype: DType) -> SymbolicArray:
     """A copy of the array in a dtype."""
     made = cast(trace, array, dtype)
-    return copy_of(made) if made is array else made
+    return in_order_of(array, copy_of(made)) if made is array else made
 
 
 def require_fits(trace: Trace, array: SymbolicArray, dtype: DType) -> None:

@@ -16,13 +16,13 @@ def with_python_semantics(operation: Op, arrays: list[SymbolicArray], result: Sy
     raises: ZeroDivisionError as Python does
     """
     if operation in (Op.DIVIDE, Op.FLOOR_DIVIDE, Op.REMAINDER) and _is_zero(arrays[1]):
-        raise result.trace.error(ZeroDivisionError, "division by zero")
+        raise result.tracer.error(ZeroDivisionError, "division by zero")
     grows = operation in (Op.MULTIPLY, Op.POW) and result.node.dtype == INT64
-    if not grows or not result.depends or not can_be_computed(result.node, result.trace.computable):
+    if not grows or not result.depends or not can_be_computed(result.node, result.tracer.computable):
         return result
-    if result.trace.decide(result, "range", _IN_INT64):
+    if result.tracer.decide(result, "range", _IN_INT64):
         return result
-    return result.trace.constant(int(result.trace.decide(result, "index")))
+    return result.tracer.constant(int(result.tracer.decide(result, "index")))
 
 
 def _is_zero(number: SymbolicArray) -> bool:
@@ -31,6 +31,6 @@ def _is_zero(number: SymbolicArray) -> bool:
         return bool(number.known == 0)
     return bool(
         number.depends
-        and can_be_computed(number.node, number.trace.computable)
-        and not number.trace.decide(number, "bool")
+        and can_be_computed(number.node, number.tracer.computable)
+        and not number.tracer.decide(number, "bool")
     )

@@ -15,15 +15,39 @@ from typing import TYPE_CHECKING, Any
 import array_api_compat
 import numpy
 
-from ..ir.attributes import Leaf, View
+from ..ir.attributes import Leaf
 from ..ir.dtypes import PYTHON_TYPES, numpy_dtype, python_dtype
 from ..ir.graph import Node
 from ..ir.operations import Op
 from .decisions import can_be_computed
 from .dtype_names import DtypeName
+from .looks import Look, Permuted
+from .strides import order_of_result
 
 if TYPE_CHECKING:
     from .tracer import Trace
+
+
+class Length(int):
+    """The length of an axis, or a number computed from lengths: an integer, and a value of the graph.
+
+    NumPy and Python see the integer of the call that is traced.
+    """
+
+    array: SymbolicArray
+
+    def __new__(cls, array: SymbolicArray) -> Length:
+        made = super().__new__(cls, array.known)
+        made.array = array
+        return made
+
+    def __reduce__(self) -> Any:
+        return int, (int(self),)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        # NumPy takes a subclass of int as int64, and a plain int in the dtype of the array.
+        plain = [int(value) if isinstance(value, Length) else value for value in inputs]
+        return getattr(ufunc, method)(*plain, **options)
 
 
 # The trace that is running in this thread or async task.
@@ -47,44 +71,80 @@ class WritesArgumentError(TypeError):
     """A kernel writes into one of its arguments."""
 
 
+class NeedsOwnArraysError(TypeError):
+    """A real array would have to hold symbolic ones."""
+
+
 class SymbolicArray:
-    """An array with a shape and a dtype, and no values. `elementwise` adds its operators.
+    """An array with a shape and a dtype, and no values. `operators` sets its operators.
 
     A weak one of shape () stands for a Python number: it takes the dtype of the arrays that it is combined
-    with. `+=` gives an array another node. A view has no node of its own and gives one to its base. So all
-    names bound to the array or to a view of it see the change.
+    with. `+=` gives an array another node. A view reads the node of its base, and an assignment to the view
+    changes that node. So all names bound to the array or to a view of it see the change.
     """
 
-    __slots__ = ("_node", "base", "depends", "dimensions", "is_box", "known", "owner", "trace")
-    __array_ufunc__ = None  # NumPy's arrays leave operators to this class
+    __slots__ = ("_node", "base", "depends", "is_box", "known", "look", "order", "owner", "tracer")
+    __array_priority__ = 1000  # CuPy's arrays leave operators to this class
     is_traced = True  # `libraries.library_of` asks the type
 
     def __init__(
         self, trace: Trace, node: Node, known: Any = None, depends: frozenset[int] = frozenset()
     ) -> None:
-        self.trace = trace
+        self.tracer = trace
         self._node = node
         self.known = known  # the number, if it depends only on sizes and constants
         self.depends = depends  # leaves of scalar arguments, if it depends on nothing else
-        self.base: SymbolicArray | None = None  # of a view, which has its `dimensions` in this order
-        self.dimensions: tuple[int | None, ...] = ()
-        self.owner = ""  # the name of the argument that it is; writing into it is an error
+        self.base: SymbolicArray | None = None  # of a view, which is a `look` at it
+        self.look: Look | None = None
+        self.order: tuple[int, ...] = ()  # of dimensions in NumPy's memory, where it is not C order
+        self.owner = ""  # "the argument x" where it is one; writing into it is an error
         self.is_box = trace.takes_halves  # whether it is a mutable array even if its shape is ()
 
     @property
     def node(self) -> Node:
         """The current value of the array."""
-        return self._node if self.base is None else view_node(self.base, self.dimensions)
+        if self.base is None or self.look is None:
+            return self._node
+        return self.look.read(self.tracer, self.base.node)
 
     @node.setter
     def node(self, node: Node) -> None:
-        if self.base is None:
+        if self.base is None or self.look is None:
             self._node = node
-            return
-        dimensions = self.dimensions
-        back = tuple(dimensions.index(d) if d in dimensions else None for d in range(self.base.ndim))
-        whole = SymbolicArray(self.trace, node)
-        self.base.node = view_node(whole, back)
+        else:
+            self.base.node = self.look.written(self.tracer, self.base.node, node)
+
+    if TYPE_CHECKING:
+        # `operators` sets these when it is imported.
+
+        def __add__(self, other: Any) -> Any: ...
+        def __radd__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __rsub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
+        def __rtruediv__(self, other: Any) -> Any: ...
+        def __floordiv__(self, other: Any) -> Any: ...
+        def __rfloordiv__(self, other: Any) -> Any: ...
+        def __mod__(self, other: Any) -> Any: ...
+        def __rmod__(self, other: Any) -> Any: ...
+        def __pow__(self, other: Any) -> Any: ...
+        def __rpow__(self, other: Any) -> Any: ...
+        def __and__(self, other: Any) -> Any: ...
+        def __or__(self, other: Any) -> Any: ...
+        def __xor__(self, other: Any) -> Any: ...
+        def __invert__(self) -> Any: ...
+        def __neg__(self) -> Any: ...
+        def __abs__(self) -> Any: ...
+        def __lt__(self, other: Any) -> Any: ...
+        def __le__(self, other: Any) -> Any: ...
+        def __gt__(self, other: Any) -> Any: ...
+        def __ge__(self, other: Any) -> Any: ...
+        def __eq__(self, other: object) -> Any: ...
+        def __ne__(self, other: object) -> Any: ...
+        def __getitem__(self, key: Any) -> Any: ...
+        def __setitem__(self, key: Any, value: Any) -> None: ...
 
     # Attributes of arrays
 
@@ -94,7 +154,7 @@ class SymbolicArray:
         node = self.node
         if node.weak:
             return PYTHON_TYPES[node.dtype]
-        if self.trace.takes_halves:
+        if self.tracer.takes_halves:
             # Operators of CuPy's arrays return NotImplemented only for other types.
             return SymbolicArray
         return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy_dtype(node.dtype).type
@@ -110,7 +170,7 @@ class SymbolicArray:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        return tuple(map(self.trace.size, self.node.shape))
+        return tuple(map(self.tracer.size, self.node.shape))
 
     @property
     def ndim(self) -> int:
@@ -118,6 +178,7 @@ class SymbolicArray:
 
     @property
     def size(self) -> Any:
+        """The number of elements."""
         total: Any = 1
         for length in self.shape:
             total = total * length
@@ -142,37 +203,29 @@ class SymbolicArray:
         return format(self._number("str"), form)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        raise self.trace.error(
-            TypeError, "a symbolic array cannot be converted to a NumPy array; use xp.asarray"
+        raise self.tracer.error(
+            NeedsOwnArraysError, "a symbolic array cannot be converted to a NumPy array; use xp.asarray"
         )
 
     def __reduce_ex__(self, _: Any) -> Any:
-        raise self.trace.error(
+        raise self.tracer.error(
             TypeError, "a symbolic array cannot be copied or pickled; use xp.asarray(copy=True)"
         )
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # libraries look for protocols on any object
-            raise AttributeError(name)
-        raise self.trace.error(
-            AttributeError,
-            f".{name} of a symbolic array is not supported by the compiler; use a function of xp",
-        )
-
     def __len__(self) -> int:
+        if not self.ndim:
+            raise self.tracer.error(TypeError, "len() of an array of shape ()")
         return self.node.sizes()[0]
 
     def __iter__(self) -> Any:
-        raise self.trace.error(
-            TypeError,
-            "iteration over a symbolic array is not supported by the compiler; index it, or reduce it",
-        )
+        return iter([self[position] for position in range(len(self))])
 
     def as_python_number(self) -> SymbolicArray:
         """An array of shape () as a weak number."""
+        assert not self.node.shape, f"{self!r} is not a number"
         dtype = python_dtype(self.node.dtype)
-        node = self.trace.graph.node(Op.ASTYPE, (self.node,), dtype=dtype, weak=True, line=source_line())
-        return SymbolicArray(self.trace, node, self.known, self.depends)
+        node = self.tracer.graph.node(Op.ASTYPE, (self.node,), dtype=dtype, weak=True, line=source_line())
+        return SymbolicArray(self.tracer, node, self.known, self.depends)
 
     # Conversions to Python numbers
 
@@ -180,10 +233,12 @@ class SymbolicArray:
         if self.known is not None:
             return self.known
         trace_of((self,))
-        if self.depends and can_be_computed(self.node, self.trace.computable):
-            return self.trace.decide(self, question)
+        if self.depends and can_be_computed(self.node, self.tracer.computable):
+            return self.tracer.decide(self, question)
+        # NumPy asks for a number where one is assigned to an element of a real array.
+        self.tracer.may_need_own_arrays |= question in ("float", "int", "bool")
         advice = "use xp.where" if question == "bool" else "its values are not known in the trace"
-        raise self.trace.error(TypeError, f"{question}(array) of a symbolic {self.dtype} array; {advice}")
+        raise self.tracer.error(TypeError, f"{question}(array) of a symbolic {self.dtype} array; {advice}")
 
     def __hash__(self) -> int:
         return hash(self._number("hash"))
@@ -200,11 +255,11 @@ class SymbolicArray:
     def __index__(self) -> int:
         number = self._number("index")
         if not isinstance(number, int | numpy.integer):
-            raise self.trace.error(TypeError, f"an index must be an integer; got {number!r}")
+            raise self.tracer.error(TypeError, f"an index must be an integer; got {number!r}")
         return int(number)
 
     def __pos__(self) -> SymbolicArray:
-        return copy_of(self)
+        return in_order_of(self, copy_of(self))
 
     def __matmul__(self, other: Any) -> Any:
         return self.__array_namespace__().matmul(self, other)
@@ -216,77 +271,59 @@ class SymbolicArray:
 
     @property
     def T(self) -> SymbolicArray:  # noqa: N802 - the standard's name
-        if self.ndim != 2:
-            raise self.trace.error(ValueError, f".T needs two dimensions; got shape {self.node.sizes()}")
-        return view(self, (1, 0))
+        return view(self, tuple(reversed(range(self.ndim))))
 
     @property
     def mT(self) -> SymbolicArray:  # noqa: N802 - the standard's name
-        return self.T
-
-    def __getitem__(self, key: Any) -> SymbolicArray:
-        return view(self, index_to_view(self, key if isinstance(key, tuple) else (key,)))
+        if self.ndim < 2:
+            raise self.tracer.error(ValueError, f".mT needs two dimensions; got shape {self.node.sizes()}")
+        return view(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))
 
 
 def copy_of(array: SymbolicArray) -> SymbolicArray:
-    """A copy: writing into it does not change the first array."""
-    return SymbolicArray(array.trace, array.node, array.known, array.depends)
+    """A copy in C order: writing into it does not change the first array."""
+    return SymbolicArray(array.tracer, array.node, array.known, array.depends)
+
+
+def in_order_of(array: SymbolicArray, made: SymbolicArray) -> SymbolicArray:
+    """A new array of the same shape, in the order in memory in which NumPy makes it."""
+    if array.base is not None or array.order:
+        made.order = order_of_result(made.node.sizes(), (array,))
+    return made
 
 
 def view(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> SymbolicArray:
     """A view with the dimensions in another order; None inserts a dimension of size 1."""
-    if dimensions == tuple(range(array.ndim)):
-        return array
-    made = SymbolicArray(array.trace, view_node(array, dimensions))
-    made.base, made.dimensions = array, dimensions
+    return look_at(array, Permuted(dimensions)) if dimensions != tuple(range(array.ndim)) else array
+
+
+def root_of(array: SymbolicArray) -> SymbolicArray:
+    """The array that a view, or a view of a view, shows."""
+    while array.base is not None:
+        array = array.base
+    return array
+
+
+def is_immutable(array: SymbolicArray) -> bool:
+    """Whether the array is an immutable scalar in NumPy: of shape (), and not made as an array."""
+    root = root_of(array)
+    return not (array.ndim or root.ndim or root.owner or array.is_box or root.is_box)
+
+
+def look_at(array: SymbolicArray, look: Look) -> SymbolicArray:
+    """A view: writing into it changes the array, unless that is an immutable scalar."""
+    if is_immutable(array):
+        array = copy_of(array)
+        array.is_box = True
+    made = SymbolicArray(array.tracer, look.read(array.tracer, array.node))
+    made.base, made.look = array, look
     return made
-
-
-def view_node(array: SymbolicArray, dimensions: tuple[int | None, ...]) -> Node:
-    """The node of a view; of a Python number dimensions make an array, which is not weak."""
-    node = array.node
-    if dimensions == tuple(range(node.ndim)):
-        return node
-    shape = tuple(None if d is None else node.shape[d] for d in dimensions)
-    return array.trace.graph.node(
-        Op.VIEW, (node,), View(dimensions), shape=shape, dtype=node.dtype, line=source_line()
-    )
-
-
-def index_to_view(array: SymbolicArray, keys: tuple[Any, ...]) -> tuple[int | None, ...]:
-    """The dimensions of a view by an index of full slices, None, ... and 0 for dimensions of size 1."""
-    shape = array.node.shape
-    given = sum(key is not None and key is not Ellipsis for key in keys)
-    rest = (slice(None),) * (len(shape) - given)
-    if Ellipsis in [key for key in keys if not isinstance(key, SymbolicArray)]:
-        position = [key is Ellipsis for key in keys].index(True)
-        keys = (*keys[:position], *rest, *keys[position + 1 :])
-    else:
-        keys = (*keys, *rest)
-    dimensions: list[int | None] = []
-    position = 0
-    for key in keys:
-        if key is None:
-            dimensions.append(None)
-            continue
-        if position >= len(shape):
-            raise array.trace.error(IndexError, f"too many indices for shape {array.node.sizes()}")
-        if isinstance(key, slice) and key == slice(None):
-            dimensions.append(position)
-        elif not (type(key) is int and key in (0, -1) and shape[position] is None):
-            raise array.trace.error(
-                TypeError,
-                f"indexing shape {array.node.sizes()} with {key!r} is not supported by the compiler; "
-                "expected full slices, None, ..., or 0 for a dimension of size 1",
-            )
-        position += 1
-    return tuple(dimensions)
 
 
 def check_in_every_call(array: SymbolicArray, check: Any) -> None:
     """Call `check` with the actual value in every call, if the array is an argument of the kernel."""
     if isinstance(array.node.attribute, Leaf):
-        array.trace.call_checks.append((array.node.attribute.number, check))
+        array.tracer.call_checks.append((array.node.attribute.number, check))
 
 
 def is_array(value: Any) -> bool:
@@ -297,9 +334,11 @@ def is_array(value: Any) -> bool:
 def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
     """An operand as a symbolic array: an array, or a number."""
     if isinstance(value, SymbolicArray):
-        if value.trace is not trace:
+        if value.tracer is not trace:
             raise trace.error(TypeError, "got an array of another trace; return it from that kernel")
         return value
+    if isinstance(value, Length):
+        return value.array
     if isinstance(value, numpy.generic):
         # An array of shape (): its value is a constant of the graph.
         trace.numpy_numbers.append(value)
@@ -317,11 +356,11 @@ def trace_of(values: tuple[Any, ...]) -> Trace:
     """The trace of the values, or the running one."""
     for value in values:
         if isinstance(value, SymbolicArray):
-            if value.trace.is_over:
-                raise value.trace.error(
+            if value.tracer.is_over:
+                raise value.tracer.error(
                     TypeError, "a symbolic array is used after its trace; return it from the kernel"
                 )
-            return value.trace
+            return value.tracer
     running = current_trace.get()
     if running is None:
         raise TypeError(

@@ -20,13 +20,19 @@ from ..ir.attributes import Leaf
 from ..ir.dtypes import DType
 from ..ir.graph import Node
 from ..ir.operations import Op
-from . import elementwise  # noqa: F401 - gives symbolic arrays their operators
+from . import operators  # noqa: F401 - gives symbolic arrays their operators
 from .captures import captures_of
 from .dtype_names import DtypeName
 from .guards import Guards, make_guards
-from .symbolic import SymbolicArray, current_trace, is_array
+from .masked import MaskedValues
+from .symbolic import Length, NeedsOwnArraysError, SymbolicArray, current_trace, is_array
 from .tracer import Trace
 from .writes import Watched
+
+_NO_ELEMENT = (
+    "writes what depends on an argument into an element of a real array; make the array in the kernel, with "
+    "np.zeros or np.array"
+)
 
 
 @dataclass
@@ -76,21 +82,51 @@ def trace(
     static_leaves: numbers of the leaves of (args, kwargs) whose values are constants of the graph
     takes_halves:  whether arrays may have half precision; they are computed with as float32
     """
+    try:
+        return _traced_once(function, kernel, args, kwargs, static_leaves, takes_halves=takes_halves)
+    except NeedsOwnArraysError as error:
+        first = error.with_traceback(None)
+    from .own_arrays import symbolic_creation
+
+    try:
+        with symbolic_creation():
+            return _traced_once(function, kernel, args, kwargs, static_leaves, takes_halves=takes_halves)
+    except NeedsOwnArraysError:
+        raise (first.__cause__ or first) from None
+
+
+def _traced_once(
+    function: Callable[..., Any],
+    kernel: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    static_leaves: frozenset[int],
+    *,
+    takes_halves: bool,
+) -> Traced:
+    """One run of the function."""
     values = leaves((args, kwargs))
     names = leaf_names(function, args, kwargs)
     running = Trace(kernel, values, names, takes_halves=takes_halves)
     symbols: Any = iter([_symbol(running, n, leaf, static_leaves) for n, leaf in enumerate(values)])
     symbolic_args, symbolic_kwargs = map_leaves(lambda _: next(symbols), (args, kwargs))
     captures = captures_of(function, _objects(values, names))
+    running.outside = frozenset(id(read.value) for read in captures.reads if read.kind == "array")
     watched = Watched(captures.changeable, (symbolic_args, symbolic_kwargs))
     token = current_trace.set(running)
     try:
         returned = function(*symbolic_args, **symbolic_kwargs)
         line = definition(function)
         watched.require_unchanged(running, line)
+        running.require_unchanged(line)
         result = map_leaves(lambda leaf: _result_leaf(running, leaf, line), returned)
-    except BaseException:
+    except BaseException as error:
         watched.undo()
+        if running.may_need_own_arrays and not isinstance(error, NeedsOwnArraysError):
+            if str(error).startswith("setting an array element"):
+                raise running.error(NeedsOwnArraysError, _NO_ELEMENT, definition(function)) from None
+            if hasattr(error, "of_trace"):
+                raise NeedsOwnArraysError(str(error)) from error
         raise
     finally:
         current_trace.reset(token)
@@ -154,8 +190,10 @@ def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
     """A leaf of the kernel's result as the program returns it."""
     if isinstance(leaf, DtypeName):
         return numpy.dtype(leaf)
+    if isinstance(leaf, Length):
+        leaf = leaf.array
     if isinstance(leaf, SymbolicArray):
-        if leaf.trace is not running:
+        if leaf.tracer is not running:
             raise running.error(TypeError, "returns an array of another trace", line)
         return leaf
     if is_array(leaf):
@@ -164,6 +202,8 @@ def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
     is_argument = library_of(leaf) is not None and any(leaf is value for value in running.values)
     if leaf is None or isinstance(leaf, OPTIONS) or is_argument:
         return leaf
+    if isinstance(leaf, MaskedValues):
+        raise leaf.error("a result of the elements at a mask")
     kind = type(leaf)
     raise running.error(
         TypeError,

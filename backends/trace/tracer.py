@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy
 
-from ..ir.attributes import Constant, Leaf, Size
+from ..ir.attributes import Attribute, Constant, Leaf, Size
 from ..ir.dtypes import BOOL, DTYPES, FLOAT32, FLOAT64, INT64, UINT64, DType, dtype_of
-from ..ir.graph import Axis, Graph, Node
+from ..ir.graph import Axis, Graph, Node, Shape
 from ..ir.operations import Op
 from .decisions import QUESTIONS, Decision, compute, decided_by_signature
-from .symbolic import SymbolicArray, source_line
+from .symbolic import Length, NeedsOwnArraysError, SymbolicArray, source_line
+
+# Bytes of a captured array that is looked at for changes; arrays that a function fills are seldom larger.
+_MOST_CHECKED = 1 << 24
 
 
 class Trace:
@@ -37,6 +41,8 @@ class Trace:
         self.graph = Graph()
         self.captured: list[Any] = []  # captured arrays, in the order of their use
         self._positions: dict[int, int] = {}  # of captured arrays, by identity
+        self._sums: list[int] = []  # checksums of the captured arrays when they were used first
+        self.outside: frozenset[int] = frozenset()  # ids of the arrays that the function reads from outside
         self.first_captured = len(values)  # number of the first one, counted after the leaves
         self.halves: dict[
             int, DType
@@ -51,18 +57,33 @@ class Trace:
         self.numbers: dict[Node, Any] = {}  # values of symbolic numbers in this call
         self.numpy_numbers: list[Any] = []  # captured NumPy scalars
         self.is_over = False
+        self.may_need_own_arrays = False  # whether a symbolic array was asked for its value
 
     def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         """A captured array, which becomes an input of the graph."""
         position = self._positions.setdefault(id(array), len(self.captured))
         if position == len(self.captured):
             self.captured.append(array)
-        return self.input(self.first_captured + position, array)
+            self._sums.append(_checksum(array))
+        made = self.input(self.first_captured + position, array)
+        made.owner = "an array from outside of the kernel"
+        return made
+
+    def require_unchanged(self, line: str) -> None:
+        """Raise if the kernel wrote into a real array that the graph reads: it would read the new values."""
+        for array, before in zip(self.captured, self._sums, strict=True):
+            if _checksum(array) != before:
+                raise self.error(
+                    NeedsOwnArraysError,
+                    f"writes into an array of shape {array.shape} after its use; expected arrays that the "
+                    "function makes itself, by np.zeros or as a copy of a result",
+                    line,
+                )
 
     def argument(self, leaf: int, array: Any) -> SymbolicArray:
         """An array argument of the call."""
         symbol = self.input(leaf, array)
-        symbol.owner = self.names[leaf] if self.names else f"argument {leaf}"
+        symbol.owner = f"the argument {self.names[leaf] if self.names else leaf}"
         if array.ndim == 0 and isinstance(array, numpy.ndarray):
             symbol.depends = frozenset({leaf})
         return symbol
@@ -109,11 +130,26 @@ class Trace:
         node = self.graph.node(Op.CONSTANT, (), Constant(number.item()), dtype=dtype)
         return SymbolicArray(self, node, known=number)
 
+    def node(
+        self,
+        operation: Op,
+        inputs: Iterable[Node],
+        attribute: Attribute | None = None,
+        *,
+        shape: Shape,
+        dtype: DType,
+        weak: bool = False,
+    ) -> Node:
+        """A node of the graph, asked for by the line that runs now."""
+        return self.graph.node(
+            operation, inputs, attribute, shape=shape, dtype=dtype, weak=weak, line=source_line()
+        )
+
     def size(self, axis: Axis | None) -> Any:
         if axis is None:
             return 1
         node = self.graph.node(Op.SIZE, (), Size(axis.find()), dtype=INT64, weak=True)
-        return SymbolicArray(self, node, known=axis.size)
+        return Length(SymbolicArray(self, node, known=axis.size))
 
     def decide(self, array: SymbolicArray, question: str, test: str = "") -> Any:
         """The value of a symbolic number in this call, recorded as a decision for later calls.
@@ -139,6 +175,13 @@ class Trace:
         made = kind(f"{self.kernel}: {message} ({line or source_line()}).")
         made.of_trace = True  # type: ignore[attr-defined]
         return made
+
+
+def _checksum(array: Any) -> int:
+    """Of the elements of a NumPy array; 0 of a large one, and of one in a GPU's memory."""
+    if not isinstance(array, numpy.ndarray) or array.nbytes > _MOST_CHECKED:
+        return 0
+    return zlib.adler32(numpy.ascontiguousarray(array).view(numpy.uint8).data) if array.size else 0
 
 
 def _dtype_of_python(number: float) -> DType:

@@ -38,16 +38,16 @@ class Record:
 record = Record()
 
 
-def sorts(v: Any) -> Any:
-    return array_namespace(v).sort(-v)
+def finds(v: Any) -> Any:
+    return array_namespace(v).nonzero(v > 1)[0]
 
 
 def branches(v: Any) -> Any:
     return v if array_namespace(v).sum(v) > 0 else -v
 
 
-def loops(v: Any) -> Any:
-    return sum(part for part in v)
+def counts_values(v: Any) -> Any:
+    return array_namespace(v).unique_values(v)
 
 
 def smallest(v: Any) -> Any:
@@ -83,19 +83,23 @@ def keeps(v: Any) -> Any:
 
 
 def numpy_s(v: Any) -> Any:
-    return np.exp(v) + np.linalg.norm(v)
+    return np.exp(v) + np.histogram(v)[0].sum()
 
 
 def methods(v: Any) -> Any:
-    return v.mean() + v.sum(axis=0)
+    return v.tolist()
 
 
-def objects(v: Any) -> Any:
-    return np.array([v, v])
+def converts(v: Any) -> Any:
+    return np.stack([np.frombuffer(v, dtype=v.dtype)])
 
 
-def steps(v: Any) -> Any:
-    return v[::2] * 2
+def at_a_mask(v: Any) -> Any:
+    return v[v > 1] * 2
+
+
+def counted(v: Any) -> Any:
+    return np.bincount(v.astype(np.int64))
 
 
 def generates(v: Any) -> Any:
@@ -111,9 +115,9 @@ def complex_numbers(v: Any) -> Any:
 
 
 REFUSED = {
-    sorts: "xp.sort is not supported",
+    finds: "xp.nonzero has a shape that depends on values",
+    counts_values: "xp.unique_values has a shape that depends on values",
     branches: r"bool\(array\)",
-    loops: "iteration",
     smallest: r"bool\(array\)",
     formats: r"str\(array\)",
     prints: r"str\(array\)",
@@ -121,10 +125,11 @@ REFUSED = {
     queues: "writes into the global latest",
     counts: "writes into the global totals",
     keeps: "writes into the global record",
-    numpy_s: "TypeError",
-    methods: ".mean of a symbolic array",
-    objects: "NumPy array",
-    steps: "indexing",
+    numpy_s: "np.histogram is not supported",
+    methods: ".tolist of a symbolic array",
+    converts: "TypeError",
+    at_a_mask: "elements at a mask",
+    counted: "np.bincount is not supported",
     generates: "returns a value of type builtins.generator",
     of_a_set: "returns a value of type builtins.frozenset",
     complex_numbers: "complex",

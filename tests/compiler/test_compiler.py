@@ -93,9 +93,9 @@ def test_one_program_serves_every_batch_and_every_learning_rate() -> None:
 
 
 @op.kernel
-def sorts(x: Any) -> Any:
+def finds(x: Any) -> Any:
     xp = array_namespace(x)
-    return xp.sort(x)
+    return xp.nonzero(x)[0]
 
 
 @op.kernel
@@ -112,10 +112,10 @@ def reads(x: Any) -> Any:
     ("kernel", "message"),
     [
         (
-            sorts,
-            r"sorts: xp\.sort is not supported by the compiler; run the kernel with use_backend\('numpy'\)",
+            finds,
+            r"finds: xp\.nonzero has a shape that depends on values, which the compiler does not support",
         ),
-        (branches, r"branches: indexing shape \(3,\) with 0 is not supported by the compiler"),
+        (branches, r"branches: bool\(array\) of a symbolic bool array; use xp\.where"),
         (
             reads,
             r"reads: float\(array\) of a symbolic float64 array; its values are not known in the trace",

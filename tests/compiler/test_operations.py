@@ -39,15 +39,17 @@ ABOVE_ONE = ["acosh"]
 ARITHMETIC = ["add", "subtract", "multiply", "maximum", "minimum", "divide", "atan2", "hypot", "copysign"]
 DIVISIONS = ["floor_divide", "remainder"]
 COMPARISONS = ["less", "less_equal", "greater", "greater_equal", "equal", "not_equal"]
+SHIFTS = ["bitwise_left_shift", "bitwise_right_shift"]
 LOGIC = ["logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor"]
 OTHERS = ["pow", "logical_not", "bitwise_invert", "where", "astype"]
 
 
 def test_every_row_has_a_case() -> None:
     cases = [*ANYWHERE, *SMALL, *WITHIN_ONE, *POSITIVE, *ABOVE_ONE, *ARITHMETIC, *DIVISIONS, *COMPARISONS]
-    assert sorted([*cases, *LOGIC, *OTHERS]) == sorted(map(str, ELEMENTWISE))
+    assert sorted([*cases, *LOGIC, *SHIFTS, *OTHERS]) == sorted(map(str, ELEMENTWISE))
     assert set(map(str, REDUCTIONS)) == {"sum", "prod", "max", "min", "any", "all"}
-    structure = "input scalar constant size iota view broadcast_to copy matmul take_along_axis take"
+    structure = "input scalar constant size iota view broadcast_to copy matmul take_along_axis take slice"
+    structure += " reshape concat update gather library"
     assert set(map(str, STRUCTURE)) == set(structure.split())
 
 
@@ -141,6 +143,8 @@ def whole(x: Any, a: Any, b: Any, number: Any) -> Results:
     signed = xp.isdtype(a.dtype, "signed integer")
     results = {name: getattr(xp, name)(a) for name in WHOLE if signed or name != "negative"}
     results |= {name: getattr(xp, name)(a, b) for name in [*WHOLE_PAIRS, *DIVISIONS, *LOGIC[3:]]}
+    results |= {name: getattr(xp, name)(a, b) for name in SHIFTS}
+    results |= {f"{name} by all": getattr(xp, name)(a, b * 16) for name in SHIFTS}
     results |= {"invert": ~a, "pow": b**2, "pow of arrays": (b % 3) ** (a % 3)}
     results |= {
         "+ 1": a + 1,

@@ -160,7 +160,7 @@ def test_thousands_of_signatures_leave_nothing_behind(programs: list[Any], notes
 
 def test_a_failed_call_leaves_no_argument_behind() -> None:
     def cannot_be_compiled(x: Any) -> Any:
-        return np.linalg.norm(x)
+        return np.histogram(x)[0].sum() + 0.0
 
     kernel = op.kernel(cannot_be_compiled)
     x = np.ones(3)

@@ -23,12 +23,25 @@ class Argument:
     layout: str = "C"
 
 
+@dataclass(frozen=True)
+class Line:
+    """A name and its expression; or a statement that writes into the array of that name."""
+
+    name: str
+    text: str
+    writes: bool = False
+
+    def text_of(self) -> str:
+        """The line of the kernel."""
+        return self.text if self.writes else f"{self.name} = {self.text}"
+
+
 @dataclass
 class RandomProgram:
     """A kernel of arguments a0, a1, ...; its lines; and the names that it returns."""
 
     arguments: list[Argument | float | int]
-    lines: list[tuple[str, str]] = field(default_factory=list)  # name, expression
+    lines: list[Line] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     structure: int = 0
     donated: tuple[str, ...] = ()
@@ -36,8 +49,15 @@ class RandomProgram:
     def text(self, *, everything: bool = False) -> str:
         """The source; with `everything`, it returns every intermediate value."""
         names = ", ".join(f"a{i}" for i in range(len(self.arguments)))
-        lines = [f"def program({names}):", *(f"    {name} = {text}" for name, text in self.lines)]
-        outputs = [name for name, _ in self.lines] if everything else self.outputs
+        lines, found = [f"def program({names}):"], []
+        for number, line in enumerate(self.lines):
+            lines.append(f"    {line.text_of()}")
+            found.append(line.name)
+            if everything and line.writes:
+                # A later line may overwrite it.
+                found[-1] = f"w{number}"
+                lines.append(f"    w{number} = xp.asarray({line.name}, copy=True)")
+        outputs = found if everything else self.outputs
         listed = ", ".join(outputs)
         if everything or self.structure == 0:
             lines.append(f"    return [{listed}]")
@@ -51,14 +71,14 @@ class RandomProgram:
         return "\n".join(lines) + "\n"
 
     def function(self, namespace: Any, *, everything: bool = False) -> Callable[..., Any]:
-        """The kernel, in which `xp` is the namespace of its arguments, found by `namespace(array)`."""
+        """The kernel. In it `xp` is `namespace(array)` of the first array, and `np` is NumPy."""
         text = self.text(everything=everything)
         head, body = text.split("\n", 1)
         array = next(i for i, argument in enumerate(self.arguments) if isinstance(argument, Argument))
         text = f"{head}\n    xp = namespace(a{array})\n{body}"
         filename = f"<random program {next(_COUNT)}>"
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-        variables: dict[str, Any] = {"namespace": namespace}
+        variables: dict[str, Any] = {"namespace": namespace, "np": np}
         exec(compile(text, filename, "exec"), variables)
         function: Callable[..., Any] = variables["program"]
         return function

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from program_text import Argument, RandomProgram, Sizes
+from program_text import Argument, Line, RandomProgram, Sizes
 
 # A number from 0 to its argument - 1, of hypothesis or of a generator of random numbers.
 Choose = Callable[[int], int]
@@ -48,11 +48,18 @@ def broadcast(a: Sizes, b: Sizes) -> Sizes | None:
 class Writer:
     """Writes one program, line after line."""
 
+    most_dimensions = 2
+
     def __init__(self, choose: Choose, sizes: Sequence[int]) -> None:
         self.choose = choose
-        n, k, d = (sizes[choose(len(sizes))] for _ in range(3))
         self.values: list[Value] = []
+        self.scalars: list[str] = []
         self.program = RandomProgram([])
+        self.draw_arguments(sizes)
+
+    def draw_arguments(self, sizes: Sequence[int]) -> None:
+        choose = self.choose
+        n, k, d = (sizes[choose(len(sizes))] for _ in range(3))
         shapes = [(n, k), (n, d), (d, k), (n,), (k,), (n, 1), (1, k), (n, n), (k, d)]
         used = [shapes[0]] + [shapes[choose(len(shapes))] for _ in range(choose(4))]
         for shape in used:
@@ -76,14 +83,14 @@ class Writer:
         self.values.append(Value(name, argument.shape, kind, bits, argument.below))
 
     def scalar(self, number: float | int, kind: str) -> None:
-        self.scalars = [*getattr(self, "scalars", []), f"a{len(self.program.arguments)}"]
+        self.scalars.append(f"a{len(self.program.arguments)}")
         self.program.arguments.append(number)
 
     def add(
         self, text: str, shape: Sizes, kind: str = "float", bits: int | None = None, below: int = 0
     ) -> None:
         name = f"v{len(self.program.lines)}"
-        self.program.lines.append((name, text))
+        self.program.lines.append(Line(name, text))
         self.values.append(Value(name, tuple(shape), kind, bits, below))
 
     def value(self, *kinds: str, exact: bool = False, ndim: int | None = None) -> Value | None:
@@ -110,14 +117,14 @@ class Writer:
             if value.kind == first.kind
             and (not exact or value.exact)
             and (together := broadcast(first.shape, value.shape)) is not None
-            and len(together) <= 2
+            and len(together) <= self.most_dimensions
         ]
         second = fitting[self.choose(len(fitting))]
         return (first, second) if self.choose(2) else (second, first)
 
     def finish(self) -> RandomProgram:
         program = self.program
-        computed = [name for name, _ in program.lines]
+        computed = [line.name for line in program.lines if not line.writes]
         program.outputs = [computed[-1]]
         for _ in range(self.choose(4)):
             names = [value.name for value in self.values] if self.choose(4) == 0 else computed
