@@ -210,7 +210,7 @@ def gathered_shape(node: Node, alignment: Alignment) -> tuple[Dimension, ...]:
     if len(places) != source.ndim or any(place >= node.ndim or place < -len(indices) for place in places):
         fail(f"the places {places}", f"one for each of {source.ndim} dimensions")
     for axis, place in zip(source.shape, places, strict=True):
-        if place >= 0 and size(axis) != size(node.shape[place]):
+        if place >= 0 and size(axis) not in (1, size(node.shape[place])):
             fail(f"dimension {place} of {size(node.shape[place])}", f"{size(axis)}, that of the input")
     for index in indices:
         padded = (None,) * (node.ndim - index.ndim) + index.shape

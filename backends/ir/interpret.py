@@ -275,10 +275,14 @@ def _gather(call: Call, node: Node, array: Any, *indices: Any) -> Any:
         indices = tuple(xp.clip(index, 0, sizes[i] - 1) for i, index in enumerate(indices))
     if len(looked_up) == len(indices) == 1 and indices[0].ndim == 1:
         others = [place for place in places if place >= 0]
-        if others == sorted(others) and node.ndim == array.ndim == looked_up[0] + 1:
+        is_last = node.ndim == array.ndim == looked_up[0] + 1
+        if is_last and others == sorted(others) and tuple(array.shape[:-1]) == node.sizes()[:-1]:
             return xp.take(array, xp.astype(indices[0], xp.int64), axis=looked_up[0])
     # Every dimension gets an index of the result's dimensions.
-    key = [_along(call, node, place) if place >= 0 else indices[-1 - place] for place in places]
+    key = [
+        indices[-1 - place] if place < 0 else xp.asarray(0) if size == 1 else _along(call, node, place)
+        for place, size in zip(places, array.shape, strict=True)
+    ]
     found = array[tuple(key)]
     if tuple(found.shape) == node.sizes():
         return found

@@ -313,9 +313,11 @@ def test_a_launch_that_cannot_be(module: HostModule, arguments: Any, options: An
 
 @pytest.mark.parametrize("place", [-1, 64, 1000])
 def test_a_write_beyond_an_array_is_an_error(module: HostModule, place: int) -> None:
+    # The first byte that is written may be what the guard had there.
+    first = rf"({4 * place}|{4 * place + 1})"
     for array in (np.zeros(64, np.float32), guarded(64, np.float32)):
         with pytest.raises(
-            HostCudaError, match=rf"at: wrote bytes {4 * place}.* of the 256 of a float32 array of shape"
+            HostCudaError, match=rf"at: wrote bytes {first} .*of the 256 of a float32 array of shape"
         ):
             module.launch("at", 1, 1, [array, place])
 
