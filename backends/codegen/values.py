@@ -258,7 +258,8 @@ class Values:
 
     def complete_buffer(self, node: Node) -> Buffer | None:
         """The buffer that has all rows of a value; None where this loop over the rows stores them."""
-        return None if node in self.made else self.buffers.place.get(node)
+        is_made_here = self.spec is not None and node in self.made
+        return None if is_made_here else self.buffers.place.get(node)
 
     def is_computed(self, node: Node) -> bool:
         """Whether the value is computed here, and not loaded."""

@@ -256,6 +256,11 @@ def own_array_that_changes_after_its_use(a: Any, b: Any) -> Any:
     return first, b + own, turned
 
 
+def element_of_what_rows_reduce(a: Any, b: Any) -> Any:
+    best = array_namespace(a).argmax(b * a, axis=1, keepdims=True)
+    return best[None, np.asarray([len(a) - 1]), :]
+
+
 def condition_that_is_known(a: Any, b: Any) -> Any:
     xp = array_namespace(a)
     never = xp.zeros(a.shape, dtype=xp.bool)
@@ -274,6 +279,7 @@ WERE_WRONG = [
     part_of_own_array,
     sum_that_is_written_into,
     row_at_computed_index,
+    element_of_what_rows_reduce,
     vecdot_of_other_dimensions,
     product_without_a_dimension_of_1,
     constant_of_three_dimensions,
