@@ -131,8 +131,8 @@ def symbolic_creation() -> Iterator[None]:
                 setattr(numpy, name, _in_trace(_originals[name], function, always=True))
             for name, function in _CONVERTERS.items():
                 setattr(numpy, name, _in_trace(_originals[name], function, always=False))
-            numpy.c_ = _Joined(_originals["c_"], "column_stack")  # type: ignore[assignment, misc]
-            numpy.r_ = _Joined(_originals["r_"], "concatenate")  # type: ignore[assignment, misc]
+            for name, function_name in (("c_", "column_stack"), ("r_", "concatenate")):
+                setattr(numpy, name, _Joined(_originals[name], function_name))
         _users += 1
     try:
         yield
