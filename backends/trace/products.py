@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from typing import Any
 
 import numpy
@@ -114,25 +115,17 @@ def _as_matrix(x: SymbolicArray, rows: int, columns: int) -> Any:
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
-    """Sums of products, by letters for dimensions: "ij,jk->ik" is a matrix product."""
+    """Sums of products, by letters for dimensions: "ij,jk->ik" is a matrix product; "..." is the rest of them."""
     trace = trace_of(operands)
     arrays = [as_symbolic(trace, operand) for operand in operands]
-    text = subscripts.replace(" ", "")
-    inputs, arrow, output = text.partition("->")
-    terms = inputs.split(",")
-    if (
-        "." in text
-        or len(terms) != len(arrays)
-        or any(len(term) != array.ndim for term, array in zip(terms, arrays, strict=False))
-    ):
+    terms, output = _terms(subscripts, [array.ndim for array in arrays])
+    lengths = [len(term) for term in terms]
+    if lengths != [array.ndim for array in arrays]:
         raise trace.error(
             ValueError,
             f"einsum of {subscripts!r} with shapes {[a.node.sizes() for a in arrays]}; expected a letter for "
             "each dimension of each array",
         )
-    if not arrow:
-        letters = "".join(terms)
-        output = "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
     found, letters = _diagonal_of(arrays[0], terms[0])
     for position, (array, term) in enumerate(zip(arrays[1:], terms[1:], strict=True), 1):
         other, of_other = _diagonal_of(array, term)
@@ -145,6 +138,27 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     if sorted(letters) != sorted(output):
         raise trace.error(ValueError, f"einsum of {subscripts!r}: no array has all of {output!r}")
     return permute_dims(found, tuple(letters.index(letter) for letter in output))
+
+
+def _terms(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
+    """The letters of the inputs and of the output, with letters in place of "..."."""
+    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    unused = [letter for letter in string.ascii_letters if letter not in subscripts]
+    rest = [
+        max(ndim - len(term.replace("...", "")), 0) if "..." in term else 0
+        for term, ndim in zip(terms, ndims, strict=False)
+    ]
+    most = "".join(unused[: max(rest, default=0)])
+    # The dimensions of "..." are counted from the last.
+    spelled = [
+        term.replace("...", most[len(most) - count :])
+        for term, count in zip(terms, rest + [0] * len(terms), strict=False)
+    ]
+    if not arrow:
+        letters = "".join(terms).replace(".", "")
+        output = "..." + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
+    return spelled, output.replace("...", most)
 
 
 def _diagonal_of(array: SymbolicArray, letters: str) -> tuple[Any, str]:
