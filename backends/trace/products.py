@@ -115,7 +115,7 @@ def _as_matrix(x: SymbolicArray, rows: int, columns: int) -> Any:
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
-    """Sums of products, by letters for dimensions: "ij,jk->ik" is a matrix product; "..." is the rest of them."""
+    """Sums of products, by letters for dimensions: "ij,jk->ik" is a matrix product."""
     trace = trace_of(operands)
     arrays = [as_symbolic(trace, operand) for operand in operands]
     terms, output = _terms(subscripts, [array.ndim for array in arrays])
