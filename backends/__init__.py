@@ -29,7 +29,6 @@ from .common.static_values import is_static
 from .common.trees import fields_of, is_record, leaves, map_leaves, named_leaves, with_fields
 from .compilers import (
     COMPILED_DTYPES,
-    COMPILED_FLOATS,
     COMPILING_CHOICES,
     compile_for_cpu,
     compile_for_gpu,

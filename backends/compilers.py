@@ -21,7 +21,7 @@ from .common.forks import compile_lock
 from .common.libraries import device_of, library_of
 from .common.settings import SettingError
 from .common.trees import leaves
-from .ir.dtypes import DTYPES, FLOATS, HALVES
+from .ir.dtypes import DTYPES, HALVES
 from .registry import cpu_why_not, not_usable, report_broken
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 # By library of the arrays: the choices of `use_backend` under which calls are compiled.
 COMPILING_CHOICES = {"numpy": ("auto", "numba"), "cupy": ("auto", "cupy")}
 
-# By library of the arrays: names of the dtypes that a compiled call may have, and of those it needs one of.
+# By library of the arrays: names of the dtypes that a compiled call may have.
 COMPILED_DTYPES = {"numpy": frozenset(map(str, DTYPES)), "cupy": frozenset(map(str, (*DTYPES, *HALVES)))}
-COMPILED_FLOATS = {"numpy": frozenset(map(str, FLOATS)), "cupy": frozenset(map(str, (*FLOATS, *HALVES)))}
 
 
 def compile_for_cpu(
@@ -74,7 +73,7 @@ def compile_for_cpu(
 
         return Chain(traced, parts, program, array_api_compat.numpy, donated=donated)
 
-    return _whole_or_parts(traced, whole, in_parts)
+    return whole_or_parts(traced, whole, in_parts)
 
 
 def _traced(*call: Any, takes_halves: bool) -> Traced:
@@ -83,7 +82,7 @@ def _traced(*call: Any, takes_halves: bool) -> Traced:
     return trace(*call, takes_halves=takes_halves)
 
 
-def _whole_or_parts(
+def whole_or_parts(
     trace: Callable[[], Traced],
     whole: Callable[[Traced], Any],
     in_parts: Callable[[Traced, Sequence[Part]], Any],
@@ -134,7 +133,7 @@ def compile_for_gpu(
         xp, place = array_api_compat.array_namespace(array), ("cupy", device_of(array))
         return Chain(traced, parts, program, xp, donated=donated, place=place)
 
-    return _whole_or_parts(traced, whole, in_parts)
+    return whole_or_parts(traced, whole, in_parts)
 
 
 def explanation_of(
@@ -169,7 +168,7 @@ def explanation_of(
         return explain_parts(name, found)
 
     traced = functools.partial(_traced, function, name, args, kwargs, frozenset(), takes_halves=False)
-    made: Explanation = _whole_or_parts(traced, whole, in_parts)
+    made: Explanation = whole_or_parts(traced, whole, in_parts)
     return made
 
 

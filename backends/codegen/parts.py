@@ -30,8 +30,6 @@ from . import moves  # noqa: F401 - gives `simplify` its moves
 from .coalesce import nodes_of_many_dimensions
 from .simplify import ReshapeError, Simplified
 
-# Operations that no loop nest computes.
-OF_LIBRARY = frozenset({Op.LIBRARY})
 # Moves of elements: a loop nest computes them if it computes a value from them.
 MOVES = frozenset({Op.SLICE, Op.RESHAPE, Op.CONCAT, Op.GATHER, Op.UPDATE})
 # To choose among more arrays in a loop costs more than to join them in memory first.
@@ -73,7 +71,7 @@ class Split:
 
     def __post_init__(self) -> None:
         self.nodes = list(walk(self.outputs))
-        self.of_library |= {node for node in self.nodes if node.operation in OF_LIBRARY}
+        self.of_library |= {node for node in self.nodes if node.operation is Op.LIBRARY}
         self._leave_to_library()
         # What depends on no array is computed wherever it is needed.
         self.free: set[Node] = set()

@@ -10,12 +10,6 @@ from ..ir.graph import Node, base
 from ..ir.operations import Op
 
 # {0}, {1}, ... are the operands, {t} the dtype. Where a row has two entries, the second is for integers.
-# Functions of Python's module math.
-_OF_MATH = (
-    *(Op.SIN, Op.COS, Op.TAN, Op.ASIN, Op.ACOS, Op.ATAN),
-    *(Op.SINH, Op.COSH, Op.ASINH, Op.ACOSH, Op.ATANH),
-)
-
 ELEMENTWISE: dict[Op, tuple[str, str]] = {
     Op.ABS: ("fabs({0})", "abs({0})"),
     Op.NEGATIVE: ("-{0}", "-{0}"),

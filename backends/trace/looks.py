@@ -116,8 +116,8 @@ class Broadcast:
 
 
 @dataclass(frozen=True)
-class Diagonal:
-    """The diagonals of matrices, as elements that are looked up; like NumPy's, they are read-only."""
+class _Gathered:
+    """Elements at computed indices."""
 
     indices: tuple[Node, ...]
     attribute: Gather
@@ -127,6 +127,10 @@ class Diagonal:
         return trace.node(
             Op.GATHER, (base, *self.indices), self.attribute, shape=self.shape, dtype=base.dtype
         )
+
+
+class Diagonal(_Gathered):
+    """The diagonals of matrices, as elements that are looked up; like NumPy's, they are read-only."""
 
     def written(self, trace: Trace, base: Node, seen: Node) -> Node:
         raise _read_only(trace, "diagonal")
@@ -135,18 +139,8 @@ class Diagonal:
         return (*of_base[:-2], of_base[-2] + of_base[-1])
 
 
-@dataclass(frozen=True)
-class Picked:
+class Picked(_Gathered):
     """The elements at one computed index along some dimensions; for an integer NumPy gives a view."""
-
-    indices: tuple[Node, ...]
-    attribute: Gather
-    shape: Shape
-
-    def read(self, trace: Trace, base: Node) -> Node:
-        return trace.node(
-            Op.GATHER, (base, *self.indices), self.attribute, shape=self.shape, dtype=base.dtype
-        )
 
     def written(self, trace: Trace, base: Node, seen: Node) -> Node:
         places = self.attribute.places

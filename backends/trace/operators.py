@@ -69,12 +69,7 @@ LENGTHS = {
     "mod": Op.REMAINDER,
 }
 OPERATORS = {
-    "add": Op.ADD,
-    "sub": Op.SUBTRACT,
-    "mul": Op.MULTIPLY,
-    "truediv": Op.DIVIDE,
-    "floordiv": Op.FLOOR_DIVIDE,
-    "mod": Op.REMAINDER,
+    **LENGTHS,
     "pow": Op.POW,
     "and": Op.BITWISE_AND,
     "or": Op.BITWISE_OR,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import array_api_compat.numpy
@@ -11,10 +12,10 @@ import pytest
 from host_device import HostDevice
 from idioms import IDIOMS, Idiom
 from onepass.backends.codegen.chain import Chain
-from onepass.backends.codegen.coalesce import TooManyDimensionsError
-from onepass.backends.codegen.parts import needs_parts, split
+from onepass.backends.codegen.parts import Part
+from onepass.backends.compilers import whole_or_parts
 from onepass.backends.cuda.program import CudaProgram
-from onepass.backends.trace.trace import trace
+from onepass.backends.trace.trace import Traced, trace
 from same_results import assert_same
 from selection import exhaustively
 from standard_calls import CASES, Case
@@ -33,13 +34,14 @@ def program(function: Any, args: tuple[Any, ...]) -> Any:
     def part(replay: Any, given: tuple[Any, ...], free: tuple[int, ...]) -> Any:
         return CudaProgram(replay, name, given, {}, free, device=device)
 
-    traced = trace(function, name, args, {}, takes_halves=True)
-    if not needs_parts(traced):
-        try:
-            return CudaProgram(function, name, args, {}, device=device, traced=traced)
-        except TooManyDimensionsError:
-            traced = trace(function, name, args, {}, takes_halves=True)
-    return Chain(traced, split(traced), part, array_api_compat.numpy)
+    def whole(traced: Traced) -> CudaProgram:
+        return CudaProgram(function, name, args, {}, device=device, traced=traced)
+
+    def in_parts(traced: Traced, parts: Sequence[Part]) -> Chain:
+        return Chain(traced, parts, part, array_api_compat.numpy)
+
+    traced = functools.partial(trace, function, name, args, {}, takes_halves=True)
+    return whole_or_parts(traced, whole, in_parts)
 
 
 def cases() -> list[object]:
