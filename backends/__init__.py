@@ -9,6 +9,13 @@ from pathlib import Path as _Path
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from .autodiff.transform import (
+    call_with_own_derivative,
+    is_differentiating,
+    stopped,
+    value_and_gradients,
+    vector_jacobian_product,
+)
 from .choice import chosen_backend, require_arrays_of, use_backend
 from .common.bounds import bounds
 from .common.caller_warnings import warn
@@ -36,6 +43,7 @@ from .compilers import (
     explanation_of,
 )
 from .eager import astype, is_running_eagerly, run_eagerly, run_in_float32, widen_half
+from .interpreted import InterpretedProgram
 from .registry import Backend, NotUsableError, backends, cpu_why_not, not_usable
 from .signatures import is_compared_by_identity, signature_of, signature_of_call
 from .specializations import CannotCompileError, Specializations

@@ -6,7 +6,7 @@ structure of `params`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from .activations import relu, relu_backward, sigmoid, sigmoid_backward, tanh, tanh_backward
@@ -24,6 +24,7 @@ from .trees import rebuild
 __all__ = [
     "softmax_classifier_loss_and_grads",
     "mlp_forward",
+    "mlp_forward_backward",
     "mlp_loss_and_grads",
 ]
 
@@ -119,18 +120,50 @@ def mlp_loss_and_grads(
     """
     inputs, scores = _layers(params, x, activation)
     value, grad = LOSSES[loss](scores, labels)
+    grads, _ = _backpropagated(params, inputs, grad, activation)
+    if is_zero(l2):
+        return value, _in_structure(params, grads)
+    for weight, _ in reversed(params):
+        value = value + l2_penalty(weight, l2)
+    penalised = [
+        (grad_weight + l2_penalty_backward(1.0, weight, l2), grad_bias)
+        for (weight, _), (grad_weight, grad_bias) in zip(params, grads, strict=True)
+    ]
+    return value, _in_structure(params, penalised)
+
+
+def mlp_forward_backward(
+    grad_out: Array, params: Tree, x: Array, *, activation: Activation = "relu"
+) -> tuple[Tree, Array]:
+    """Vector-Jacobian product of `mlp_forward`.
+
+    grad_out: (N, K) real, the gradient of a loss with respect to the result of `mlp_forward`
+    params, x, activation, raises: as for `mlp_forward`
+    returns:  gradients in the structure of `params`; grad_x (N, D)
+    source:   CS231n, "Minimal Neural Network Case Study", "Training a Neural Network"
+    """
+    inputs, _ = _layers(params, x, activation)
+    grads, grad = _backpropagated(params, inputs, grad_out, activation)
+    return _in_structure(params, grads), grad @ params[0][0].T
+
+
+def _backpropagated(
+    params: Tree, inputs: Sequence[Array], grad: Array, activation: Activation
+) -> tuple[list[tuple[Array, Array | None]], Array]:
+    """The gradients of each layer's weight and bias, and that with respect to the first layer's scores.
+
+    inputs: of every layer
+    grad:   the gradient with respect to the last layer's scores
+    """
     backward = ACTIVATIONS[activation].backward
-    grads: list[Any] = []
+    grads: list[tuple[Array, Array | None]] = []
     for layer in reversed(range(len(params))):
         weight, bias = params[layer]
         grad_weight, grad_bias = linear_parameters_backward(grad, inputs[layer])
-        if not is_zero(l2):
-            value = value + l2_penalty(weight, l2)
-            grad_weight = grad_weight + l2_penalty_backward(1.0, weight, l2)
-        grads.append(rebuild(params[layer], (grad_weight, _bias_grad(grad_bias, bias))))
+        grads.append((grad_weight, _bias_grad(grad_bias, bias)))
         if layer > 0:  # the first layer needs no gradient with respect to the data
             grad = backward(grad @ weight.T, inputs[layer])
-    return value, rebuild(params, reversed(grads))
+    return grads[::-1], grad
 
 
 def _layers(params: Sequence[Any], x: Array, activation: Activation) -> tuple[list[Array], Array]:
@@ -140,6 +173,11 @@ def _layers(params: Sequence[Any], x: Array, activation: Activation) -> tuple[li
         inputs.append(ACTIVATIONS[activation].forward(linear(inputs[-1], weight, bias)))
     weight, bias = params[-1]
     return inputs, linear(inputs[-1], weight, bias)
+
+
+def _in_structure(params: Tree, pairs: Iterable[tuple[Array, Array | None]]) -> Tree:
+    """A pair for each layer, in the structure of `params`."""
+    return rebuild(params, (rebuild(layer, pair) for layer, pair in zip(params, pairs, strict=True)))
 
 
 def _bias_grad(grad_bias: Array, bias: Array | None) -> Array | None:

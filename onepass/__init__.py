@@ -7,6 +7,10 @@ from typing import Any as _Any
 from .backends import Backend as Backend
 from .backends import backends as backends
 from .backends import use_backend as use_backend
+from .derivatives import grad as grad
+from .derivatives import stop_gradient as stop_gradient
+from .derivatives import value_and_grad as value_and_grad
+from .derivatives import vjp as vjp
 from .explaining import explain as explain
 from .functions import *
 from .gradient_check import GradientCheck as GradientCheck

@@ -226,6 +226,12 @@ penalty = (_penalty, check_options(strength=1))
 penalty_backward = (_penalty_backward, check_options(strength=2))
 
 
+def network_backward(name: str, grad_out: Any, params: Any, x: Any, *, activation: Any = "relu") -> None:
+    network(name, params, x, activation=activation)
+    shape = (x.shape[0], params[-1][0].shape[1])
+    require_grad_out(name, grad_out, shape, "the shape of the result of mlp_forward")
+
+
 def network(name: str, params: Any, x: Any, *, activation: Any = "relu") -> None:
     require_rows(name, "x", x, "(N, D)")
     require_option(name, "activation", activation, tuple(ACTIVATIONS))

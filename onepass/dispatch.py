@@ -25,6 +25,7 @@ from .backends import (
     device_context,
     device_to_enter,
     is_current_device,
+    is_differentiating,
     leaves,
     require_arrays_of,
     run_eagerly,
@@ -36,6 +37,7 @@ from .checks import Check
 from .compilation import compiled_for, has_traced, require_compilable
 from .option_ranges import ValueCheck, no_values_to_check
 from .out import KernelCallable, copy_to_out, pop_out, takes_out
+from .own_backward import OwnBackward, call_inside, users_backward
 from .protection import run_protected
 from .reasons import raise_if_error, reason
 from .references import make_reference, reduce_kernel
@@ -66,13 +68,19 @@ class KernelFunction:
 
     donate: tuple[str, ...]
 
-    def __init__(self, function: Callable[..., Any], donate: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        donate: tuple[str, ...] = (),
+        backward: OwnBackward | None = None,
+    ) -> None:
         self.__wrapped__ = function
         self.__name__ = name_of(function)
         self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         self.__module__ = getattr(function, "__module__", None) or type(function).__module__
         self.__doc__ = getattr(function, "__doc__", None)
         self.donate = donate
+        self.backward = backward
         self._signature = inspect.signature(function)
         self._takes_out = takes_out(self._signature)
         self._routes = Routes()
@@ -92,7 +100,7 @@ class KernelFunction:
             if "out" in kwargs and self._takes_out:
                 out = pop_out(self.__name__, kwargs)
             args = self._by_position(args, kwargs)
-        if current_trace.get() is not None and has_traced((args, kwargs)):
+        if self._is_inside(args, kwargs):
             return self.inside(args, kwargs)
         values: list[Any] = []
         key = signature_of_call(args, kwargs, values)
@@ -127,6 +135,10 @@ class KernelFunction:
             # Its traceback has this frame: together they would keep the arguments alive.
             why, refused = self._refuse(backend, route, refused), None
         return self._run_eagerly(backend, route, args, kwargs, out, why)
+
+    def _is_inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether a call is part of another kernel's trace."""
+        return current_trace.get() is not None and has_traced((args, kwargs))
 
     def _by_position(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The positional arguments, and those that follow them by keyword, which are taken out of `kwargs`.
@@ -190,6 +202,9 @@ class KernelFunction:
             args, kwargs = self.normalised(args, kwargs)
             self._check(self.__name__, *args, **kwargs)
             self._check_values(self.__name__, *args, **kwargs)
+        if self.backward is not None and is_differentiating():
+            signature = self._signature
+            return call_inside(self.__name__, self.__wrapped__, signature, self.backward, args, kwargs)
         return self.__wrapped__(*args, **kwargs)
 
     def normalised(
@@ -238,17 +253,20 @@ class KernelFunction:
             options=self._options,
             retraces=self._retraces,
         )
-        run = self._run_halves if any_half else run_eagerly
-        if is_users and library == "numpy":
-            run = functools.partial(run_protected, self.__name__)
         return Route(
             library,
-            run,
+            self._eager_run(library, any_half=any_half),
             compiled,
             COMPILING_CHOICES.get(library, ()) if compiled is not None else (),
             check_values=True,
             device=device_to_enter(first),
         )
+
+    def _eager_run(self, library: str, *, any_half: bool) -> Callable[..., Any]:
+        """What runs calls operation by operation: takes the function, args and kwargs."""
+        if self._check is None and library == "numpy":
+            return functools.partial(run_protected, self.__name__)
+        return self._run_halves if any_half else run_eagerly
 
     def _needs_normal(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether the arguments have to be normalised."""
@@ -267,6 +285,11 @@ class KernelFunction:
 
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.__qualname__}>"
+
+    def parts(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """A function, and the arguments with which it makes this kernel again."""
+        own = None if self.backward is None else self.backward.function
+        return dispatched_by_user, (self.__wrapped__, self.donate, own)
 
     def __reduce__(self) -> Any:
         return reduce_kernel(self)
@@ -291,6 +314,7 @@ def dispatched(
     check_values: ValueCheck = no_values_to_check,
     *,
     run_halves: Callable[..., Any] = run_in_float32,
+    backward: OwnBackward | None = None,
 ) -> KernelCallable[P, R]:
     """A kernel of the library, as the public API has it.
 
@@ -298,8 +322,9 @@ def dispatched(
     check_values: raises for wrong values in arrays and scalars; runs in every call, unless it returns that
                   later calls of the same signature pass it too
     run_halves:   runs calls with arrays of half precision operation by operation
+    backward:     the derivative where the kernel is part of a function that is differentiated
     """
-    public = KernelFunction(kernel)
+    public = KernelFunction(kernel, backward=backward)
     public.__module__ = "onepass"
     public._check, public._check_values, public._run_halves = check, check_values, run_halves
     public._scalars, public._options = scalars_of(kernel), options_of(kernel)
@@ -308,6 +333,9 @@ def dispatched(
     return cast(KernelCallable[P, R], public)
 
 
-def dispatched_by_user(function: Callable[P, R], donate: tuple[str, ...] = ()) -> KernelCallable[P, R]:
+def dispatched_by_user(
+    function: Callable[P, R], donate: tuple[str, ...] = (), backward: Callable[..., Any] | None = None
+) -> KernelCallable[P, R]:
     """A kernel of a user's function."""
-    return cast(KernelCallable[P, R], KernelFunction(function, donate))
+    own = users_backward(name_of(function), inspect.signature(function), backward)
+    return cast(KernelCallable[P, R], KernelFunction(function, donate, own))

@@ -13,6 +13,7 @@ import array_api_compat
 import numpy
 
 from .backends import device_of, is_real_array, leaves, library_of, map_leaves, named_leaves
+from .derivatives import vjp
 from .requirements import describe, require_option, require_real
 
 Method: TypeAlias = Literal["central", "forward"]
@@ -83,8 +84,8 @@ def numeric_gradient(
 
 def check_gradients(
     f: Callable[..., Any],
-    f_backward: Callable[..., Any],
-    args: Sequence[Any],
+    f_backward: Callable[..., Any] | None = None,
+    args: Sequence[Any] = (),
     *,
     kwargs: dict[str, Any] | None = None,
     method: Method = "central",
@@ -95,10 +96,11 @@ def check_gradients(
     seed: int = 0,
     raises: bool = True,
 ) -> GradientCheck:
-    """Check the vector-Jacobian product `f_backward` against finite differences of `f`, in float64.
+    """Check the vector-Jacobian product of `f` against finite differences of `f`, in float64.
 
     f:           returns a real array, or a tree of them; for example `op.relu`
-    f_backward:  f_backward(grad_out, ...) returns the gradients of the first arguments of `f`, one or
+    f_backward:  None for the derivative that `vjp` gives, which uses the backward of a kernel that has one.
+                 Else f_backward(grad_out, ...) returns the gradients of the first arguments of `f`, one or
                  several. It gets those arguments of `f` that it has parameters for, by name, and the result
                  of `f` for a parameter called `out`. If it has other required parameters, it gets `args` by
                  position
@@ -121,6 +123,8 @@ def check_gradients(
     """
     require_option("check_gradients", "method", method, tuple(STEPS))
     options = kwargs or {}
+    if not args:
+        raise ValueError("check_gradients: got no args; expected the arguments of f, as args=(x, ...).")
     names = [
         path for name, arg in zip(_names(f, args), args, strict=True) for path, _ in named_leaves(arg, name)
     ]
@@ -129,7 +133,12 @@ def check_gradients(
     out = f(*args, **options)
     random = numpy.random.default_rng(seed)
     grad_out = map_leaves(lambda leaf: _random_like(leaf, random), out)
-    grads = _call_backward(f_backward, grad_out, out, f, args, options)
+    differentiable = [index for index, point in enumerate(points) if is_real_array(point)]
+    if f_backward is None:
+        derived = leaves(vjp(functools.partial(f, **options) if options else f, *args)[1](grad_out))
+        grads = [derived[index] for index in differentiable]
+    else:
+        grads = _call_backward(f_backward, grad_out, out, f, args, options)
     differences = _Differences(method, step, rtol)
 
     def value(index: int, point: Any) -> tuple[float, float]:
@@ -139,7 +148,6 @@ def check_gradients(
         products = [v * o for v, o in zip(leaves(grad_out), leaves(result), strict=True)]
         return sum(map(_sum, products)), sum(_sum(abs(product)) for product in products)
 
-    differentiable = [index for index, point in enumerate(points) if is_real_array(point)]
     checked = []
     for index, grad in zip(differentiable, (g for g in leaves(grads) if g is not None), strict=False):
         name, point = names[index], points[index]

@@ -20,40 +20,31 @@ _kernels: weakref.WeakKeyDictionary[Callable[[], Any], Any] = weakref.WeakKeyDic
 
 def make_reference(kernel: KernelFunction) -> Callable[[], Any]:
     """A function that returns the kernel."""
-    function, donate = kernel.__wrapped__, kernel.donate
+    make, parts = kernel.parts()
 
     def reference() -> Any:
-        return kernel_of(reference, function, donate)
+        return kernel_of(reference, make, parts)
 
     reference.__module__, reference.__qualname__ = kernel.__module__, f"{kernel.__qualname__}.reference"
     _kernels[reference] = weakref.ref(kernel)
     return reference
 
 
-def kernel_of(reference: Callable[[], Any], function: Callable[..., Any], donate: tuple[str, ...]) -> Any:
+def kernel_of(reference: Callable[[], Any], make: Callable[..., Any], parts: tuple[Any, ...]) -> Any:
     """The kernel of a reference; a new one in a process that got the reference by value."""
     known = _kernels.get(reference)
     kernel = None if known is None else known()
     if kernel is None:
-        kernel = make_kernel(function, donate)
+        kernel = make(*parts)
         _kernels[reference] = weakref.ref(kernel)
     return kernel
 
 
-def make_kernel(function: Callable[..., Any], donate: tuple[str, ...]) -> Any:
-    """A kernel of a user's function."""
-    from .dispatch import dispatched_by_user
-
-    return dispatched_by_user(function, donate)
-
-
 def reduce_kernel(kernel: KernelFunction) -> Any:
     """What `__reduce__` of a kernel returns: a global name, or a function and its arguments."""
-    if kernel.__module__ == "onepass":
-        return kernel.__name__
     found: Any = sys.modules.get(kernel.__module__)
     for part in kernel.__qualname__.split("."):
         found = getattr(found, part, None)
     if found is kernel:
-        return kernel.reference, ()
-    return make_kernel, (kernel.__wrapped__, kernel.donate)
+        return kernel.__qualname__ if kernel.__module__ == "onepass" else (kernel.reference, ())
+    return kernel.parts()

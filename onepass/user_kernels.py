@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from .dispatch import dispatched_by_user, name_of
 from .out import KernelCallable
@@ -14,13 +14,27 @@ R = TypeVar("R")
 
 
 @overload
-def kernel(function: Callable[P, R], /, *, donate: str | Iterable[str] = ()) -> KernelCallable[P, R]: ...
+def kernel(
+    function: Callable[P, R],
+    /,
+    *,
+    donate: str | Iterable[str] = (),
+    backward: Callable[..., Any] | None = None,
+) -> KernelCallable[P, R]: ...
 @overload
 def kernel(
-    function: None = None, /, *, donate: str | Iterable[str] = ()
+    function: None = None,
+    /,
+    *,
+    donate: str | Iterable[str] = (),
+    backward: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, R]], KernelCallable[P, R]]: ...
 def kernel(
-    function: Callable[P, R] | None = None, /, *, donate: str | Iterable[str] = ()
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    donate: str | Iterable[str] = (),
+    backward: Callable[..., Any] | None = None,
 ) -> KernelCallable[P, R] | Callable[[Callable[P, R]], KernelCallable[P, R]]:
     """Make a kernel of a function of arrays, written against the array API or the way NumPy users write.
 
@@ -33,10 +47,16 @@ def kernel(
               partials and callable objects can be kernels too.
     donate:   names of arguments whose memory the results may take; do not use these arguments after the call.
               A backend may ignore it, and the eager one does.
+    backward: the vector-Jacobian product of the function, used instead of the derivative of its operations
+              where the kernel is part of a function that is differentiated. It takes the gradient with
+              respect to the result, then arguments of the function by name, and the result as `out`. It
+              returns one gradient for each positional parameter, with None for no gradient.
+              `check_gradients` checks it
     returns:  a function of the same signature, with the attribute `donate`. It also takes `out=`, unless the
               function has a parameter `out` or **kwargs: arrays in the structure of the result, with None to
               allocate. Each needs exactly the shape and dtype of its result; it may be an argument.
-    raises:   ValueError if `donate` names something that is not a parameter. A call raises TypeError for an
+    raises:   ValueError if `donate` names something that is not a parameter; TypeError if `backward` needs
+              something that is not. A call raises TypeError for an
               argument of another type and for arrays of two libraries, ValueError for arrays on two devices.
 
     The kernel runs in the library of its arrays, on the backend that `use_backend` and ONEPASS_BACKEND allow.
@@ -63,7 +83,7 @@ def kernel(
     second start, such functions of the module numpy give arrays of the compiler in this thread.
     """
     if function is None:
-        return lambda function: kernel(function, donate=donate)
+        return lambda function: kernel(function, donate=donate, backward=backward)
     if not callable(function):
         raise TypeError(f"kernel: got {function!r}; expected a function.")
     if isinstance(function, staticmethod):
@@ -82,4 +102,4 @@ def kernel(
                 f"kernel: donate has {name!r}; expected parameters of {name_of(function)}{signature}."
             )
 
-    return dispatched_by_user(function, names)
+    return dispatched_by_user(function, names, backward)

@@ -19,7 +19,7 @@ from ..common.libraries import library_of
 from ..common.out_arrays import ArraySpec, OutArrays
 from ..common.trees import map_leaves
 from ..ir import interpret
-from ..ir.attributes import Leaf, LibraryCall, Slice
+from ..ir.attributes import Leaf
 from ..ir.dtypes import FLOAT32, numpy_dtype
 from ..ir.graph import Node
 from ..ir.operations import Op
@@ -168,11 +168,10 @@ class Chain:
             node: interpret.computed(call, node, ()) if node.operation is Op.SCALAR else found[node]
             for node in part.inputs
         }
-        several: dict[Hashable, Any] = {}  # results of functions that have several
         for node in part.nodes:
             inputs = [values[source] for source in node.inputs]
             try:
-                values[node] = self._computed(call, node, inputs, several)
+                values[node] = self._computed(call, node, inputs)
             except IndexError as error:
                 who = f"{self.kernel}: {node.operation} got an index that is out of bounds: {error}"
                 raise IndexError(f"{who} ({node.line}).") from None
@@ -183,19 +182,10 @@ class Chain:
         source = node.inputs[0] if node.operation is Op.UPDATE else None
         return source is not None and source in self._owned and self._uses[source] == 1
 
-    def _computed(
-        self, call: interpret.Call, node: Node, inputs: Sequence[Any], several: dict[Hashable, Any]
-    ) -> Any:
+    def _computed(self, call: interpret.Call, node: Node, inputs: Sequence[Any]) -> Any:
         if self._is_in_place(node):
-            inputs[0][interpret.key_of(node.attribute_as(Slice))] = inputs[1]
-            return inputs[0]
-        if node.operation is not Op.LIBRARY or node.attribute_as(LibraryCall).part is None:
-            return interpret.computed(call, node, inputs)
-        attribute = node.attribute_as(LibraryCall)
-        key = attribute.function, attribute.options, node.inputs
-        if key not in several:
-            several[key] = interpret.called(call, node, inputs)
-        return interpret.converted(call, node, several[key][attribute.part])
+            return interpret.updated_in_place(call, node, *inputs)
+        return interpret.computed(call, node, inputs)
 
     def _tree(self, found: dict[Node, Any], everything: Sequence[Any]) -> Any:
         """The result, whose arrays share no memory with arguments or each other."""

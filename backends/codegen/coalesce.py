@@ -8,6 +8,7 @@ kernel of (N, K) arrays becomes one of N * K elements, and a batch of sequences 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -51,7 +52,7 @@ def nodes_of_many_dimensions(outputs: list[Node]) -> set[Node]:
             made = coalesced.rebuilt(node, [coalesced.known[source] for source in node.inputs])
         except TooManyDimensionsError:
             found.add(node)
-            made = coalesced.make(Op.LIBRARY, [], node, node.shape, LibraryCall("none"))
+            made = coalesced.stand_in(node)
         coalesced.known[node] = made
     return found
 
@@ -150,6 +151,12 @@ class _Coalesced(Rebuild):
                 found[made.index(whole)] = None
             place[position] = tuple(found)
         return tuple(made), place
+
+    def stand_in(self, node: Node) -> Node:
+        """For a node that cannot be coalesced: an argument of its shape, if that can be."""
+        with contextlib.suppress(TooManyDimensionsError):
+            return self.make(Op.LIBRARY, [], node, self.shape(node.shape)[0], LibraryCall("none"))
+        return self.make(Op.LIBRARY, [], node, node.shape, LibraryCall("none"))
 
     def too_many(self) -> TooManyDimensionsError:
         """The error for a value whose dimensions cannot stay as its operation needs them."""

@@ -201,6 +201,32 @@ class Gather(Attribute):
         return places if self.bounds is Bounds.CHECKED else f"{places}; {self.bounds}"
 
 
+class MarkKind(enum.Enum):
+    """What a mark means for derivatives."""
+
+    VARIABLE = "variable"  # a derivative with respect to it may be asked for
+    STOPPED = "stopped"  # its derivative is taken to be 0
+    ARGUMENT = "argument"  # of a call that has a derivative of its own, which covers the argument
+    RESULT = "result"  # of such a call
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Mark(Attribute):
+    """A mark in a trace; it is gone before the graph is compiled.
+
+    call: of an argument or a result, the number of the call in the trace
+    """
+
+    kind: MarkKind
+    call: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}"
+
+
 @dataclass(frozen=True)
 class LibraryCall(Attribute):
     """A function of `ir.library`, and which of its results this is.

@@ -72,3 +72,29 @@ def _is_last(node: Node, axis: Axis | None) -> bool:
         return False
     length, one = map(_uncast, node.inputs)
     return _is_length(length, axis) and _is_constant(one, 1)
+
+
+def is_sum_of_squares(node: Node) -> bool:
+    """Whether a value is a sum of squares, or a multiple of one, and 0 only where all of these are 0."""
+    node = _unmarked(node)
+    if node.operation is Op.MULTIPLY:
+        first, second = map(_unmarked, node.inputs)
+        pairs = (first, second), (second, first)
+        return first is second or any(is_sum_of_squares(a) and _is_positive(b) for a, b in pairs)
+    if node.operation is Op.DIVIDE:
+        return is_sum_of_squares(node.inputs[0])
+    if node.operation is Op.POW:
+        return _is_constant(_unmarked(node.inputs[1]), 2)
+    return node.operation in (Op.ADD, Op.SUM) and all(map(is_sum_of_squares, node.inputs))
+
+
+def _is_positive(node: Node) -> bool:
+    is_constant = node.operation is Op.CONSTANT and node.attribute_as(Constant).value > 0
+    return node.operation is Op.SIZE or is_constant
+
+
+def _unmarked(node: Node) -> Node:
+    """The value that a node has in another dtype, shape or order."""
+    while node.operation in (Op.MARK, Op.ASTYPE, Op.VIEW, Op.BROADCAST_TO, Op.RESHAPE):
+        node = node.inputs[0]
+    return node

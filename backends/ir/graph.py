@@ -154,8 +154,9 @@ class Graph:
         return known
 
 
-# `copy` cuts axes apart; two copies of one array may be needed with different ones.
-ALWAYS_NEW = frozenset({Op.COPY})
+# `copy` cuts axes apart; two copies of one array may be needed with different ones. A mark is one place of
+# a function, however many others have the same value.
+ALWAYS_NEW = frozenset({Op.COPY, Op.MARK})
 
 
 def walk(outputs: Iterable[Node], known: Container[Node] = ()) -> Iterator[Node]:

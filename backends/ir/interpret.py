@@ -12,9 +12,11 @@ values: those that no later operation needs.
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from . import library
 from .attributes import (
@@ -32,41 +34,59 @@ from .attributes import (
     Transposes,
     View,
 )
-from .dtypes import PYTHON_TYPES, DType, dtype_of, python_dtype
+from .dtypes import INT64, PYTHON_TYPES, DType, dtype_of, python_dtype
 from .graph import Node, walk
 from .operations import ELEMENTWISE, REDUCTIONS, Op, Takes
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """What a graph is evaluated for.
 
     leaves:  arrays and numbers of the call, and the captured arrays behind them
     scalars: numbers by their slots behind the leaves
+    device:  of new arrays; None for the namespace's own choice
+    several: results of functions that have several
+    dtypes:  the namespace's own dtypes, by name
     """
 
     leaves: Sequence[Any]
     scalars: Mapping[int, float]
     xp: Any
+    device: Any = None
+    several: dict[Hashable, Any] = field(default_factory=dict)
+    dtypes: dict[str, Any] = field(default_factory=dict)
 
     def number(self, number: float, dtype: DType) -> Any:
         """A number as an array of shape ()."""
-        return self.xp.asarray(PYTHON_TYPES[python_dtype(dtype)](number), dtype=self.dtype(dtype))
+        value = PYTHON_TYPES[python_dtype(dtype)](number)
+        return self.xp.asarray(value, dtype=self.dtype(dtype), device=self.device)
 
     def dtype(self, dtype: DType) -> Any:
-        """The namespace's own of a dtype."""
-        return getattr(self.xp, dtype.name)
+        """The namespace's own of a dtype; JAX has 64 bits only where they are enabled."""
+        if dtype.name not in self.dtypes:
+            given = getattr(self.xp, dtype.name)
+            is_wide = dtype.bits == 64 and library.is_jax(self.xp)
+            self.dtypes[dtype.name] = library.narrowed_by_jax(given) if is_wide else given
+        return self.dtypes[dtype.name]
 
 
 def interpret(
-    outputs: Sequence[Node], leaves: Sequence[Any], xp: Any, *, scalars: Mapping[int, float] | None = None
+    outputs: Sequence[Node],
+    leaves: Sequence[Any],
+    xp: Any,
+    *,
+    scalars: Mapping[int, float] | None = None,
+    device: Any = None,
 ) -> list[Any]:
     """The values of the outputs.
 
     leaves:  arrays and numbers of the call, and the captured arrays behind them
     scalars: numbers by their slots behind the leaves
+    device:  of new arrays
     raises:  TypeError for a result whose shape or dtype is not that of its node
     """
-    call = Call(leaves, scalars or {}, xp)
+    call = Call(leaves, scalars or {}, xp, device)
     values: dict[Node, Any] = {}
     memory = _Memory(outputs, values, xp)
     for node in walk(outputs):
@@ -94,7 +114,10 @@ def _require(call: Call, node: Node, value: Any) -> None:
 # Memory
 
 # Their results may share the memory of the input: views, and rounded integers.
-_SHARING = (Op.VIEW, Op.SLICE, Op.RESHAPE, Op.BROADCAST_TO, Op.CEIL, Op.FLOOR, Op.ROUND, Op.TRUNC)
+_SHARING = (
+    *(Op.VIEW, Op.SLICE, Op.RESHAPE, Op.BROADCAST_TO, Op.MARK),
+    *(Op.CEIL, Op.FLOOR, Op.ROUND, Op.TRUNC),
+)
 
 
 class _Memory:
@@ -185,7 +208,8 @@ def _size(call: Call, node: Node) -> Any:
 
 def _iota(call: Call, node: Node) -> Any:
     axis = node.attribute_as(Iota).axis
-    return call.xp.arange(1 if axis is None else axis.size, dtype=call.dtype(node.dtype))
+    size = 1 if axis is None else axis.size
+    return call.xp.arange(size, dtype=call.dtype(node.dtype), device=call.device)
 
 
 def _elementwise(call: Call, node: Node, *inputs: Any, **out: Any) -> Any:
@@ -228,33 +252,47 @@ def _matmul(call: Call, node: Node, *factors: Any) -> Any:
 
 
 def _take_along_axis(call: Call, node: Node, scores: Any, index: Any) -> Any:
-    return call.xp.take_along_axis(scores, call.xp.astype(index, call.xp.int64), axis=1)
+    return call.xp.take_along_axis(scores, call.xp.astype(index, call.dtype(INT64)), axis=1)
 
 
 def _take(call: Call, node: Node, vector: Any, index: Any) -> Any:
-    flat = call.xp.reshape(call.xp.astype(index, call.xp.int64), (index.size,))
+    flat = call.xp.reshape(call.xp.astype(index, call.dtype(INT64)), (math.prod(index.shape),))
     return call.xp.reshape(call.xp.take(vector, flat, axis=0), node.sizes())
 
 
 def _slice(call: Call, node: Node, array: Any) -> Any:
-    return array[key_of(node.attribute_as(Slice))]
+    attribute = node.attribute_as(Slice)
+    return _turned(call, attribute, array[key_of(attribute)])
 
 
 def _update(call: Call, node: Node, array: Any, value: Any) -> Any:
-    made = call.xp.asarray(array, copy=True)
-    made[key_of(node.attribute_as(Slice))] = value
-    return made
+    attribute = node.attribute_as(Slice)
+    return library.with_elements(call.xp, array, key_of(attribute), _turned(call, attribute, value))
+
+
+def updated_in_place(call: Call, node: Node, array: Any, value: Any) -> Any:
+    """The value of an update, in the memory of its first input."""
+    attribute = node.attribute_as(Slice)
+    array[key_of(attribute)] = _turned(call, attribute, value)
+    return array
+
+
+def _turned(call: Call, attribute: Slice, part: Any) -> Any:
+    """The elements of a slice in its own order, from those in the order of `key_of`; or the reverse."""
+    axes = tuple(d for d, given in enumerate(attribute.ranges) if given is not None and given[1] < 0)
+    return call.xp.flip(part, axis=axes) if axes else part
 
 
 def key_of(attribute: Slice) -> tuple[slice, ...]:
-    """The key of a slice."""
+    """The key of a slice with its elements in ascending order; PyTorch has no negative steps."""
     ranges = zip(attribute.ranges, attribute.sizes, strict=True)
     return tuple(slice(None) if given is None else _range(*given, count) for given, count in ranges)
 
 
 def _range(start: int, step: int, count: int) -> slice:
-    stop = start + step * count
-    return slice(start, None if stop < 0 else stop, step) if count else slice(0, 0)
+    if step < 0:
+        start, step = start + step * (count - 1), -step
+    return slice(start, start + step * (count - 1) + 1, step) if count else slice(0, 0)
 
 
 def _reshape(call: Call, node: Node, array: Any) -> Any:
@@ -277,7 +315,7 @@ def _gather(call: Call, node: Node, array: Any, *indices: Any) -> Any:
         others = [place for place in places if place >= 0]
         is_last = node.ndim == array.ndim == looked_up[0] + 1
         if is_last and others == sorted(others) and tuple(array.shape[:-1]) == node.sizes()[:-1]:
-            return xp.take(array, xp.astype(indices[0], xp.int64), axis=looked_up[0])
+            return xp.take(array, xp.astype(indices[0], call.dtype(INT64)), axis=looked_up[0])
     # Every dimension gets an index of the result's dimensions.
     key = [
         indices[-1 - place] if place < 0 else xp.asarray(0) if size == 1 else _along(call, node, place)
@@ -293,23 +331,35 @@ def _along(call: Call, node: Node, dimension: int) -> Any:
     """The positions along a dimension of the result, in a shape that broadcasts with it."""
     shape = [1] * node.ndim
     shape[dimension] = node.sizes()[dimension]
-    return call.xp.reshape(call.xp.arange(shape[dimension]), tuple(shape))
+    return call.xp.reshape(call.xp.arange(shape[dimension], device=call.device), tuple(shape))
 
 
-def called(call: Call, node: Node, arrays: Sequence[Any]) -> Any:
+def _called(call: Call, node: Node, arrays: Sequence[Any]) -> Any:
     """All results of a function of the library."""
     attribute = node.attribute_as(LibraryCall)
     return library.call(attribute.function, call.xp, dict(attribute.options), arrays)
 
 
-def converted(call: Call, node: Node, result: Any) -> Any:
+def _converted(call: Call, node: Node, result: Any) -> Any:
     """A result of a function of the library, in the dtype of its node."""
     return call.xp.astype(call.xp.asarray(result), call.dtype(node.dtype), copy=False)
 
 
 def _library(call: Call, node: Node, *arrays: Any) -> Any:
-    part, found = node.attribute_as(LibraryCall).part, called(call, node, arrays)
-    return converted(call, node, found if part is None else found[part])
+    attribute = node.attribute_as(LibraryCall)
+    if attribute.part is None:
+        found = _called(call, node, arrays)
+        # As matrix_power(x, 1) in NumPy: the memory of a result may be used again, that of an argument not.
+        is_shared = any(found is array for array in arrays)
+        return _converted(call, node, call.xp.asarray(found, copy=True) if is_shared else found)
+    key = attribute.function, attribute.options, node.inputs
+    if key not in call.several:
+        call.several[key] = _called(call, node, arrays)
+    return _converted(call, node, call.several[key][attribute.part])
+
+
+def _mark(call: Call, node: Node, array: Any) -> Any:
+    return array
 
 
 _OPERATIONS: dict[Op, Callable[..., Any]] = {
@@ -335,4 +385,5 @@ _OPERATIONS: dict[Op, Callable[..., Any]] = {
     Op.CONCAT: _concat,
     Op.GATHER: _gather,
     Op.LIBRARY: _library,
+    Op.MARK: _mark,
 }

@@ -109,6 +109,7 @@ class Op(enum.Enum):
     UPDATE = "update"  # the elements of a slice replaced by others
     GATHER = "gather"  # elements at looked-up indices in some dimensions
     LIBRARY = "library"  # a function of the arrays' library, on whole arrays
+    MARK = "mark"  # the same value, in a trace: where a derivative begins, ends, or has a rule of its own
 
     def __str__(self) -> str:
         return self.value

@@ -24,6 +24,7 @@ from .attributes import (
     Iota,
     Leaf,
     LibraryCall,
+    Mark,
     Reduction,
     Reshape,
     Size,
@@ -230,4 +231,5 @@ _TABLE: dict[Op, _Row] = {
     Op.CONCAT: _Row(joined_shape, None, Concat),
     Op.GATHER: _Row(gathered_shape, None, Gather, mixed=True),
     Op.LIBRARY: _Row(own_shape, None, LibraryCall, mixed=True),
+    Op.MARK: _Row(broadcast_shape, 1, Mark),
 }

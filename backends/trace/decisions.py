@@ -38,6 +38,7 @@ PYTHON = {
     Op.ABS: "abs({})",
 }
 _LEAVES = (Op.SCALAR, Op.INPUT, Op.CONSTANT, Op.SIZE)
+_SAME = (Op.ASTYPE, Op.MARK)
 
 # How each kind of value is compared: floats by all their bits, because of -0.0 and NaN.
 QUESTIONS = {
@@ -71,7 +72,7 @@ def can_be_computed(node: Node, known: set[Node]) -> bool:
     known: numbers that it can compute; new ones are added
     """
     found = list(walk([node], known))
-    if not all(n.operation in PYTHON or n.operation in (*_LEAVES, Op.ASTYPE) for n in found):
+    if not all(n.operation in PYTHON or n.operation in (*_LEAVES, *_SAME) for n in found):
         return False
     known.update(found)
     return True
@@ -101,7 +102,7 @@ def _expression(node: Node, constant: Callable[[Any], str], known: dict[Node, st
     if node.operation is Op.CONSTANT:
         return constant(number(node.attribute_as(Constant).value))
     operands = [known[source] for source in node.inputs]
-    if node.operation is Op.ASTYPE:
+    if node.operation in _SAME:
         return f"{constant(number)}({operands[0]})"
     return PYTHON[node.operation].format(*operands)
 

@@ -26,10 +26,7 @@ class DtypeName(str):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):
             return str.__eq__(self, other)
-        try:
-            return other is not None and numpy.dtype(other) == numpy.dtype(self)  # type: ignore[call-overload]
-        except TypeError:
-            return False
+        return other is not None and dtype_name(other) == str(self)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -40,13 +37,23 @@ class DtypeName(str):
         return getattr(numpy.dtype(self), name)
 
 
+def dtype_name(dtype: Any) -> str:
+    """The standard's name of a dtype of any library, or of a Python type."""
+    if type(dtype) is DtypeName:
+        return str(dtype)
+    try:
+        return str(numpy.dtype(dtype).name)
+    except TypeError:
+        return str(dtype).rpartition(".")[2]  # torch.float32
+
+
 def dtype_given(trace: Trace, operation: str, dtype: Any) -> DType:
     """The compiler's dtype for a name, a NumPy dtype, or a type.
 
     operation: the function that got it, for the message
     raises:    TypeError for a dtype that the compiler does not support
     """
-    name = dtype if isinstance(dtype, str) else numpy.dtype(dtype).name
+    name = dtype_name(dtype)
     found = dtype_of(name)
     if found not in DTYPES:
         known = ", ".join(map(str, DTYPES))

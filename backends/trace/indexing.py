@@ -166,7 +166,7 @@ def get_item(array: SymbolicArray, key: Any) -> Any:
     found = basic(array, entries)
     # At integers alone NumPy gives an immutable scalar: a copy, not a view.
     is_scalar = not found.ndim and not any(entry is Ellipsis for entry in _parts(key))
-    return copy_of(found) if is_scalar and not array.tracer.takes_halves else found
+    return copy_of(found) if is_scalar and array.tracer.is_of_numpy else found
 
 
 def _parts(key: Any) -> tuple[Any, ...]:

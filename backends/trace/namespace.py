@@ -209,7 +209,7 @@ def logaddexp(x1: Any, x2: Any) -> Any:
     """log(exp(x1) + exp(x2)); equal infinities give that infinity."""
     high = apply(Op.MAXIMUM, x1, x2)
     difference = apply(Op.ABS, x1 - x2)
-    return apply(Op.WHERE, x1 == x2, x1 + math.log(2.0), high + apply(Op.LOG1P, apply(Op.EXP, -difference)))
+    return apply(Op.WHERE, x1 == x2, high + math.log(2.0), high + apply(Op.LOG1P, apply(Op.EXP, -difference)))
 
 
 def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:

@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import array_api_compat
 import numpy
 
+from ..common.libraries import library_of
 from ..ir.attributes import Leaf
 from ..ir.dtypes import PYTHON_TYPES, numpy_dtype, python_dtype
 from ..ir.graph import Node
@@ -98,7 +98,7 @@ class SymbolicArray:
         self.look: Look | None = None
         self.order: tuple[int, ...] = ()  # of dimensions in NumPy's memory, where it is not C order
         self.owner = ""  # "the argument x" where it is one; writing into it is an error
-        self.is_box = trace.takes_halves  # whether it is a mutable array even if its shape is ()
+        self.is_box = not trace.is_of_numpy  # whether it is a mutable array even if its shape is ()
 
     @property
     def node(self) -> Node:
@@ -154,7 +154,7 @@ class SymbolicArray:
         node = self.node
         if node.weak:
             return PYTHON_TYPES[node.dtype]
-        if self.tracer.takes_halves:
+        if not self.tracer.is_of_numpy:
             # Operators of CuPy's arrays return NotImplemented only for other types.
             return SymbolicArray
         return numpy.ndarray if node.ndim or self.owner or self.is_box else numpy_dtype(node.dtype).type
@@ -327,8 +327,8 @@ def check_in_every_call(array: SymbolicArray, check: Any) -> None:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array of NumPy or CuPy, which the compiler takes."""
-    return isinstance(value, numpy.ndarray) or array_api_compat.is_cupy_array(value)
+    """Whether a value is an array of NumPy or another library."""
+    return isinstance(value, numpy.ndarray) or library_of(value) not in (None, "numpy", "traced")
 
 
 def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
@@ -347,7 +347,7 @@ def as_symbolic(trace: Trace, value: Any) -> SymbolicArray:
         return trace.constant(value)
     if isinstance(value, int | float):  # for NumPy a subclass is not weak
         return trace.strong_constant(numpy.asarray(value)[()])
-    if is_array(value):
+    if is_array(value) and library_of(value) in ("numpy", "cupy", trace.library, None):
         return trace.captured_array(value)
     raise trace.error(TypeError, f"got {type(value).__name__!r}; expected an array or a number")
 

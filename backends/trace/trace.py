@@ -24,6 +24,7 @@ from . import operators  # noqa: F401 - gives symbolic arrays their operators
 from .captures import captures_of
 from .dtype_names import DtypeName
 from .guards import Guards, make_guards
+from .marks import without_marks
 from .masked import MaskedValues
 from .symbolic import Length, NeedsOwnArraysError, SymbolicArray, current_trace, is_array
 from .tracer import Trace
@@ -76,38 +77,47 @@ def trace(
     static_leaves: frozenset[int] = frozenset(),
     *,
     takes_halves: bool = False,
+    library: str = "numpy",
 ) -> Traced:
     """Call `function` with symbolic arrays and numbers in place of those of the call.
 
     static_leaves: numbers of the leaves of (args, kwargs) whose values are constants of the graph
     takes_halves:  whether arrays may have half precision; they are computed with as float32
+    library:       whose arrays the function may read beside its arguments, and what symbolic arrays look like
     """
+
+    def traced_once() -> Traced:
+        running = Trace(
+            kernel,
+            leaves((args, kwargs)),
+            leaf_names(function, args, kwargs),
+            takes_halves=takes_halves,
+            library=library,
+        )
+        return _traced_once(running, function, args, kwargs, static_leaves)
+
     try:
-        return _traced_once(function, kernel, args, kwargs, static_leaves, takes_halves=takes_halves)
+        return traced_once()
     except NeedsOwnArraysError as error:
         first = error.with_traceback(None)
     from .own_arrays import symbolic_creation
 
     try:
         with symbolic_creation():
-            return _traced_once(function, kernel, args, kwargs, static_leaves, takes_halves=takes_halves)
+            return traced_once()
     except NeedsOwnArraysError:
         raise (first.__cause__ or first) from None
 
 
 def _traced_once(
+    running: Trace,
     function: Callable[..., Any],
-    kernel: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     static_leaves: frozenset[int],
-    *,
-    takes_halves: bool,
 ) -> Traced:
     """One run of the function."""
-    values = leaves((args, kwargs))
-    names = leaf_names(function, args, kwargs)
-    running = Trace(kernel, values, names, takes_halves=takes_halves)
+    values, names = running.values, running.names
     symbols: Any = iter([_symbol(running, n, leaf, static_leaves) for n, leaf in enumerate(values)])
     symbolic_args, symbolic_kwargs = map_leaves(lambda _: next(symbols), (args, kwargs))
     captures = captures_of(function, _objects(values, names))
@@ -120,6 +130,7 @@ def _traced_once(
         watched.require_unchanged(running, line)
         running.require_unchanged(line)
         result = map_leaves(lambda leaf: _result_leaf(running, leaf, line), returned)
+        result = without_marks(running, result)
     except BaseException as error:
         watched.undo()
         if running.may_need_own_arrays and not isinstance(error, NeedsOwnArraysError):
@@ -134,7 +145,7 @@ def _traced_once(
         # The program must not keep the arrays of its first call alive.
         running.values = ()
         running.numbers.clear()
-    return Traced(kernel, running, result, make_guards(captures, running, names))
+    return Traced(running.kernel, running, result, make_guards(captures, running, names))
 
 
 def _symbol(running: Trace, number: int, leaf: Any, static_leaves: frozenset[int]) -> Any:
@@ -196,7 +207,7 @@ def _result_leaf(running: Trace, leaf: Any, line: str) -> Any:
         if leaf.tracer is not running:
             raise running.error(TypeError, "returns an array of another trace", line)
         return leaf
-    if is_array(leaf):
+    if is_array(leaf) and library_of(leaf) in ("numpy", "cupy", running.library, None):
         return running.captured_array(leaf)
     # An argument of another library is returned as it is: the call is rejected elsewhere.
     is_argument = library_of(leaf) is not None and any(leaf is value for value in running.values)

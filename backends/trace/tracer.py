@@ -13,6 +13,7 @@ from ..ir.dtypes import BOOL, DTYPES, FLOAT32, FLOAT64, INT64, UINT64, DType, dt
 from ..ir.graph import Axis, Graph, Node, Shape
 from ..ir.operations import Op
 from .decisions import QUESTIONS, Decision, compute, decided_by_signature
+from .dtype_names import dtype_name
 from .symbolic import Length, NeedsOwnArraysError, SymbolicArray, source_line
 
 # Bytes of a captured array that is looked at for changes; arrays that a function fills are seldom larger.
@@ -24,6 +25,7 @@ class Trace:
 
     values: the leaves of the call that is traced
     names:  their paths, for messages
+    library: of the arrays
     """
 
     def __init__(
@@ -33,8 +35,12 @@ class Trace:
         names: Sequence[str] = (),
         *,
         takes_halves: bool = False,
+        library: str = "numpy",
     ) -> None:
         self.kernel = kernel
+        self.library = library
+        # Whether values of shape () are immutable scalars, and symbolic arrays say that they are NumPy's.
+        self.is_of_numpy = library == "numpy" and not takes_halves
         self.values = values
         self.names = names
         self.takes_halves = takes_halves
@@ -58,6 +64,9 @@ class Trace:
         self.numpy_numbers: list[Any] = []  # captured NumPy scalars
         self.is_over = False
         self.may_need_own_arrays = False  # whether a symbolic array was asked for its value
+        self.derivatives = 0  # how many functions that are differentiated are running now
+        # Calls that have a derivative of their own; `autodiff` knows what is recorded of them.
+        self.calls: list[Any] = []
 
     def captured_array(self, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         """A captured array, which becomes an input of the graph."""
@@ -90,14 +99,15 @@ class Trace:
 
     def input(self, leaf: int, array: numpy.ndarray[Any, Any]) -> SymbolicArray:
         shape = tuple(None if n == 1 else Axis(n, (leaf, i)) for i, n in enumerate(array.shape))
-        dtype = dtype_of(array.dtype.name)
+        dtype = dtype_of(dtype_name(array.dtype))
         if dtype is not None and dtype.is_half and self.takes_halves:
             self.halves[leaf] = dtype
             dtype = FLOAT32
         if dtype not in DTYPES:
             known = ", ".join(map(str, DTYPES))
             raise self.error(
-                TypeError, f"an array of dtype {array.dtype.name} cannot be compiled; expected one of {known}"
+                TypeError,
+                f"an array of dtype {dtype_name(array.dtype)} cannot be compiled; expected one of {known}",
             )
         return SymbolicArray(self, self.graph.node(Op.INPUT, (), Leaf(leaf), shape=shape, dtype=dtype))
 

@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "common": set(),
     "ir": {"common"},
     "trace": {"common", "ir"},
+    "autodiff": {"common", "ir", "trace"},
     "codegen": {"common", "ir", "trace"},
     "cpu/llvm": {"common", "ir"},
     "cpu/runtime": {"common", "ir", "cpu/llvm"},

@@ -150,6 +150,8 @@ def network_cases() -> list[Case]:
         biases = [random.standard_normal(6)[: widths[1]], None, random.standard_normal((1, K))]
         params = list(zip(weights, biases, strict=False))
         cases.append(Case("mlp_forward", (params, x), {"activation": activation}))
+        grad_out = random.standard_normal((N, K))
+        cases.append(Case("mlp_forward_backward", (grad_out, params, x), {"activation": activation}))
         for loss, l2 in itertools.product(kernels.networks.LOSSES, (0.0, 0.3)):
             target = labels if loss in LABEL_LOSSES else soft
             options = {"activation": activation, "loss": loss, "l2": l2}

@@ -126,6 +126,8 @@ def reference(kernel: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     if name == "linear":
         args.append(each(Number, np.zeros(args[1].shape[1])))
         return gradient(linear(*args), grad_out, tuple(args))
+    if name == "mlp_forward":
+        return gradient(mlp_forward(*args, **kwargs), grad_out, tuple(args))
     return gradient(FORMULAS[name](*args, **kwargs), grad_out, args[0])
 
 

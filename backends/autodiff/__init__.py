@@ -1,0 +1,1 @@
+"""From the graph of a function to the graph of its derivative."""

@@ -1,0 +1,378 @@
+"""Functions of a trace that are differentiated: values, gradients, vector-Jacobian products.
+
+Takes a function and the arguments of a call in a trace; adds its value and its gradients to the graph:
+
+    value_and_gradients(lambda x: xp.sum(x * x), "loss", (x,), {}, (0,))    gives    sum(x * x), and x + x
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ..common.libraries import is_real_array, library_of
+from ..common.trees import leaves, map_leaves, named_leaves
+from ..ir.attributes import MarkKind
+from ..trace import namespace as xp
+from ..trace.marks import marked
+from ..trace.promotion import cast
+from ..trace.symbolic import Length, SymbolicArray, as_symbolic, current_trace
+from ..trace.trace import definition
+from ..trace.tracer import Trace
+from .reverse import Cotangents, OwnDerivative, pull_back
+from .shaping import zeros_like
+
+
+class Differentiated(NamedTuple):
+    """The result of a function whose derivative is taken.
+
+    aux:   what the function returned beside the value
+    grads: one for each argument that was asked for, in its structure
+    """
+
+    value: Any
+    aux: Any
+    grads: tuple[Any, ...]
+
+
+@contextmanager
+def _differentiating(trace: Trace) -> Iterator[None]:
+    """In this context kernels that have derivatives of their own leave them in the trace."""
+    trace.derivatives += 1
+    try:
+        yield
+    finally:
+        trace.derivatives -= 1
+
+
+class Target(NamedTuple):
+    """The function that is differentiated, for messages.
+
+    name: of the transformation and the function, as "grad(loss)"
+    line: of the function's definition
+    """
+
+    name: str
+    line: str
+
+    def error(self, trace: Trace, kind: type[Exception], message: str) -> Exception:
+        """An exception that names the function, and the kernel where that is another one."""
+        return trace.error(
+            kind, message if trace.kernel == self.name else f"{self.name}: {message}", self.line
+        )
+
+
+def running_trace() -> Trace:
+    """The trace that runs here."""
+    found = current_trace.get()
+    assert found is not None, "a derivative is taken in a trace"
+    return found
+
+
+def value_and_gradients(
+    function: Callable[..., Any],
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    argnums: Sequence[int],
+    names: Sequence[str],
+    *,
+    has_aux: bool,
+) -> Differentiated:
+    """The value of a call, and the gradients with respect to some of its arguments.
+
+    name:   of the transformation and the function, for messages
+    names:  of the arguments
+    raises: TypeError and ValueError for arguments that are not real floating-point, and for a value that is
+            no scalar
+    """
+    trace, target = running_trace(), Target(name, definition(function))
+    given = list(args)
+    variables: list[list[SymbolicArray]] = []
+    for number in argnums:
+        given[number], found = _with_variables(trace, target, args[number], names[number], is_strict=True)
+        variables.append(found)
+    with _differentiating(trace):
+        returned = function(*given, **kwargs)
+    value, aux = _value_of(trace, target, returned, has_aux=has_aux)
+    flat = [variable for found in variables for variable in found]
+    cotangents: Cotangents = [None] * len(flat)
+    if isinstance(value, SymbolicArray):
+        one = cast(trace, trace.constant(1.0), value.node.dtype, weak=value.node.weak)
+        cotangents = pull_back(trace, [value.node], [one], [variable.node for variable in flat])
+    each = iter(_or_zeros(cotangents, flat))
+    grads = tuple(_in_structure(args[number], each) for number in argnums)
+    return Differentiated(value, aux, grads)
+
+
+def vector_jacobian_product(
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], names: Sequence[str]
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The result of a call, and the function from its cotangent to those of the arguments.
+
+    raises: TypeError and ValueError for a cotangent that does not fit the result
+    """
+    trace, target = running_trace(), Target(name, definition(function))
+    given, variables = [], []
+    for argument, path in zip(args, names, strict=True):
+        with_variables, found = _with_variables(trace, target, argument, path, is_strict=False)
+        given.append(with_variables)
+        variables += found
+    with _differentiating(trace):
+        result = function(*given)
+
+    def backward(cotangent: Any) -> tuple[Any, ...]:
+        outputs, seeds = _matched(trace, target, result, cotangent)
+        nodes = [variable.node for variable in variables]
+        found = pull_back(trace, [out.node for out in outputs], seeds, nodes)
+        each = iter(_or_zeros(found, variables))
+        return tuple(_in_structure(argument, each) for argument in args)
+
+    return result, backward
+
+
+def call_with_own_derivative(
+    call: Callable[[dict[str, Any]], Any],
+    owner: str,
+    arguments: dict[str, Any],
+    covered: Sequence[str],
+    backward: Callable[[Any, Any], Sequence[Any]],
+) -> Any:
+    """The result of a call in a trace that has a derivative of its own.
+
+    call:      takes the arguments by name
+    covered:   names of the arguments that the derivative is with respect to
+    backward:  takes the cotangent of the result, and the result; gives the gradients of the covered
+               arguments, each a tree in the structure of the argument, or None
+    """
+    trace = running_trace()
+    number = len(trace.calls)
+    trace.calls.append(None)  # calls inside of this one have later numbers
+    marks: list[SymbolicArray] = []
+    results: list[SymbolicArray] = []
+
+    def as_argument(leaf: Any) -> Any:
+        if not _is_variable(leaf):
+            return leaf
+        marks.append(marked(leaf, MarkKind.ARGUMENT, number, f"an argument of {owner}"))
+        return marks[-1]
+
+    def as_result(leaf: Any) -> Any:
+        if not _is_variable(leaf):
+            return leaf
+        results.append(marked(leaf, MarkKind.RESULT, number))
+        return results[-1]
+
+    result = map_leaves(
+        as_result,
+        call({**arguments, **{name: map_leaves(as_argument, arguments[name]) for name in covered}}),
+    )
+
+    def own_pull_back(cotangents: Cotangents) -> Cotangents:
+        each = iter(_or_zeros(cotangents, results))
+        cotangent = map_leaves(lambda leaf: next(each) if _is_variable(leaf) else None, result)
+        found: Cotangents = []
+        for name, grad in zip(covered, backward(cotangent, result), strict=True):
+            of_leaves = _grads_of(trace, owner, name, arguments[name], grad)
+            found += [
+                g for leaf, g in zip(leaves(arguments[name]), of_leaves, strict=True) if _is_variable(leaf)
+            ]
+        return found
+
+    trace.calls[number] = OwnDerivative(
+        [mark.node for mark in marks], [array.node for array in results], own_pull_back
+    )
+    return result
+
+
+def stopped(array: SymbolicArray) -> SymbolicArray:
+    """The same values, with a derivative of 0."""
+    if not array.tracer.derivatives or not array.node.dtype.is_float:
+        return array
+    return marked(array, MarkKind.STOPPED)
+
+
+def is_differentiating() -> bool:
+    """Whether a function that is differentiated is running in this thread or async task."""
+    running = current_trace.get()
+    return running is not None and running.derivatives > 0
+
+
+# Arguments
+
+
+def _is_variable(leaf: Any) -> bool:
+    return type(leaf) is SymbolicArray and leaf.node.dtype.is_float
+
+
+def _with_variables(
+    trace: Trace, target: Target, argument: Any, path: str, *, is_strict: bool
+) -> tuple[Any, list[SymbolicArray]]:
+    """An argument with marks for its arrays, and these marks.
+
+    is_strict: whether arrays that are not floating-point are errors; else they are left as they are
+    """
+    variables: list[SymbolicArray] = []
+    paths = (place for place, _ in named_leaves(argument, path))
+
+    def variable(leaf: Any) -> Any:
+        place = next(paths)
+        if leaf is None or isinstance(leaf, str):
+            return leaf
+        if isinstance(leaf, Length) or not isinstance(leaf, SymbolicArray):
+            if library_of(leaf) is None and not isinstance(leaf, int | float):
+                if not is_strict:
+                    return leaf
+                raise target.error(
+                    trace,
+                    TypeError,
+                    f"the argument {place} is of type {type(leaf).__name__}; expected arrays of "
+                    "floating-point numbers, or trees of them",
+                )
+            leaf = as_symbolic(trace, leaf)
+        if not leaf.node.dtype.is_float:
+            if not is_strict:
+                return leaf
+            raise target.error(
+                trace,
+                TypeError,
+                f"the argument {place} has dtype {leaf.dtype}; expected floating-point numbers. "
+                "Convert it with xp.astype, or leave it out of argnums",
+            )
+        variables.append(marked(leaf, MarkKind.VARIABLE, owner=f"the argument {place}"))
+        return variables[-1]
+
+    return map_leaves(variable, argument), variables
+
+
+def _in_structure(argument: Any, grads: Iterator[SymbolicArray]) -> Any:
+    """The gradients in the structure of an argument; None where it has no floating-point numbers."""
+
+    def grad(leaf: Any) -> Any:
+        if type(leaf) is SymbolicArray:
+            is_float = leaf.node.dtype.is_float
+        else:  # what is an argument of the derivative only: a number of the kernel, a captured array
+            is_float = type(leaf) is float or (library_of(leaf) is not None and is_real_array(leaf))
+        return next(grads) if is_float else None
+
+    return map_leaves(grad, argument)
+
+
+def _or_zeros(cotangents: Cotangents, arrays: Sequence[SymbolicArray]) -> list[SymbolicArray]:
+    return [
+        zeros_like(array.node, array) if cotangent is None else cotangent
+        for cotangent, array in zip(cotangents, arrays, strict=True)
+    ]
+
+
+# Results
+
+
+def _value_of(trace: Trace, target: Target, returned: Any, *, has_aux: bool) -> tuple[Any, Any]:
+    """The value and the rest of what a function returned."""
+    aux = None
+    if has_aux:
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise target.error(
+                trace,
+                TypeError,
+                f"the function returned {_kind(returned)}; expected a tuple (value, aux), because of "
+                "has_aux=True",
+            )
+        returned, aux = returned
+    if isinstance(returned, Length):
+        returned = returned.array
+    if library_of(returned) is not None and type(returned) is not SymbolicArray:
+        returned = as_symbolic(trace, returned)
+    is_number = type(returned) is SymbolicArray or isinstance(returned, int | float)
+    if not is_number:
+        advice = "Return (value, aux) and pass has_aux=True" if isinstance(returned, tuple) else "Return one"
+        raise target.error(
+            trace,
+            TypeError,
+            f"the function returned {_kind(returned)}; expected a scalar, an array of shape (). {advice}",
+        )
+    if type(returned) is not SymbolicArray:
+        returned = trace.constant(returned)
+    if returned.node.shape:
+        raise target.error(
+            trace,
+            ValueError,
+            f"the function returned an array of shape {returned.node.sizes()}; expected a scalar, an "
+            "array of shape (). Reduce it with xp.sum or xp.mean, or use vjp",
+        )
+    if not returned.node.dtype.is_float:
+        raise target.error(
+            trace,
+            TypeError,
+            f"the function returned a value of dtype {returned.dtype}; expected a scalar of a "
+            "floating-point dtype",
+        )
+    return returned, aux
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _matched(
+    trace: Trace, target: Target, result: Any, cotangent: Any
+) -> tuple[list[SymbolicArray], list[SymbolicArray]]:
+    """The floating-point arrays of a result, and their cotangents."""
+    outputs = [leaf for leaf in leaves(result) if type(leaf) is SymbolicArray]
+    given = [leaf for leaf in leaves(cotangent) if leaf is not None or len(outputs) == 1]
+    floats = [out for out in outputs if out.node.dtype.is_float]
+    if len(given) == len(outputs) != len(floats):
+        given = [leaf for leaf, out in zip(given, outputs, strict=True) if out.node.dtype.is_float]
+    if len(given) != len(floats):
+        raise target.error(
+            trace,
+            TypeError,
+            f"got a cotangent of {len(given)} arrays; expected {len(floats)}, the structure of the result",
+        )
+    seeds = []
+    for array, out in zip(given, floats, strict=True):
+        seed = as_symbolic(trace, array)
+        if seed.node.sizes() != out.node.sizes():
+            raise target.error(
+                trace,
+                ValueError,
+                f"got a cotangent of shape {seed.node.sizes()}; expected {out.node.sizes()}, the "
+                "shape of the result",
+            )
+        seeds.append(cast(trace, seed, out.node.dtype, weak=out.node.weak))
+    return floats, seeds
+
+
+def _grads_of(trace: Trace, owner: str, name: str, argument: Any, grad: Any) -> Cotangents:
+    """The gradients of the leaves of an argument, from what the backward of a kernel returned for it."""
+    expected = leaves(argument)
+    if grad is None:
+        return [None] * len(expected)
+    found = leaves(grad)
+    if len(found) != len(expected):
+        raise trace.error(
+            TypeError,
+            f"the backward of {owner} returned {len(found)} gradients for {name}; expected {len(expected)}, "
+            "one for each array, in the structure of the argument",
+        )
+    return [_grad_of(trace, owner, name, *pair) for pair in zip(expected, found, strict=True)]
+
+
+def _grad_of(trace: Trace, owner: str, name: str, leaf: Any, grad: Any) -> SymbolicArray | None:
+    """A gradient in the shape of its argument: a bias may be (1, K) and its gradient (K,)."""
+    if grad is None or not _is_variable(leaf):
+        return None
+    grad = as_symbolic(trace, grad)
+    own, expected = grad.node.sizes(), leaf.node.sizes()
+    if [n for n in own if n != 1] != [n for n in expected if n != 1]:
+        raise trace.error(
+            ValueError,
+            f"the backward of {owner} returned a gradient of shape {own} for {name}; expected {expected}, "
+            "the shape of the argument",
+        )
+    reshaped: SymbolicArray = xp.reshape(grad, expected) if own != expected else grad
+    return reshaped
