@@ -21,27 +21,32 @@ from .workloads import WORKLOADS
 def main() -> int:
     """The exit status is 1 if a peer failed or results differ."""
     arguments = _parser().parse_args()
-    arguments.output = arguments.output or Path("bench-results", "gpu" if arguments.gpu else "")
+    folder = "gpu" if arguments.gpu else "derivatives" if arguments.derivatives else ""
+    arguments.output = arguments.output or Path("bench-results", folder)
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.redraw:
         run = json.loads(arguments.redraw.read_text())
         return _write(run, arguments.output, None)
-    indices = [i for i, workload in enumerate(WORKLOADS) if arguments.only in workload.name]
+    indices = [
+        i
+        for i, workload in enumerate(WORKLOADS)
+        if arguments.only in workload.name and (workload.kind == "user loss") == arguments.derivatives
+    ]
     if not indices:
         raise SystemExit(f"--only: got {arguments.only}; expected a part of a workload's name. See --list.")
     if arguments.list:
         print(*(WORKLOADS[index].name for index in indices), sep="\n")
         return 0
     with tempfile.TemporaryDirectory(prefix="onepass-bench-") as scratch:
-        names, missing, devices = _installed(
-            arguments.peers, arguments.output, Path(scratch), gpu=arguments.gpu
-        )
+        all_names = peers.found(gpu=arguments.gpu, derivatives=arguments.derivatives)
+        names, missing, devices = _installed(all_names, arguments.peers, arguments.output, Path(scratch))
         if arguments.gpu and not set(names) - set(peers.FLOORS):
             raise SystemExit("--gpu: no peer finds a GPU; the lines above give the reasons.")
         if arguments.smoke:
             return _smoke(indices, names, arguments.output, Path(scratch))
         options = Options(arguments.output, Path(scratch), arguments.sweeps, arguments.seconds)
-        run = {"machine": machine.describe(), "missing": missing, "gpu": arguments.gpu, "workloads": []}
+        run = {"machine": machine.describe(), "missing": missing, "workloads": []}
+        run |= {"gpu": arguments.gpu, "derivatives": arguments.derivatives}
         if arguments.gpu:
             run["machine"] |= {"GPU": "; ".join(devices), **machine.ON_A_GPU}
         _measure_all(indices, names, options, run)
@@ -86,8 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peers", default="", metavar="A,B", help=f"only these peers, of {', '.join(peers.found())}"
     )
-    parser.add_argument(
+    tables = parser.add_mutually_exclusive_group()
+    tables.add_argument(
         "--gpu", action="store_true", help=f"the GPU table; peers: {', '.join(peers.found(gpu=True))}"
+    )
+    tables.add_argument(
+        "--derivatives",
+        action="store_true",
+        help=f"gradients of user-written losses; peers: {', '.join(peers.found(derivatives=True))}",
     )
     parser.add_argument(
         "--sweeps", type=int, default=11, help="maximum number of samples for each workload and peer"
@@ -108,11 +119,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _installed(
-    wanted: str, output: Path, scratch: Path, *, gpu: bool
+    all_names: list[str], wanted: str, output: Path, scratch: Path
 ) -> tuple[list[str], dict[str, str], list[str]]:
     """Peers that work here, in the order of the table; reasons why others do not, by title; devices."""
     chosen = [name for name in wanted.split(",") if name]
-    all_names = peers.found(gpu=gpu)
     unknown = set(chosen) - set(all_names)
     if unknown:
         raise SystemExit(f"--peers: got {', '.join(sorted(unknown))}; expected names listed by --help")

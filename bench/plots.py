@@ -150,8 +150,8 @@ def _places(run: Run) -> Iterable[tuple[int, str, str]]:
 
 
 def _colour(name: str) -> str:
-    """A TF32 peer has the colour of the same peer in float32."""
-    usual = name.replace("_tf32_gpu", "" if name.startswith("onepass") else "_gpu")
+    """A TF32 peer has the colour of the same peer in float32, and a library one colour in all tables."""
+    usual = name.removesuffix("_grad").replace("_tf32_gpu", "" if name.startswith("onepass") else "_gpu")
     return COLOURS.get(usual, OTHER_COLOUR)
 
 

@@ -11,12 +11,12 @@ from .workloads import WORKLOADS
 
 
 def smoke(indices: list[int], names: list[str], output: Path, scratch: Path, report: Report) -> list[str]:
-    """Compare the results of the peers `names`. The first is the baseline. Returns one line per error."""
+    """Compare the results of the peers `names` with the first that does the workload: one line per error."""
     wrong: list[str] = []
     for name in names:
         worker = Worker(name, output, scratch)
         try:
-            wrong += _one_peer(worker, name == names[0], indices, scratch, report)
+            wrong += _one_peer(worker, indices, scratch, report)
         except WorkerDiedError as death:
             wrong.append(f"{name}: {death}")
         finally:
@@ -24,9 +24,7 @@ def smoke(indices: list[int], names: list[str], output: Path, scratch: Path, rep
     return wrong
 
 
-def _one_peer(
-    worker: Worker, is_baseline: bool, indices: list[int], scratch: Path, report: Report
-) -> list[str]:
+def _one_peer(worker: Worker, indices: list[int], scratch: Path, report: Report) -> list[str]:
     wrong: list[str] = []
     hello = worker.ask("hello")
     if hello["missing"]:
@@ -34,7 +32,7 @@ def _one_peer(
     for index in indices:
         name = WORKLOADS[index].smoke().name
         report(f"{hello['title']}: {name}")
-        answer = _run(worker, index, str(scratch / f"results{index}.npz"), compare=not is_baseline)
+        answer = _run(worker, index, scratch / f"results{index}.npz")
         if "failed" in answer:
             wrong.append(f"{hello['title']}, {name}: {answer['failed']}")
         elif not answer.get("agrees", True):
@@ -42,12 +40,12 @@ def _one_peer(
     return wrong
 
 
-def _run(worker: Worker, index: int, results: str, *, compare: bool) -> Any:
+def _run(worker: Worker, index: int, results: Path) -> Any:
     """The answer of the check, or of the first command that failed."""
     for do, arguments in (
         ("prepare", {"workload": index, "smoke": True}),
         ("first_call", {}),
-        ("check", {"results": results, "compare": compare}),
+        ("check", {"results": str(results), "compare": results.exists()}),
     ):
         answer = worker.ask(do, **arguments)
         if "failed" in answer or "left_out" in answer:

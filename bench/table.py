@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .peers import BASELINE, FLOORS, GPU_BASELINE, is_tf32
+from .peers import BASELINE, DERIVATIVES_BASELINE, FLOORS, GPU_BASELINE, is_tf32
 
 # A run as written to JSON: {"machine": {...}, "workloads": [{"name": ..., "peers": {peer: entry}}]}.
 Run = Any
@@ -219,6 +219,8 @@ def _three_digits(value: float) -> str:
 
 
 def _baseline(run: Run) -> str:
+    if run.get("derivatives"):
+        return DERIVATIVES_BASELINE
     return GPU_BASELINE if run.get("gpu") else BASELINE
 
 

@@ -27,10 +27,14 @@ from .workloads import WORKLOADS, Data, Workload, make_data
 TINY_STEP = Workload("tiny step", "training step", (8, 6, 5, 4))
 TINY_LOSS = Workload("tiny loss", "cross-entropy", (8, 3))
 TINY_HEAD = Workload("tiny head", "linear head", (8, 6, 5))
+TINY_MLP = Workload("MLP", "user loss", (8, 6, 5, 4))
+TINY_FOCAL = Workload("focal loss", "user loss", (8, 3))
+TINY_USER_HEAD = Workload("head", "user loss", (8, 6, 5))
 TINY = {
     "cross-entropy": (TINY_STEP, TINY_HEAD),
     "training step": (TINY_LOSS, TINY_HEAD),
     "linear head": (TINY_STEP, TINY_LOSS),
+    "user loss": (TINY_MLP, TINY_FOCAL, TINY_USER_HEAD),
 }
 
 # The words of the libraries for an exhausted device memory.
@@ -77,6 +81,8 @@ class Session:
 
     def _do_something_else(self) -> None:
         for tiny in TINY[self.workload.kind]:
+            if tiny.title == self.workload.title:
+                continue
             with contextlib.suppress(peers.OtherWorkError):
                 self.peer.prepare(tiny, make_data(tiny))()
                 self._wait()

@@ -1,6 +1,6 @@
 """The workloads: one table for all peers and floors.
 
-A peer implements the three kinds. Data come from one seed, so every process has the same data.
+A peer implements the kinds of its table. Data come from one seed, so every process has the same data.
 """
 
 from __future__ import annotations
@@ -12,11 +12,20 @@ from typing import Any, Literal, NamedTuple
 
 import numpy
 
-Kind = Literal["cross-entropy", "training step", "linear head"]
+Kind = Literal["cross-entropy", "training step", "linear head", "user loss"]
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
+
+# Constants of the user-written losses.
+L2 = 1e-3  # of the MLPs with ReLU
+FOCUS = 2  # the exponent of the focal loss
+TEMPERATURE = 0.1  # of InfoNCE
+LAYER_NORM_EPS = 1e-5
+
+# The user-written losses whose gradient of x is a result.
+LOSSES_WITH_GRAD_X = ("layer norm and head", "focal loss", "InfoNCE", "head")
 
 # The largest difference from the baseline, relative to the largest value of each result. For training, the
 # change of the parameters after two steps is compared. Rounding is large relative to this change.
@@ -32,7 +41,10 @@ class Workload:
     kind:       "cross-entropy": the mean loss of logits (N, K), and its gradient
                 "training step": loss, gradients and update of a network; each call starts from the last
                 "linear head":   the loss of x (N, D) @ weight (D, K), and the gradients of x and weight
-    shape:      number of rows, then the width of every layer: (N, K) or (N, D, ..., K)
+                "user loss":     a loss that a user has written, and the gradients that the library derives;
+                                 `title` is the name of the loss, see `arguments_of`
+    shape:      number of rows, then the width of every layer: (N, K) or (N, D, ..., K); the decoder of the
+                VAE mirrors the encoder and is not listed
     batches:    number of steps of an epoch, each on the next N rows of a larger data set; 1 for a single step
     """
 
@@ -64,7 +76,19 @@ class Workload:
     @property
     def layers(self) -> list[tuple[int, int]]:
         """(rows, columns) of every weight."""
-        return [] if self.kind == "cross-entropy" else list(pairwise(self.shape[1:]))
+        if self.kind == "cross-entropy" or self.title == "focal loss":
+            return []
+        layers = list(pairwise(self.shape[1:]))
+        if self.title == "VAE":  # one head for the mean, one for the logarithm of the variance
+            return [*layers, layers[-1], *((k, d) for d, k in reversed(layers))]
+        return layers
+
+    @property
+    def has_grad_x(self) -> bool:
+        """Whether the gradient of x is a result."""
+        if self.kind == "user loss":
+            return self.title in LOSSES_WITH_GRAD_X
+        return self.kind != "training step"
 
     @property
     def tolerance(self) -> float:
@@ -81,11 +105,11 @@ class Workload:
         item = numpy.dtype(self.dtype).itemsize
         x = self.batches * self.rows * self.shape[1] * item
         weights = sum(rows * columns for rows, columns in self.layers) * item
-        # The gradients of a head are results. A training step reads and writes its parameters and its state.
+        # Gradients are results. A training step reads and writes its parameters and its state.
         copies_of_weights = 6 if self.optimizer == "adam" else 2
-        if self.kind == "training step":
-            return x + copies_of_weights * weights * self.batches
-        return 2 * (x + weights)
+        if self.has_grad_x:
+            return 2 * (x + weights)
+        return x + copies_of_weights * weights * self.batches
 
     @property
     def operations(self) -> int:
@@ -93,7 +117,7 @@ class Workload:
 
         The five are maximum, subtraction, exponential, sum and division.
         """
-        if self.kind == "cross-entropy":
+        if not self.layers:
             return 5 * self.rows * self.classes
         return self.batches * sum(2 * self.rows * d * k for _, d, k in self.products)
 
@@ -103,8 +127,7 @@ class Workload:
         found: list[tuple[Literal["forward", "weight", "input"], int, int]] = []
         for layer, (d, k) in enumerate(self.layers):
             found += [("forward", d, k), ("weight", d, k)]
-            # The gradient with respect to the data is needed only for a head, which follows other layers.
-            if layer > 0 or self.kind == "linear head":
+            if layer > 0 or self.has_grad_x:
                 found.append(("input", d, k))
         return found
 
@@ -119,8 +142,8 @@ class Data(NamedTuple):
     """The arguments of a workload: NumPy arrays, which a peer may overwrite."""
 
     x: Any  # (N * batches, D); for a cross-entropy the logits (N, K)
-    labels: Any  # (N * batches,) int64; (N * batches, 1) real targets for "mean_squared_error"
-    params: list[tuple[Any, Any]]  # (weight (D, K), bias (K,)) of each layer; the bias of a head is not used
+    labels: Any  # (N * batches,) int64; (N * batches, 1) real targets of a regression; (N, Z) noise of a VAE
+    params: list[tuple[Any, Any]]  # (weight (D, K), bias (K,)) of each layer; a head has no bias
 
     def batches(self, rows: int) -> list[tuple[Any, Any]]:
         """(x, labels) of every `rows` rows, without a copy."""
@@ -143,7 +166,31 @@ def make_data(workload: Workload) -> Data:
         assert weight.dtype == x.dtype
     if workload.loss == "mean_squared_error":
         return Data(x, x @ normal(workload.shape[1], 1) + normal(rows, 1), params)
+    if workload.title == "VAE":
+        return Data(1 / (1 + numpy.exp(-x)), normal(rows, workload.classes), params)
+    if workload.title == "layer norm and head":
+        scale, shift = 0.1 * normal(2, workload.shape[1])
+        params.insert(0, (1 + scale, shift))
     return Data(x, random.integers(0, workload.classes, rows), params)
+
+
+def arguments_of(workload: Workload, data: Data) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """The arguments of a user-written loss, and the positions of those to differentiate with respect to.
+
+    focal loss           (logits (N, K), labels); logits
+    InfoNCE              (anchors (N, D), others (K, D)), where others[i] belongs to anchors[i]; both
+    head                 (x (N, D), weight (D, K), labels); x and weight
+    layer norm and head  (params, x, labels), where params[0] is (scale (D,), shift (D,)); all but labels
+    VAE                  (params, x in (0, 1), noise (N, Z)), where params has two layers of Z units; params
+    MLP, GELU MLP        (params, x, labels); params
+    """
+    if workload.title == "focal loss":
+        return (data.x, data.labels), (0,)
+    if workload.title == "InfoNCE":
+        return (data.x, data.params[0][0].T.copy()), (0, 1)
+    if workload.title == "head":
+        return (data.x, data.params[0][0], data.labels), (0, 1)
+    return (data.params, data.x, data.labels), (0, 1) if workload.has_grad_x else (0,)
 
 
 def _cross_entropy(*shape: int) -> Workload:
@@ -156,6 +203,10 @@ def _relu_step(*shape: int, dtype: str = "float32") -> Workload:
 
 def _head(*shape: int) -> Workload:
     return Workload("linear head", "linear head", shape)
+
+
+def _user_loss(title: str, *shape: int) -> Workload:
+    return Workload(title, "user loss", shape)
 
 
 WORKLOADS = [
@@ -183,4 +234,13 @@ WORKLOADS = [
     _head(4096, 512, 8192),
     _head(4096, 512, 32768),
     _head(8192, 256, 131072),
+    _user_loss("MLP", 300, 2, 100, 3),
+    _user_loss("MLP", 128, 784, 100, 10),
+    _user_loss("MLP", 1024, 784, 1024, 10),
+    _user_loss("GELU MLP", 1024, 256, 512, 10),
+    _user_loss("layer norm and head", 4096, 512, 10),
+    _user_loss("focal loss", 4096, 1000),
+    _user_loss("InfoNCE", 1024, 128, 1024),
+    _user_loss("VAE", 1024, 784, 400, 20),
+    _user_loss("head", 4096, 512, 32768),
 ]

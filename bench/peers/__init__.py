@@ -10,7 +10,8 @@ A peer is a module with
                         returns a function without arguments that does the work once and returns computed
                         results: (loss, grad) of a cross-entropy, (loss, grad_x, grad_weight) of a head,
                         (loss, [(weight, bias), ...]) of a training step, which starts from the parameters
-                        of the last call. Raises OtherWorkError for a workload that it does not do.
+                        of the last call, (loss, gradients, ...) of a user-written loss. Raises
+                        OtherWorkError for a workload that it does not do.
 
 Optional, for peers on a device:
 
@@ -25,7 +26,8 @@ If a call overwrites its inputs, the function returned by `prepare` has a method
 them.
 
 Peers of the GPU table are those whose name ends in "_gpu", and onepass_cupy. A peer whose name ends in
-"_tf32_gpu" computes float32 products in TF32, all others in float32.
+"_tf32_gpu" computes float32 products in TF32, all others in float32. Peers of the table of derivatives, whose
+workloads are user-written losses, are those whose name ends in "_grad".
 
 Only the process of a peer imports the peer.
 """
@@ -39,6 +41,8 @@ from typing import Any
 # Ratios are relative to the baseline, and the results of the other peers are compared with it.
 BASELINE = "numpy_seeds"
 GPU_BASELINE = "torch_eager_gpu"
+# In the table of derivatives ratios are relative to onepass. Results are compared with PyTorch eager.
+DERIVATIVES_BASELINE, DERIVATIVES_REFERENCE = "onepass_numba_grad", "torch_eager_grad"
 FLOORS = ("floor_copy", "floor_products", "floor_copy_gpu", "floor_products_gpu", "floor_products_tf32_gpu")
 
 
@@ -51,16 +55,21 @@ def is_tf32(name: str) -> bool:
     return name.endswith("_tf32_gpu")
 
 
-def found(*, gpu: bool = False) -> list[str]:
-    """The names of one table, in its order: baseline, onepass, others, the same in TF32, floors."""
+def found(*, gpu: bool = False, derivatives: bool = False) -> list[str]:
+    """The names of one table, in its order: the reference of the results, onepass, others, TF32, floors."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
-    names = [name for name in names if name.endswith("_gpu") == gpu or name == "onepass_cupy"]
-    baseline = GPU_BASELINE if gpu else BASELINE
+    baseline = GPU_BASELINE if gpu else DERIVATIVES_REFERENCE if derivatives else BASELINE
+
+    def is_in_table(name: str) -> bool:
+        if name == "onepass_cupy":
+            return not derivatives
+        is_floor = derivatives and name in FLOORS
+        return name.endswith("_gpu") == gpu and (name.endswith("_grad") == derivatives or is_floor)
 
     def place(name: str) -> tuple[bool, bool, bool, bool, str]:
         return name in FLOORS, is_tf32(name), name != baseline, not name.startswith("onepass"), name
 
-    return sorted(names, key=place)
+    return sorted(filter(is_in_table, names), key=place)
 
 
 def load(name: str) -> Any:
