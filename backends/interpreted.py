@@ -19,7 +19,7 @@ from .common.libraries import device_of, is_half, is_real_array, library_of
 from .common.trees import leaves, map_leaves
 from .eager import astype
 from .ir.dtypes import dtype_of, numpy_dtype
-from .ir.interpret import interpret
+from .ir.interpret import Call, Interpreter
 from .trace.dtype_names import dtype_name
 from .trace.symbolic import SymbolicArray
 from .trace.trace import trace
@@ -47,6 +47,7 @@ class InterpretedProgram:
         self._checks = traced.trace.call_checks
         self._first_captured = traced.trace.first_captured
         self._outputs, self._result = traced.outputs, traced.result
+        self._interpreter: Interpreter | None = None  # made in the first call
         self._library = library
         # Sums of half precision are accumulated in float32; results are rounded where all arguments are.
         halves = {array.dtype for array in arrays if is_real_array(array) and is_half(array)}
@@ -65,7 +66,9 @@ class InterpretedProgram:
         xp = array_api_compat.array_namespace(first)
         device = None if self._library == "numpy" else device_of(first)
         with numpy.errstate(all="ignore"):
-            found = iter(interpret(self._outputs, everything, xp, device=device))
+            if self._interpreter is None:
+                self._interpreter = Interpreter(self._outputs, xp)
+            found = iter(self._interpreter(Call(everything, {}, xp, device)))
         given = {id(value) for value in everything}
 
         def leaf(symbol: Any) -> Any:
@@ -91,6 +94,8 @@ def _stand_in(leaf: Any) -> Any:
     """A NumPy array of the shape and dtype of any library's, which takes no memory; float32 for halves."""
     if library_of(leaf) is None or isinstance(leaf, numpy.generic):
         return leaf
+    if isinstance(leaf, numpy.ndarray) and not leaf.ndim and not is_half(leaf):
+        return leaf  # a number that the function may ask for
     dtype = dtype_of(dtype_name(leaf.dtype))
     if dtype is None:
         return leaf  # the trace says what it is

@@ -137,10 +137,6 @@ class DerivativeKernel(KernelFunction):
     def __repr__(self) -> str:
         return f"<kernel {self.__module__}.{self.__name__}>"
 
-    def _is_inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        # What the function closes over may be symbolic.
-        return current_trace.get() is not None
-
     def _eager_run(self, library: str, *, any_half: bool) -> Callable[..., Any]:
         return _Interpreted(self.__name__, self.__wrapped__, library, self._retraces)
 
@@ -281,14 +277,21 @@ def _require_function(kind: str, function: Any) -> None:
 _ATTRIBUTE = "__onepass_derivatives__"
 
 
+class _Made(dict[Any, Any]):
+    """What was made of a function; it does not travel to other processes with the function."""
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+
 def _known(function: Callable[..., Any], key: Any, make: Callable[[Any], Any]) -> Any:
     """What `make` makes of a function, once: a function that is differentiated in a loop is traced once.
 
     It is kept with the function, so that it lives as long.
     """
-    made: dict[Any, Any] | None = getattr(function, "__dict__", {}).get(_ATTRIBUTE)
+    made: _Made | None = getattr(function, "__dict__", {}).get(_ATTRIBUTE)
     if made is None:
-        made = {}
+        made = _Made()
         try:
             setattr(function, _ATTRIBUTE, made)
         except (AttributeError, TypeError):

@@ -138,7 +138,8 @@ class KernelFunction:
 
     def _is_inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether a call is part of another kernel's trace."""
-        return current_trace.get() is not None and has_traced((args, kwargs))
+        # What a user's function closes over may be symbolic, even if no argument is.
+        return current_trace.get() is not None and (self._check is None or has_traced((args, kwargs)))
 
     def _by_position(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """The positional arguments, and those that follow them by keyword, which are taken out of `kwargs`.

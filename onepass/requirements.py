@@ -131,6 +131,7 @@ def require_labels_in_range(
 ) -> None:
     """Integer labels are in [0, K) or equal ignore_index; not checked if reading them waits for a device."""
     library = library_of(labels)
+    shape = tuple(map(int, shape))  # of symbolic scores they are lengths
     if library == "numpy":
         if labels.size == 0:
             return
@@ -138,10 +139,9 @@ def require_labels_in_range(
         if smallest >= 0 and largest < shape[1]:
             return
     elif library == "traced":
-        sizes = tuple(map(int, shape))
 
         def look(actual: Any) -> None:
-            require_labels_in_range(name, actual, argument, sizes, ignore_index)
+            require_labels_in_range(name, actual, argument, shape, ignore_index)
 
         check_in_every_call(labels, look)
         return

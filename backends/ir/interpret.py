@@ -16,7 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import library
 from .attributes import (
@@ -86,16 +86,7 @@ def interpret(
     device:  of new arrays
     raises:  TypeError for a result whose shape or dtype is not that of its node
     """
-    call = Call(leaves, scalars or {}, xp, device)
-    values: dict[Node, Any] = {}
-    memory = _Memory(outputs, values, xp)
-    for node in walk(outputs):
-        inputs = [values[source] for source in node.inputs]
-        out = memory.before(node)
-        values[node] = _OPERATIONS[node.operation](call, node, *inputs, **out)
-        _require(call, node, values[node])
-        memory.after(node)
-    return [values[node] for node in outputs]
+    return Interpreter(outputs, xp)(Call(leaves, scalars or {}, xp, device))
 
 
 def computed(call: Call, node: Node, inputs: Sequence[Any]) -> Any:
@@ -103,12 +94,68 @@ def computed(call: Call, node: Node, inputs: Sequence[Any]) -> Any:
     return _OPERATIONS[node.operation](call, node, *inputs)
 
 
-def _require(call: Call, node: Node, value: Any) -> None:
-    if tuple(value.shape) != node.sizes() or value.dtype != call.dtype(node.dtype):
-        raise TypeError(
-            f"interpret: {node}: got an array of dtype {value.dtype} and shape {tuple(value.shape)}; "
-            f"expected {node.dtype} and {node.sizes()}."
-        )
+class Step(NamedTuple):
+    """One operation of an interpreter. Values are numbered in the order in which they are computed.
+
+    out:  the value whose memory takes the result; None for new memory
+    dead: values that no later step needs
+    """
+
+    node: Node
+    run: Callable[..., Any]
+    inputs: tuple[int, ...]
+    sizes: tuple[int, ...]
+    out: int | None
+    dead: tuple[int, ...]
+
+
+class Interpreter:
+    """The operations of a graph in order, with the memory of their results; found out once for all calls."""
+
+    def __init__(self, outputs: Sequence[Node], xp: Any) -> None:
+        order = list(walk(outputs))
+        numbers = {node: number for number, node in enumerate(order)}
+        lifetimes = _Lifetimes(order, outputs)
+        taken = lifetimes.memory_of_results(xp)
+        last: dict[int, int] = {}  # step after which a value is needed no more
+        for step, node in enumerate(order):
+            for source in node.inputs:
+                last[numbers[source]] = step
+            if node in taken:
+                last[numbers[taken[node]]] = step
+        kept = {numbers[node] for node in outputs}
+        dead: dict[int, list[int]] = {}
+        for value, step in last.items():
+            if value not in kept:
+                dead.setdefault(step, []).append(value)
+        self._outputs = [numbers[node] for node in outputs]
+        self.steps = [
+            Step(
+                node,
+                _OPERATIONS[node.operation],
+                tuple(numbers[source] for source in node.inputs),
+                node.sizes(),
+                numbers[taken[node]] if node in taken else None,
+                tuple(dead.get(step, ())),
+            )
+            for step, node in enumerate(order)
+        ]
+
+    def __call__(self, call: Call) -> list[Any]:
+        """The values of the outputs."""
+        values: list[Any] = [None] * len(self.steps)
+        for number, (node, run, inputs, sizes, out, dead) in enumerate(self.steps):
+            given = [values[source] for source in inputs]
+            made = run(call, node, *given) if out is None else run(call, node, *given, out=values[out])
+            if tuple(made.shape) != sizes or made.dtype != call.dtype(node.dtype):
+                raise TypeError(
+                    f"interpret: {node}: got an array of dtype {made.dtype} and shape {tuple(made.shape)}; "
+                    f"expected {node.dtype} and {sizes}."
+                )
+            values[number] = made
+            for value in dead:
+                values[value] = None
+        return [values[number] for number in self._outputs]
 
 
 # Memory
@@ -120,50 +167,42 @@ _SHARING = (
 )
 
 
-class _Memory:
-    """Tracks which values are dead, and gives their memory to results of the same shape and dtype."""
+class _Lifetimes:
+    """Which values are dead when: their memory is for results of the same shape and dtype."""
 
-    def __init__(self, outputs: Sequence[Node], values: dict[Node, Any], xp: Any) -> None:
-        self._values = values
-        self._xp = xp
+    def __init__(self, order: Sequence[Node], outputs: Sequence[Node]) -> None:
+        self._order = order
         self._owner: dict[Node, Node] = {}  # the value whose memory a value may share
-        self._sharers: dict[Node, list[Node]] = {}
-        for node in walk(outputs):
-            owner = self._owner[node.inputs[0]] if node.operation in _SHARING else node
-            self._owner[node] = owner
-            self._sharers.setdefault(owner, []).append(node)
-        read = [source for node in self._owner for source in node.inputs]
+        for node in order:
+            self._owner[node] = self._owner[node.inputs[0]] if node.operation in _SHARING else node
+        read = [source for node in order for source in node.inputs]
         self._reads_left = Counter(self._owner[node] for node in [*read, *outputs])
-        self._free: dict[tuple[tuple[int, ...], DType], list[Any]] = {}
+        self._free: dict[tuple[tuple[int, ...], DType], list[Node]] = {}
 
-    def before(self, node: Node) -> dict[str, Any]:
-        """The keyword argument `out` of an operation, if it takes one and there is memory for it.
+    def memory_of_results(self, xp: Any) -> dict[Node, Node]:
+        """For each operation that takes `out=`, and that there is memory for, the dead value that has it.
 
         The memory of an input will do, because each element is read where its result is written. A view reads
         elsewhere, so the memory that it shows is free only after the operation.
         """
-        for source in node.inputs:
-            if self._owner[source] is source:
-                self._read(source)
-        free = self._free.get((node.sizes(), node.dtype))
-        return {"out": free.pop()} if free and takes_out(self._xp, node.operation) else {}
-
-    def after(self, node: Node) -> None:
-        """The operation is done."""
-        for source in node.inputs:
-            if self._owner[source] is not source:
-                self._read(self._owner[source])
+        found: dict[Node, Node] = {}
+        for node in self._order:
+            for source in node.inputs:
+                if self._owner[source] is source:
+                    self._read(source)
+            free = self._free.get((node.sizes(), node.dtype))
+            if free and takes_out(xp, node.operation):
+                found[node] = free.pop()
+            for source in node.inputs:
+                if self._owner[source] is not source:
+                    self._read(self._owner[source])
+        return found
 
     def _read(self, owner: Node) -> None:
         self._reads_left[owner] -= 1
-        if self._reads_left[owner]:
-            return
-        memory = self._values[owner]
         # Arguments must not change. NumPy's results of shape () are scalars, which cannot be written into.
-        if owner.shape and owner.operation is not Op.INPUT:
-            self._free.setdefault((owner.sizes(), owner.dtype), []).append(memory)
-        for node in self._sharers[owner]:
-            self._values.pop(node, None)
+        if not self._reads_left[owner] and owner.shape and owner.operation is not Op.INPUT:
+            self._free.setdefault((owner.sizes(), owner.dtype), []).append(owner)
 
 
 _PROBED = {Takes.BOOL: "bool", Takes.INTEGER_OR_BOOL: "bool"}
@@ -171,9 +210,12 @@ _PROBED = {Takes.BOOL: "bool", Takes.INTEGER_OR_BOOL: "bool"}
 
 @functools.cache
 def takes_out(xp: Any, operation: Op) -> bool:
-    """Whether the namespace's function takes `out=`; tried with empty arrays."""
+    """Whether the namespace's function takes `out=`; tried with empty arrays.
+
+    PyTorch's do, but not where a gradient of its own is recorded.
+    """
     rule = ELEMENTWISE.get(operation)
-    if rule is None:
+    if rule is None or "torch" in xp.__name__:
         return False
     dtype = dtype_of(_PROBED.get(rule.takes, "float32"))
     assert dtype is not None

@@ -93,7 +93,7 @@ class Trace:
         """An array argument of the call."""
         symbol = self.input(leaf, array)
         symbol.owner = f"the argument {self.names[leaf] if self.names else leaf}"
-        if array.ndim == 0 and isinstance(array, numpy.ndarray):
+        if array.ndim == 0 and isinstance(array, numpy.ndarray) and self.is_of_numpy:
             symbol.depends = frozenset({leaf})
         return symbol
 
