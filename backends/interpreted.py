@@ -19,7 +19,9 @@ from .common.libraries import device_of, is_half, is_real_array, library_of
 from .common.trees import leaves, map_leaves
 from .eager import astype
 from .ir.dtypes import dtype_of, numpy_dtype
-from .ir.interpret import Call, Interpreter
+from .ir.graph import Node
+from .ir.interpret import SHARING, Call, Interpreter
+from .ir.operations import Op
 from .trace.dtype_names import dtype_name
 from .trace.symbolic import SymbolicArray
 from .trace.trace import trace
@@ -77,25 +79,28 @@ class InterpretedProgram:
             array = next(found)
             if self._half is not None and is_real_array(array):
                 array = astype(array, self._half)
-            return self._own(xp, symbol, array, given)
+            array = self._own(xp, symbol.node, array, given)
+            given.add(id(array))
+            return array
 
         return map_leaves(leaf, self._result)
 
-    def _own(self, xp: Any, symbol: SymbolicArray, array: Any, given: set[int]) -> Any:
-        """A result that shares no memory with an argument; a number where NumPy has one."""
-        if self._library != "numpy":
-            return xp.asarray(array, copy=True) if id(array) in given else array
-        if not numpy.ndim(array):
-            return array.item() if symbol.node.weak else array[()]
-        return array.copy() if array.base is not None or id(array) in given else array
+    def _own(self, xp: Any, node: Node, array: Any, given: set[int]) -> Any:
+        """A result that shares no memory with an argument or another result; a number where NumPy has one."""
+        if self._library == "numpy" and not numpy.ndim(array):
+            return array.item() if node.weak else array[()]
+        if id(array) not in given and node.operation not in (Op.INPUT, *SHARING):
+            return array
+        return array.clone() if self._library == "torch" else xp.asarray(array, copy=True)
 
 
 def _stand_in(leaf: Any) -> Any:
     """A NumPy array of the shape and dtype of any library's, which takes no memory; float32 for halves."""
-    if library_of(leaf) is None or isinstance(leaf, numpy.generic):
+    if library_of(leaf) is None:
         return leaf
-    if isinstance(leaf, numpy.ndarray) and not leaf.ndim and not is_half(leaf):
-        return leaf  # a number that the function may ask for
+    if isinstance(leaf, numpy.ndarray | numpy.generic) and not leaf.ndim:
+        # A number that the function may ask for.
+        return leaf.astype("float32") if is_half(leaf) else leaf
     dtype = dtype_of(dtype_name(leaf.dtype))
     if dtype is None:
         return leaf  # the trace says what it is

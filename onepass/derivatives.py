@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,8 +42,8 @@ def value_and_grad(
               the argument holds floating-point arrays and numbers, in any tree
     has_aux:  whether `function` returns a tuple (value, aux) of the scalar and anything else
     returns:  a function of the same arguments, which returns (value, gradient), or ((value, aux), gradient).
-              The gradient has the structure, shapes and dtypes of the argument; for a tuple `argnums` it is a
-              tuple of gradients
+              The gradient has the structure, shapes and dtypes of the argument, with None for strings and
+              None in it; for a tuple `argnums` it is a tuple of gradients
     raises:   TypeError for `argnums` that are no integers. A call raises TypeError for an argument that is
               not floating-point, or a value that is not; ValueError for a value that is no scalar; and the
               errors of `kernel` for a function that cannot be traced
@@ -89,7 +91,7 @@ def vjp(function: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], 
     source:   names and meanings of `jax.vjp`
 
     Outside of a kernel, `backward` computes what it needs of the function again: nothing is kept but the
-    arguments.
+    arguments, which must not be changed until then.
     """
     _require_function("vjp", function)
     name = f"vjp({name_of(function)})"
@@ -196,6 +198,10 @@ class _Derivative(_Function):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         wanted = (self.argnums,) if isinstance(self.argnums, int) else self.argnums
         numbers = [self._position(number, len(args)) for number in wanted]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(
+                f"{self.__name__}: argnums={self.argnums} has an argument twice; expected each once."
+            )
         names = _parameter_names(self.__wrapped__, len(args))
         found = value_and_gradients(
             self.__wrapped__, self.__name__, args, kwargs, numbers, names, has_aux=self.has_aux
@@ -278,7 +284,13 @@ _ATTRIBUTE = "__onepass_derivatives__"
 
 
 class _Made(dict[Any, Any]):
-    """What was made of a function; it does not travel to other processes with the function."""
+    """What was made of a function; it does not travel to other processes with the function.
+
+    owner: the function. `functools.wraps` gives the attributes of a function to another one
+    """
+
+    def __init__(self, owner: Any = None) -> None:
+        self.owner = weakref.ref(owner) if owner is not None else lambda: None
 
     def __reduce__(self) -> Any:
         return type(self), ()
@@ -287,15 +299,14 @@ class _Made(dict[Any, Any]):
 def _known(function: Callable[..., Any], key: Any, make: Callable[[Any], Any]) -> Any:
     """What `make` makes of a function, once: a function that is differentiated in a loop is traced once.
 
-    It is kept with the function, so that it lives as long.
+    It is kept with the function, so that it lives as long. Methods and other objects are made anew.
     """
-    made: _Made | None = getattr(function, "__dict__", {}).get(_ATTRIBUTE)
-    if made is None:
-        made = _Made()
-        try:
-            setattr(function, _ATTRIBUTE, made)
-        except (AttributeError, TypeError):
-            return make(function)  # as of a method
+    if not isinstance(function, types.FunctionType | KernelFunction):
+        return make(function)
+    made: Any = vars(function).get(_ATTRIBUTE)
+    if made is None or made.owner() is not function:
+        made = _Made(function)
+        setattr(function, _ATTRIBUTE, made)
     if key not in made:
         made[key] = make(function)
     return made[key]

@@ -81,6 +81,7 @@ class KernelFunction:
         self.__doc__ = getattr(function, "__doc__", None)
         self.donate = donate
         self.backward = backward
+        self.also_traced = () if backward is None else (backward.function,)
         self._signature = inspect.signature(function)
         self._takes_out = takes_out(self._signature)
         self._routes = Routes()

@@ -30,14 +30,17 @@ class OwnBackward:
 
         available: the arguments of the kernel and its result, by name
         """
-        parameters = list(inspect.signature(self.function).parameters)[1:]
-        given = {name: available[name] for name in parameters if name in available}
+        parameters = list(inspect.signature(self.function).parameters.values())[1:]
+        given = {p.name: available[p.name] for p in parameters if p.name in available}
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            given = {**{name: value for name, value in available.items() if name != "out"}, **given}
         found = self.function(cotangent, **given)
         if len(self.covered) == 1:
             is_wrapped = isinstance(found, tuple) and not isinstance(available[self.covered[0]], tuple)
             return found if is_wrapped and len(found) == 1 else (found,)
         if not isinstance(found, tuple | list) or len(found) != len(self.covered):
-            got = f"{len(found)} gradients" if isinstance(found, tuple | list) else "one gradient"
+            is_several = isinstance(found, tuple | list)
+            got = f"{len(found)} gradients" if is_several else "None" if found is None else "one gradient"
             raise TypeError(
                 f"the backward of {owner} returned {got}; expected {len(self.covered)}, for "
                 f"{', '.join(self.covered)}. Return None for an argument without a gradient."
@@ -63,7 +66,8 @@ def users_backward(
     unknown = [
         p.name
         for p in others
-        if p.kind is p.POSITIONAL_ONLY or (p.name not in known and p.default is p.empty)
+        if p.kind is p.POSITIONAL_ONLY
+        or (p.name not in known and p.default is p.empty and p.kind is not p.VAR_KEYWORD)
     ]
     if grad_out is None or grad_out.kind not in POSITIONAL or unknown or not covered:
         raise TypeError(
@@ -85,13 +89,15 @@ def call_inside(
     """A call of a kernel with a backward of its own, in the trace of a function that is differentiated."""
     bound = signature.bind(*args, **kwargs)
     arguments = dict(bound.arguments)
+    bound.apply_defaults()
+    everything = dict(bound.arguments)
 
     def call(changed: dict[str, Any]) -> Any:
         bound.arguments.update(changed)
         return function(*bound.args, **bound.kwargs)
 
     def backward(cotangent: Any, out: Any) -> Sequence[Any]:
-        available = {**arguments, "out": out}
+        available = {**everything, "out": out}
         found = own.gradients(name, cotangent, available)
         return [grad for key, grad in zip(own.covered, found, strict=True) if key in arguments]
 

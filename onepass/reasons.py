@@ -36,6 +36,8 @@ def reason(name: str, refused: Exception) -> str:
     if isinstance(refused, RecursionError):
         refused = RecursionError("its operations are nested too deeply")
     message = str(refused).strip().partition("\n")[0].rstrip(".")
+    if "SymbolicArray" in message or "<symbolic" in message:
+        message += "; use functions of array_namespace(x) or of NumPy, and methods of arrays"
     return f"{name}: cannot be compiled: {type(refused).__name__}: {message} ({_line(refused)})."
 
 

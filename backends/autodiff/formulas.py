@@ -37,6 +37,8 @@ def product_of_halves(x: Any, along: tuple[int, ...]) -> Any:
     sizes = x.node.sizes()
     x = xp.permute_dims(x, (*along, *kept))
     x = xp.reshape(x, (math.prod(sizes[d] for d in along), *(sizes[d] for d in kept)))
+    if not x.node.sizes()[0]:
+        return xp.ones(x.node.sizes()[1:], dtype=x.dtype)
     while x.node.sizes()[0] > 1:
         count = x.node.sizes()[0]
         half = count // 2

@@ -33,11 +33,13 @@ Cotangents = list[SymbolicArray | None]
 class OwnDerivative:
     """A call that has a derivative of its own.
 
+    first:     the number of the first node of the call; what has a lower one is outside
     arguments: marks of the arguments that the derivative covers; all others are differentiated as usual
     results:   marks of the results of floating-point dtypes
     pull_back: takes the cotangents of the results, gives those of the arguments; None is zero
     """
 
+    first: int
     arguments: Sequence[Node]
     results: Sequence[Node]
     pull_back: Callable[[Cotangents], Cotangents]
@@ -55,35 +57,39 @@ def pull_back(
 
 
 class Reverse:
-    """One sweep over a graph."""
+    """One sweep over a graph.
 
-    def __init__(self, trace: Trace, outputs: Sequence[Node], variables: Sequence[Node]) -> None:
+    blocked: nodes through which no cotangent flows
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        outputs: Sequence[Node],
+        variables: Sequence[Node],
+        blocked: Sequence[Node] = (),
+    ) -> None:
         self.trace = trace
         self.variables = variables
         self.pending: dict[Node, list[SymbolicArray]] = {}
-        # Nodes through which a cotangent flows by the rules of operations.
-        self.carried: set[Node] = set(variables)
-        # Arguments of calls with derivatives of their own, where cotangents leave those calls.
-        self.entered: set[Node] = set()
+        self.blocked = frozenset(blocked)
+        self.carried: set[Node] = set(variables)  # nodes that a cotangent may reach
         order = list(walk(outputs, self.carried))
         for node in order:
-            self._enter(node)
+            if self._depends(node):
+                self.carried.add(node)
         reached = [node for node in order if node in self.carried]
         self.order = sorted(reached, key=operator.attrgetter("number"), reverse=True)
 
-    def _enter(self, node: Node) -> None:
-        """Note whether a node depends on the variables."""
-        if not node.dtype.is_float or is_mark(node, MarkKind.STOPPED):
-            return
-        depends = any(source in self.carried for source in node.inputs)
-        if is_mark(node, MarkKind.ARGUMENT):
-            if depends:
-                self.entered.add(node)
-            return
-        if is_mark(node, MarkKind.RESULT):
-            depends = depends or any(mark in self.entered for mark in self._call(node).arguments)
-        if depends:
-            self.carried.add(node)
+    def _depends(self, node: Node) -> bool:
+        """Whether a node depends on the variables."""
+        if not node.dtype.is_float or node in self.blocked or is_mark(node, MarkKind.STOPPED):
+            return False
+        if any(source in self.carried for source in node.inputs):
+            return True
+        # A derivative of its own may cover an argument that the call itself does not use.
+        is_result = is_mark(node, MarkKind.RESULT)
+        return is_result and any(mark in self.carried for mark in self._call(node).arguments)
 
     def _call(self, mark: Node) -> OwnDerivative:
         found: OwnDerivative = self.trace.calls[mark.attribute_as(Mark).call]
@@ -122,19 +128,45 @@ class Reverse:
     def _visit_result(self, node: Node) -> None:
         """Leave a call by its own derivative, when all its results were visited."""
         call = self._call(node)
-        cotangent = self._cotangent(node)
-        (inner,) = node.inputs
-        if inner in self.carried:
-            self._add(inner, cotangent)
-        if node is not min((r for r in call.results if r in self.carried), key=operator.attrgetter("number")):
+        results = [result for result in call.results if result in self.carried]
+        if node is not min(results, key=operator.attrgetter("number")):
             return
         cotangents = [self._cotangent(result) for result in call.results]
         if all(cotangent is None for cotangent in cotangents):
             return
-        if any(mark in self.entered for mark in call.arguments):
+        if any(mark in self.carried for mark in call.arguments):
             for mark, found in zip(call.arguments, call.pull_back(cotangents), strict=True):
-                if mark in self.entered:
-                    self._add(mark.inputs[0], found)
+                if mark in self.carried:
+                    self._add(mark, found)
+        self._leave_uncovered(call, cotangents)
+
+    def _leave_uncovered(self, call: OwnDerivative, cotangents: Cotangents) -> None:
+        """Leave a call by the rules of its operations, for what its own derivative does not cover."""
+        sources = self._sources(call)
+        if not sources:
+            return
+        inner = [result.inputs[0] for result in call.results]
+        outputs = [(n, g) for n, g in zip(inner, cotangents, strict=True) if g is not None]
+        nodes = [node for node, _ in outputs]
+        sweep = Reverse(self.trace, nodes, sources, blocked=call.arguments)
+        for node, found in zip(sources, sweep.run(nodes, [g for _, g in outputs]), strict=True):
+            self._add(node, found)
+
+    def _sources(self, call: OwnDerivative) -> list[Node]:
+        """The values outside of a call that it reads, but for the arguments that are covered."""
+        found: dict[Node, None] = {}
+        seen: set[Node] = set(call.arguments)
+        stack = [result.inputs[0] for result in call.results]
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node.number >= call.first:
+                stack.extend(node.inputs)
+            elif node in self.carried:
+                found[node] = None
+        return list(found)
 
     def _by_rule(
         self, node: Node, cotangent: SymbolicArray, inputs: list[SymbolicArray], position: int

@@ -8,6 +8,7 @@ cotangent it gives:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,11 +47,15 @@ def _along(g: SymbolicArray, node: Node, x: SymbolicArray) -> SymbolicArray:
 
 
 def _extreme(g: SymbolicArray, node: Node, inputs: Sequence[SymbolicArray], position: int) -> Any:
-    """All elements that are equal to the largest or smallest share the cotangent equally."""
+    """All elements that are equal to the largest or smallest share the cotangent equally.
+
+    Where that is NaN no element is equal to it, and all gradients are NaN.
+    """
     (x,) = inputs
     is_found = x == _along(_out(node, inputs), node, x)
     count = xp.sum(xp.astype(is_found, g.dtype), axis=node.attribute_as(Reduction).dimensions, keepdims=True)
-    return xp.where(is_found, _along(g, node, x) / count, 0.0)
+    none = xp.where(count == 0, math.nan, xp.astype(xp.zeros_like(count), g.dtype))
+    return xp.where(is_found, _along(g, node, x) / count, none)
 
 
 def _product(g: SymbolicArray, node: Node, inputs: Sequence[SymbolicArray], position: int) -> Any:

@@ -7,12 +7,13 @@ Takes a function and the arguments of a call in a trace; adds its value and its 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ..common.libraries import is_real_array, library_of
-from ..common.trees import leaves, map_leaves, named_leaves
+from ..common.trees import StructureError, leaves, leaves_like, map_leaves, named_leaves
 from ..ir.attributes import MarkKind
 from ..trace import namespace as xp
 from ..trace.marks import marked
@@ -147,7 +148,7 @@ def call_with_own_derivative(
                arguments, each a tree in the structure of the argument, or None
     """
     trace = running_trace()
-    number = len(trace.calls)
+    number, first = len(trace.calls), len(trace.graph.nodes)
     trace.calls.append(None)  # calls inside of this one have later numbers
     marks: list[SymbolicArray] = []
     results: list[SymbolicArray] = []
@@ -181,7 +182,7 @@ def call_with_own_derivative(
         return found
 
     trace.calls[number] = OwnDerivative(
-        [mark.node for mark in marks], [array.node for array in results], own_pull_back
+        first, [mark.node for mark in marks], [array.node for array in results], own_pull_back
     )
     return result
 
@@ -243,7 +244,14 @@ def _with_variables(
         variables.append(marked(leaf, MarkKind.VARIABLE, owner=f"the argument {place}"))
         return variables[-1]
 
-    return map_leaves(variable, argument), variables
+    marked_argument = map_leaves(variable, argument)
+    if is_strict and not variables:
+        raise target.error(
+            trace,
+            TypeError,
+            f"the argument {path} is {_kind(argument)}; expected floating-point arrays in it",
+        )
+    return marked_argument, variables
 
 
 def _in_structure(argument: Any, grads: Iterator[SymbolicArray]) -> Any:
@@ -315,64 +323,66 @@ def _value_of(trace: Trace, target: Target, returned: Any, *, has_aux: bool) -> 
 def _kind(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, dict):
+        return f"a dict of {', '.join(map(repr, value))}"
+    if type(value) is SymbolicArray:
+        return f"an array of shape {value.node.sizes()}"
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _matched(
     trace: Trace, target: Target, result: Any, cotangent: Any
 ) -> tuple[list[SymbolicArray], list[SymbolicArray]]:
-    """The floating-point arrays of a result, and their cotangents."""
-    outputs = [leaf for leaf in leaves(result) if type(leaf) is SymbolicArray]
-    given = [leaf for leaf in leaves(cotangent) if leaf is not None or len(outputs) == 1]
-    floats = [out for out in outputs if out.node.dtype.is_float]
-    if len(given) == len(outputs) != len(floats):
-        given = [leaf for leaf, out in zip(given, outputs, strict=True) if out.node.dtype.is_float]
-    if len(given) != len(floats):
+    """The floating-point arrays of a result, and their cotangents; None stands for 0."""
+    try:
+        given = leaves_like(cotangent, result)
+    except StructureError:
         raise target.error(
-            trace,
-            TypeError,
-            f"got a cotangent of {len(given)} arrays; expected {len(floats)}, the structure of the result",
-        )
-    seeds = []
-    for array, out in zip(given, floats, strict=True):
+            trace, TypeError, f"got {_kind(cotangent)} as cotangent; expected the structure of the result"
+        ) from None
+    outputs, seeds = [], []
+    for out, array in zip(leaves(result), given, strict=True):
+        if array is None or not _is_variable(out):
+            continue
         seed = as_symbolic(trace, array)
         if seed.node.sizes() != out.node.sizes():
             raise target.error(
                 trace,
                 ValueError,
-                f"got a cotangent of shape {seed.node.sizes()}; expected {out.node.sizes()}, the "
-                "shape of the result",
+                f"got a cotangent of shape {seed.node.sizes()}; expected {out.node.sizes()}, the shape of "
+                "the result",
             )
+        outputs.append(out)
         seeds.append(cast(trace, seed, out.node.dtype, weak=out.node.weak))
-    return floats, seeds
+    return outputs, seeds
 
 
 def _grads_of(trace: Trace, owner: str, name: str, argument: Any, grad: Any) -> Cotangents:
     """The gradients of the leaves of an argument, from what the backward of a kernel returned for it."""
-    expected = leaves(argument)
-    if grad is None:
-        return [None] * len(expected)
-    found = leaves(grad)
-    if len(found) != len(expected):
+    try:
+        found = leaves_like(grad, argument)
+    except StructureError:
         raise trace.error(
             TypeError,
-            f"the backward of {owner} returned {len(found)} gradients for {name}; expected {len(expected)}, "
-            "one for each array, in the structure of the argument",
-        )
-    return [_grad_of(trace, owner, name, *pair) for pair in zip(expected, found, strict=True)]
+            f"the backward of {owner} returned {_kind(grad)} for {name}; expected the structure of the "
+            "argument",
+        ) from None
+    return [_grad_of(trace, owner, name, *pair) for pair in zip(leaves(argument), found, strict=True)]
 
 
 def _grad_of(trace: Trace, owner: str, name: str, leaf: Any, grad: Any) -> SymbolicArray | None:
-    """A gradient in the shape of its argument: a bias may be (1, K) and its gradient (K,)."""
+    """A gradient in the shape of its argument: that of a bias (1, K) may be (K,)."""
     if grad is None or not _is_variable(leaf):
         return None
     grad = as_symbolic(trace, grad)
     own, expected = grad.node.sizes(), leaf.node.sizes()
-    if [n for n in own if n != 1] != [n for n in expected if n != 1]:
+    while len(own) > len(expected) and own[0] == 1:
+        own = own[1:]
+    if own != expected and own != tuple(itertools.dropwhile(lambda n: n == 1, expected)):
         raise trace.error(
             ValueError,
             f"the backward of {owner} returned a gradient of shape {own} for {name}; expected {expected}, "
             "the shape of the argument",
         )
-    reshaped: SymbolicArray = xp.reshape(grad, expected) if own != expected else grad
+    reshaped: SymbolicArray = xp.reshape(grad, expected) if grad.node.sizes() != expected else grad
     return reshaped

@@ -51,6 +51,38 @@ def _collect(tree: Any, found: list[Any]) -> None:
         found.append(tree)
 
 
+class StructureError(TypeError):
+    """A tree has another structure than the one that it belongs to."""
+
+
+def leaves_like(tree: Any, like: Any) -> list[Any]:
+    """The leaves of `tree` in the order of those of `like`, whose structure it has.
+
+    None may stand for a whole branch, and a list for a tuple.
+    raises: StructureError for another structure
+    """
+    if tree is None:
+        return [None] * len(leaves(like))
+    if isinstance(like, dict):
+        if not isinstance(tree, dict) or tree.keys() != like.keys():
+            raise StructureError
+        pairs = [(tree[key], item) for key, item in like.items()]
+    elif isinstance(like, list | tuple):
+        if not isinstance(tree, list | tuple) or len(tree) != len(like):
+            raise StructureError
+        pairs = list(zip(tree, like, strict=True))
+    elif is_record(like):
+        own, others = (fields_of(each) if is_record(each) else {} for each in (like, tree))
+        if own.keys() != others.keys():
+            raise StructureError
+        pairs = [(others[name], item) for name, item in own.items()]
+    else:
+        if isinstance(tree, list | tuple | dict) or is_record(tree):
+            raise StructureError
+        return [tree]
+    return [leaf for branch, item in pairs for leaf in leaves_like(branch, item)]
+
+
 def named_leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
     """The leaves, each with its path as a Python expression that begins with `name`: params[0][1]."""
     if isinstance(tree, list | tuple):

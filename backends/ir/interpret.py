@@ -18,6 +18,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy
+
 from . import library
 from .attributes import (
     Bounds,
@@ -161,7 +163,7 @@ class Interpreter:
 # Memory
 
 # Their results may share the memory of the input: views, and rounded integers.
-_SHARING = (
+SHARING = (
     *(Op.VIEW, Op.SLICE, Op.RESHAPE, Op.BROADCAST_TO, Op.MARK),
     *(Op.CEIL, Op.FLOOR, Op.ROUND, Op.TRUNC),
 )
@@ -174,7 +176,7 @@ class _Lifetimes:
         self._order = order
         self._owner: dict[Node, Node] = {}  # the value whose memory a value may share
         for node in order:
-            self._owner[node] = self._owner[node.inputs[0]] if node.operation in _SHARING else node
+            self._owner[node] = self._owner[node.inputs[0]] if node.operation in SHARING else node
         read = [source for node in order for source in node.inputs]
         self._reads_left = Counter(self._owner[node] for node in [*read, *outputs])
         self._free: dict[tuple[tuple[int, ...], DType], list[Node]] = {}
@@ -231,7 +233,9 @@ def takes_out(xp: Any, operation: Op) -> bool:
 
 def _input(call: Call, node: Node) -> Any:
     """An array of the call, in the dtype it stands for; a pass may have made one dimension of several."""
-    array = call.xp.asarray(call.leaves[node.attribute_as(Leaf).number])
+    leaf = call.leaves[node.attribute_as(Leaf).number]
+    is_own = hasattr(leaf, "dtype") and not isinstance(leaf, numpy.ndarray | numpy.generic)
+    array = leaf if is_own else call.xp.asarray(leaf, device=call.device)
     return call.xp.reshape(call.xp.astype(array, call.dtype(node.dtype), copy=False), node.sizes())
 
 

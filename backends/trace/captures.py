@@ -160,9 +160,10 @@ class Captures:
 
     def _attributes(self, name: str, value: Any, description: str, depth: int) -> None:
         """Add the attributes of an object that the code names, and the methods of its class."""
-        inside = getattr(value, "__wrapped__", None)
-        if inside is not None:
-            self.read(self.constant(inside), inside, description, depth + 1)
+        # A kernel has a function, and may have a backward.
+        for inside in (getattr(value, "__wrapped__", None), *getattr(value, "also_traced", ())):
+            if inside is not None:
+                self.read(self.constant(inside), inside, description, depth + 1)
         if is_ours(type(value).__module__):
             return
         variables = getattr(value, "__dict__", {})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from ..common.libraries import library_of
-from ..ir.attributes import Leaf
+from ..ir.attributes import Leaf, Mark, MarkKind
 from ..ir.dtypes import PYTHON_TYPES, numpy_dtype, python_dtype
 from ..ir.graph import Node
 from ..ir.operations import Op
@@ -56,12 +56,21 @@ current_trace: ContextVar[Trace | None] = ContextVar("onepass_trace", default=No
 _HERE = str(Path(__file__).parents[1])  # the folder of all backends
 
 
+_OTHER_LIBRARIES = ("jax", "torch")
+_NOT_THE_KERNEL = ("array_api_compat", "onepass", *_OTHER_LIBRARIES)
+
+
+def _package(frame: Any) -> str:
+    """The top-level package of the code that a frame runs."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
 def source_line() -> str:
     """File and line of the kernel in its trace: the innermost frame outside the backends."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_HERE) and "array_api_compat" not in name:
+        if not name.startswith(_HERE) and _package(frame) not in _NOT_THE_KERNEL:
             return f"{name}, line {frame.f_lineno}"
         frame = frame.f_back
     return "unknown line"
@@ -152,7 +161,7 @@ class SymbolicArray:
     def __class__(self) -> type:
         """The class for `isinstance`: the type of this value when the kernel runs operation by operation."""
         node = self.node
-        if node.weak:
+        if node.weak and (self.known is not None or self.depends):
             return PYTHON_TYPES[node.dtype]
         if not self.tracer.is_of_numpy:
             # Operators of CuPy's arrays return NotImplemented only for other types.
@@ -197,10 +206,10 @@ class SymbolicArray:
         return f"<symbolic {self.dtype} array of shape {self.node.sizes()}>"
 
     def __str__(self) -> str:
-        return str(self._number("str"))
+        return repr(self) if _is_asked_by_library() else str(self._number("str"))
 
     def __format__(self, form: str) -> str:
-        return format(self._number("str"), form)
+        return repr(self) if _is_asked_by_library() else format(self._number("str"), form)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise self.tracer.error(
@@ -230,6 +239,12 @@ class SymbolicArray:
     # Conversions to Python numbers
 
     def _number(self, question: str) -> Any:
+        if question in ("float", "int", "index") and self._is_differentiated():
+            raise self.tracer.error(
+                TypeError,
+                f"{question}() of a number that is differentiated, as functions of the module math take it, "
+                "would cut its derivative; use functions of xp, or op.stop_gradient first",
+            )
         if self.known is not None:
             return self.known
         trace_of((self,))
@@ -239,6 +254,21 @@ class SymbolicArray:
         self.tracer.may_need_own_arrays |= question in ("float", "int", "bool")
         advice = "use xp.where" if question == "bool" else "its values are not known in the trace"
         raise self.tracer.error(TypeError, f"{question}(array) of a symbolic {self.dtype} array; {advice}")
+
+    def _is_differentiated(self) -> bool:
+        """Whether the number depends on a variable of a derivative that is taken now."""
+        if not self.tracer.derivatives or not self.node.dtype.is_float:
+            return False
+        stack, seen = [self.node], set[Node]()
+        while stack:
+            node = stack.pop()
+            kind = node.attribute.kind if isinstance(node.attribute, Mark) else None
+            if kind is MarkKind.VARIABLE:
+                return True
+            if node not in seen and node.dtype.is_float and kind is not MarkKind.STOPPED:
+                seen.add(node)
+                stack.extend(node.inputs)
+        return False
 
     def __hash__(self) -> int:
         return hash(self._number("hash"))
@@ -278,6 +308,11 @@ class SymbolicArray:
         if self.ndim < 2:
             raise self.tracer.error(ValueError, f".mT needs two dimensions; got shape {self.node.sizes()}")
         return view(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))
+
+
+def _is_asked_by_library() -> bool:
+    """Whether the text of an array is for an error that JAX or PyTorch raises."""
+    return _package(sys._getframe(2)) in _OTHER_LIBRARIES
 
 
 def copy_of(array: SymbolicArray) -> SymbolicArray:

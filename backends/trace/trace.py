@@ -106,7 +106,9 @@ def trace(
         with symbolic_creation():
             return traced_once()
     except NeedsOwnArraysError:
-        raise (first.__cause__ or first) from None
+        why = TypeError(str(first))
+        why.of_trace = True  # type: ignore[attr-defined]
+        raise (first.__cause__ or why) from None
 
 
 def _traced_once(

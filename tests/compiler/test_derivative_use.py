@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import pickle
 import threading
 from collections.abc import Callable
@@ -110,7 +111,7 @@ def test_vector_jacobian_products(backend: str) -> None:
         ValueError, match=r"vjp\(function\): got a cotangent of shape \(3,\); expected \(2,\)"
     ):
         backward({"scores": cotangent["scores"], "picked": np.zeros(3)})
-    with pytest.raises(TypeError, match="got a cotangent of 1 arrays; expected 2"):
+    with pytest.raises(TypeError, match=r"got an array of shape \(2, 2\) as cotangent; expected the struc"):
         backward(cotangent["scores"])
 
 
@@ -140,6 +141,37 @@ def test_variables_of_nested_derivatives_are_apart(backend: str) -> None:
     # The same array as an argument and in the closure.
     np.testing.assert_array_equal(op.grad(lambda x: (x * X).sum())(X), X)
     np.testing.assert_allclose(op.grad(lambda x: op.grad(lambda y: (x * x * y).sum())(x).sum())(X), 2 * X)
+
+
+@BACKENDS
+def test_mixed_second_derivatives_of_kernels_with_a_backward(backend: str) -> None:
+    z, weight, labels = np.concatenate([X, -X + 0.3]), np.array([1.0, 2.0, 0.5]), np.array([0, 1, 2, 1])
+
+    @op.kernel(backward=lambda grad_out, a, b: grad_out * 2 * a * b)
+    def function(a: Any, *, b: Any) -> Any:
+        return (a * a * b).sum()
+
+    def of_b(a: Any, b: Any) -> Any:
+        return op.grad(lambda b: function(a, b=b))(b)
+
+    np.testing.assert_allclose(op.grad(lambda a, b: of_b(a, b).sum())(X, X), 2 * X)
+
+    def weighted(z: Any, w: Any) -> Any:
+        return op.softmax_cross_entropy(z, labels, class_weight=w)
+
+    # One variable that reaches an argument that the backward covers, and one that it does not.
+    losses = [
+        lambda z: op.mean_squared_error(z, np.sin(z)),
+        lambda z: op.softmax_cross_entropy(z, z * z),
+        lambda z: op.binary_cross_entropy_with_logits(z, op.sigmoid(z)),
+    ]
+    for gradient, args in [
+        (op.grad(weighted, argnums=1), (z, weight)),
+        (op.grad(op.mean_squared_error, argnums=1), (z, z * z)),
+        *((op.grad(loss), (z,)) for loss in losses),
+    ]:
+        checked = op.check_gradients(gradient, args=args)
+        assert all(check.tested > 0 for check in checked.arguments)
 
 
 @BACKENDS
@@ -184,6 +216,22 @@ def test_the_last_value_of_what_a_function_reads(backend: str) -> None:
     np.testing.assert_allclose(derivative(X), -3 * X)
     held["array"][...] = 1.0  # type: ignore[index]
     np.testing.assert_allclose(derivative(X), np.full(X.shape, 3.0))
+
+
+SCALE = 2.0
+
+
+@op.kernel(backward=lambda grad_out, x: grad_out * SCALE * x)
+def with_global(x: Any) -> Any:
+    return 0.5 * (x * x).sum()
+
+
+@BACKENDS
+def test_the_last_value_of_what_a_backward_reads(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    derivative = op.grad(lambda x: with_global(x))
+    np.testing.assert_allclose(derivative(X), 2 * X)
+    monkeypatch.setitem(globals(), "SCALE", 5.0)
+    np.testing.assert_allclose(derivative(X), 5 * X)
 
 
 class Model:
@@ -234,6 +282,22 @@ def test_a_function_that_is_differentiated_in_a_loop_is_traced_once() -> None:
     assert op.grad(squares) is not derivative
 
 
+def test_derivatives_of_functions_that_share_attributes() -> None:
+    np.testing.assert_allclose(op.grad(squares)(X), 2 * X)
+
+    @functools.wraps(squares)
+    def wrapped(x: Any) -> Any:
+        return 10 * squares(x)
+
+    np.testing.assert_allclose(op.grad(wrapped)(X), 20 * X)
+    first, second = Model(1.0), Model(2.0)
+    op.vjp(Model.loss, first, X)
+    for model in (first, second, copy.copy(second)):
+        np.testing.assert_allclose(op.grad(model.loss)(X), 2 * model.scale * X)
+        np.testing.assert_allclose(op.grad(model)(X), 2 * model.scale * X)
+        assert set(vars(model)) == {"scale"}
+
+
 def test_threads() -> None:
     found: list[Any] = []
 
@@ -266,6 +330,70 @@ def test_dtypes(dtype: str, backend: str) -> None:
 
 
 @BACKENDS
+def test_results_share_no_memory(backend: str) -> None:
+    def loss(a: Any, b: Any) -> Any:
+        return (a * 2 + b * 2).sum(), {"view": a.T, "same": a, "part": a[0]}
+
+    a = X.copy()
+    grads, aux = op.grad(loss, (0, 1), has_aux=True)(a, a)
+    arrays = [*grads, *aux.values(), a]
+    for number, array in enumerate(arrays):
+        assert not any(np.shares_memory(array, other) for other in arrays[number + 1 :])
+        array *= 0  # each can be written into
+
+
+@BACKENDS
+def test_numbers_in_arrays_decide_by_their_value(backend: str) -> None:
+    def loss(x: Any, s: Any) -> Any:
+        return (2 * x if s > 0.5 else x).sum()
+
+    derivative = op.grad(loss)
+    for dtype in ("float64", "float32", "float16"):
+        for number, slope in ((1.0, 2), (0.25, 1)):
+            with op.use_backend("auto" if dtype == "float16" else backend):
+                got = derivative(X.astype(dtype), np.array(number, dtype))
+            np.testing.assert_array_equal(got, np.full(X.shape, slope))
+
+
+@BACKENDS
+def test_not_a_number_stays(backend: str) -> None:
+    x = np.array([[1.0, np.nan], [1.0, 2.0]])
+    np.testing.assert_array_equal(op.grad(lambda x: x.max(axis=1).sum())(x), [[np.nan] * 2, [0, 1]])
+    np.testing.assert_array_equal(op.grad(lambda x: x.min(axis=1).sum())(x), [[np.nan] * 2, [1, 0]])
+
+
+@BACKENDS
+def test_cotangents_in_another_order(backend: str) -> None:
+    _, backward = op.vjp(lambda x: {"a": 2 * x, "b": 3 * x, "c": 1, "d": np.ones(2)}, X)
+    cotangent = {"d": np.ones(2), "c": None, "b": 10 * np.ones(X.shape), "a": np.ones(X.shape)}
+    np.testing.assert_array_equal(backward(cotangent)[0], np.full(X.shape, 32.0))
+    np.testing.assert_array_equal(backward({**cotangent, "a": None})[0], np.full(X.shape, 30.0))
+
+    @op.kernel(backward=lambda grad_out, p: {"b": grad_out * 3 + 0 * p["b"], "a": grad_out * 2 + 0 * p["a"]})
+    def function(p: Any) -> Any:
+        return (2 * p["a"] + 3 * p["b"]).sum()
+
+    got = op.grad(lambda p: function(p))({"a": X, "b": X})
+    np.testing.assert_array_equal(got["a"], np.full(X.shape, 2.0))
+    np.testing.assert_array_equal(got["b"], np.full(X.shape, 3.0))
+
+
+@BACKENDS
+def test_options_of_a_backward(backend: str) -> None:
+    @op.kernel(backward=lambda grad_out, x, scale: (grad_out * scale + 0 * x, (grad_out * x).sum()))
+    def with_default(x: Any, scale: float = 2.0) -> Any:
+        return (x * scale).sum()
+
+    np.testing.assert_array_equal(op.grad(with_default)(X), np.full(X.shape, 2.0))
+
+    @op.kernel(backward=lambda grad_out, x, **options: grad_out * options["scale"] + 0 * x)
+    def with_options(x: Any, *, scale: float = 2.0) -> Any:
+        return (x * scale).sum()
+
+    np.testing.assert_array_equal(op.grad(lambda x: with_options(x, scale=3.0))(X), np.full(X.shape, 3.0))
+
+
+@BACKENDS
 def test_sizes(backend: str) -> None:
     empty = np.zeros((0, 3))
     np.testing.assert_array_equal(op.grad(squares)(empty), empty)
@@ -273,6 +401,8 @@ def test_sizes(backend: str) -> None:
     np.testing.assert_array_equal(of_w, np.zeros(W.shape))
     number = op.grad(lambda x: x * x)(np.asarray(3.0))
     assert (number.shape, float(number)) == ((), 6.0)
+    product = op.grad(lambda x: x.prod(axis=0).sum())(empty)
+    np.testing.assert_array_equal(product, empty)
     unused = op.grad(lambda x, y: squares(y))(X, X)
     np.testing.assert_array_equal(unused, np.zeros(X.shape))
 
@@ -404,7 +534,7 @@ def test_a_backward_that_needs_something_else(backward: Any, message: str) -> No
         (lambda g, x: g, "the backward of function returned one gradient; expected 2, for x, y"),
         (lambda g, x: (g, g, g), "returned 3 gradients; expected 2, for x, y"),
         (lambda g, x: (g[0], None), r"returned a gradient of shape \(3,\) for x; expected \(2, 3\)"),
-        (lambda g, x: ([g, g], None), "returned 2 gradients for x; expected 1"),
+        (lambda g, x: ([g, g], None), "returned a list of 2 for x; expected the structure of the argument"),
     ],
 )
 def test_a_backward_that_returns_something_else(backward: Any, message: str, backend: str) -> None:
@@ -446,6 +576,22 @@ ERRORS: list[tuple[str, Callable[[], Any], str]] = [
     ("no function", lambda: op.grad(3), "grad: got 3; expected a function"),  # type: ignore[arg-type]
     ("a branch", lambda: op.grad(lambda x: x.sum() if x[0, 0] > 0 else x.max())(X), "use xp.where"),
     ("a wrong call", lambda: op.grad(squares)(X, X), r"too many positional arguments; expected"),
+    ("argnums twice, once from the end", lambda: op.grad(squares, (0, -1))(X), "has an argument twice"),
+    (
+        "math",
+        lambda: op.grad(lambda x: math.exp(x) * x)(np.asarray(1.0)),
+        r"float\(\) of a number that is different",
+    ),
+    (
+        "float",
+        lambda: op.grad(lambda x: float(x[0]) * x[0])(X[0]),
+        r"float\(\) of a number that is differentiated",
+    ),
+    (
+        "a string",
+        lambda: op.grad(lambda s, x: squares(x))("a", X),
+        "the argument s is a value of type str; expected",
+    ),
     ("complex", lambda: op.grad(squares)(X + 1j), r"complex128 (cannot be compiled|array of shape)"),
 ]
 
