@@ -9,8 +9,8 @@ from pathlib import Path as _Path
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
+from .autodiff.calls import call_with_own_derivative
 from .autodiff.transform import (
-    call_with_own_derivative,
     is_differentiating,
     stopped,
     value_and_gradients,

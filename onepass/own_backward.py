@@ -90,14 +90,14 @@ def call_inside(
     bound = signature.bind(*args, **kwargs)
     arguments = dict(bound.arguments)
     bound.apply_defaults()
-    everything = dict(bound.arguments)
+    defaults = dict(bound.arguments)
 
     def call(changed: dict[str, Any]) -> Any:
         bound.arguments.update(changed)
         return function(*bound.args, **bound.kwargs)
 
-    def backward(cotangent: Any, out: Any) -> Sequence[Any]:
-        available = {**everything, "out": out}
+    def backward(cotangent: Any, given: dict[str, Any], out: Any) -> Sequence[Any]:
+        available = {**defaults, **given, "out": out}
         found = own.gradients(name, cotangent, available)
         return [grad for key, grad in zip(own.covered, found, strict=True) if key in arguments]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from ..common.trees import map_leaves
 from ..ir.attributes import Constant
 from ..ir.graph import Node
 from ..ir.operations import Op
 from ..trace import namespace as xp
 from ..trace.promotion import cast
-from ..trace.symbolic import SymbolicArray, view
+from ..trace.symbolic import SymbolicArray, copy_of, view
 
 
 def as_cotangent(array: SymbolicArray, node: Node) -> SymbolicArray:
@@ -47,3 +51,23 @@ def with_dimensions(array: SymbolicArray, ndim: int, without: tuple[int, ...]) -
     """The result of a reduction, with dimensions of size 1 where it was reduced."""
     own = iter(range(array.ndim))
     return view(array, tuple(None if d in without else next(own) for d in range(ndim)))
+
+
+def is_variable(leaf: Any) -> bool:
+    """Whether a leaf is an array, or a number, that has cotangents."""
+    return type(leaf) is SymbolicArray and leaf.node.dtype.is_float
+
+
+def or_zeros(
+    cotangents: Sequence[SymbolicArray | None], arrays: Sequence[SymbolicArray]
+) -> list[SymbolicArray]:
+    """The cotangents of arrays; zeros where there is none."""
+    return [
+        zeros_like(array.node, array) if cotangent is None else cotangent
+        for cotangent, array in zip(cotangents, arrays, strict=True)
+    ]
+
+
+def snapshot(tree: Any) -> Any:
+    """A tree of the arrays as they are now: the function may write into its own afterwards."""
+    return map_leaves(lambda leaf: copy_of(leaf) if type(leaf) is SymbolicArray else leaf, tree)

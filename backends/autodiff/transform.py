@@ -7,7 +7,6 @@ Takes a function and the arguments of a call in a trace; adds its value and its 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,14 +14,14 @@ from typing import Any, NamedTuple
 from ..common.libraries import is_real_array, library_of
 from ..common.trees import StructureError, leaves, leaves_like, map_leaves, named_leaves
 from ..ir.attributes import MarkKind
-from ..trace import namespace as xp
 from ..trace.marks import marked
 from ..trace.promotion import cast
 from ..trace.symbolic import Length, SymbolicArray, as_symbolic, current_trace
 from ..trace.trace import definition
 from ..trace.tracer import Trace
-from .reverse import Cotangents, OwnDerivative, pull_back
-from .shaping import zeros_like
+from .reverse import Cotangents, pull_back
+from .shaping import is_variable, or_zeros, snapshot
+from .targets import Target, described, running_trace
 
 
 class Differentiated(NamedTuple):
@@ -45,30 +44,6 @@ def _differentiating(trace: Trace) -> Iterator[None]:
         yield
     finally:
         trace.derivatives -= 1
-
-
-class Target(NamedTuple):
-    """The function that is differentiated, for messages.
-
-    name: of the transformation and the function, as "grad(loss)"
-    line: of the function's definition
-    """
-
-    name: str
-    line: str
-
-    def error(self, trace: Trace, kind: type[Exception], message: str) -> Exception:
-        """An exception that names the function, and the kernel where that is another one."""
-        return trace.error(
-            kind, message if trace.kernel == self.name else f"{self.name}: {message}", self.line
-        )
-
-
-def running_trace() -> Trace:
-    """The trace that runs here."""
-    found = current_trace.get()
-    assert found is not None, "a derivative is taken in a trace"
-    return found
 
 
 def value_and_gradients(
@@ -102,7 +77,7 @@ def value_and_gradients(
     if isinstance(value, SymbolicArray):
         one = cast(trace, trace.constant(1.0), value.node.dtype, weak=value.node.weak)
         cotangents = pull_back(trace, [value.node], [one], [variable.node for variable in flat])
-    each = iter(_or_zeros(cotangents, flat))
+    each = iter(or_zeros(cotangents, flat))
     grads = tuple(_in_structure(args[number], each) for number in argnums)
     return Differentiated(value, aux, grads)
 
@@ -122,69 +97,16 @@ def vector_jacobian_product(
         variables += found
     with _differentiating(trace):
         result = function(*given)
+    kept = snapshot(result)
 
     def backward(cotangent: Any) -> tuple[Any, ...]:
-        outputs, seeds = _matched(trace, target, result, cotangent)
+        outputs, seeds = _matched(trace, target, kept, cotangent)
         nodes = [variable.node for variable in variables]
         found = pull_back(trace, [out.node for out in outputs], seeds, nodes)
-        each = iter(_or_zeros(found, variables))
+        each = iter(or_zeros(found, variables))
         return tuple(_in_structure(argument, each) for argument in args)
 
     return result, backward
-
-
-def call_with_own_derivative(
-    call: Callable[[dict[str, Any]], Any],
-    owner: str,
-    arguments: dict[str, Any],
-    covered: Sequence[str],
-    backward: Callable[[Any, Any], Sequence[Any]],
-) -> Any:
-    """The result of a call in a trace that has a derivative of its own.
-
-    call:      takes the arguments by name
-    covered:   names of the arguments that the derivative is with respect to
-    backward:  takes the cotangent of the result, and the result; gives the gradients of the covered
-               arguments, each a tree in the structure of the argument, or None
-    """
-    trace = running_trace()
-    number, first = len(trace.calls), len(trace.graph.nodes)
-    trace.calls.append(None)  # calls inside of this one have later numbers
-    marks: list[SymbolicArray] = []
-    results: list[SymbolicArray] = []
-
-    def as_argument(leaf: Any) -> Any:
-        if not _is_variable(leaf):
-            return leaf
-        marks.append(marked(leaf, MarkKind.ARGUMENT, number, f"an argument of {owner}"))
-        return marks[-1]
-
-    def as_result(leaf: Any) -> Any:
-        if not _is_variable(leaf):
-            return leaf
-        results.append(marked(leaf, MarkKind.RESULT, number))
-        return results[-1]
-
-    result = map_leaves(
-        as_result,
-        call({**arguments, **{name: map_leaves(as_argument, arguments[name]) for name in covered}}),
-    )
-
-    def own_pull_back(cotangents: Cotangents) -> Cotangents:
-        each = iter(_or_zeros(cotangents, results))
-        cotangent = map_leaves(lambda leaf: next(each) if _is_variable(leaf) else None, result)
-        found: Cotangents = []
-        for name, grad in zip(covered, backward(cotangent, result), strict=True):
-            of_leaves = _grads_of(trace, owner, name, arguments[name], grad)
-            found += [
-                g for leaf, g in zip(leaves(arguments[name]), of_leaves, strict=True) if _is_variable(leaf)
-            ]
-        return found
-
-    trace.calls[number] = OwnDerivative(
-        first, [mark.node for mark in marks], [array.node for array in results], own_pull_back
-    )
-    return result
 
 
 def stopped(array: SymbolicArray) -> SymbolicArray:
@@ -201,10 +123,6 @@ def is_differentiating() -> bool:
 
 
 # Arguments
-
-
-def _is_variable(leaf: Any) -> bool:
-    return type(leaf) is SymbolicArray and leaf.node.dtype.is_float
 
 
 def _with_variables(
@@ -249,7 +167,7 @@ def _with_variables(
         raise target.error(
             trace,
             TypeError,
-            f"the argument {path} is {_kind(argument)}; expected floating-point arrays in it",
+            f"the argument {path} is {described(argument)}; expected floating-point arrays in it",
         )
     return marked_argument, variables
 
@@ -267,13 +185,6 @@ def _in_structure(argument: Any, grads: Iterator[SymbolicArray]) -> Any:
     return map_leaves(grad, argument)
 
 
-def _or_zeros(cotangents: Cotangents, arrays: Sequence[SymbolicArray]) -> list[SymbolicArray]:
-    return [
-        zeros_like(array.node, array) if cotangent is None else cotangent
-        for cotangent, array in zip(cotangents, arrays, strict=True)
-    ]
-
-
 # Results
 
 
@@ -285,7 +196,7 @@ def _value_of(trace: Trace, target: Target, returned: Any, *, has_aux: bool) -> 
             raise target.error(
                 trace,
                 TypeError,
-                f"the function returned {_kind(returned)}; expected a tuple (value, aux), because of "
+                f"the function returned {described(returned)}; expected a tuple (value, aux), because of "
                 "has_aux=True",
             )
         returned, aux = returned
@@ -299,7 +210,7 @@ def _value_of(trace: Trace, target: Target, returned: Any, *, has_aux: bool) -> 
         raise target.error(
             trace,
             TypeError,
-            f"the function returned {_kind(returned)}; expected a scalar, an array of shape (). {advice}",
+            f"the function returned {described(returned)}; expected a scalar, an array of shape (). {advice}",
         )
     if type(returned) is not SymbolicArray:
         returned = trace.constant(returned)
@@ -320,16 +231,6 @@ def _value_of(trace: Trace, target: Target, returned: Any, *, has_aux: bool) -> 
     return returned, aux
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"a {type(value).__name__} of {len(value)}"
-    if isinstance(value, dict):
-        return f"a dict of {', '.join(map(repr, value))}"
-    if type(value) is SymbolicArray:
-        return f"an array of shape {value.node.sizes()}"
-    return "None" if value is None else f"a value of type {type(value).__name__}"
-
-
 def _matched(
     trace: Trace, target: Target, result: Any, cotangent: Any
 ) -> tuple[list[SymbolicArray], list[SymbolicArray]]:
@@ -338,11 +239,11 @@ def _matched(
         given = leaves_like(cotangent, result)
     except StructureError:
         raise target.error(
-            trace, TypeError, f"got {_kind(cotangent)} as cotangent; expected the structure of the result"
+            trace, TypeError, f"got {described(cotangent)} as cotangent; expected the structure of the result"
         ) from None
     outputs, seeds = [], []
     for out, array in zip(leaves(result), given, strict=True):
-        if array is None or not _is_variable(out):
+        if array is None or not is_variable(out):
             continue
         seed = as_symbolic(trace, array)
         if seed.node.sizes() != out.node.sizes():
@@ -355,34 +256,3 @@ def _matched(
         outputs.append(out)
         seeds.append(cast(trace, seed, out.node.dtype, weak=out.node.weak))
     return outputs, seeds
-
-
-def _grads_of(trace: Trace, owner: str, name: str, argument: Any, grad: Any) -> Cotangents:
-    """The gradients of the leaves of an argument, from what the backward of a kernel returned for it."""
-    try:
-        found = leaves_like(grad, argument)
-    except StructureError:
-        raise trace.error(
-            TypeError,
-            f"the backward of {owner} returned {_kind(grad)} for {name}; expected the structure of the "
-            "argument",
-        ) from None
-    return [_grad_of(trace, owner, name, *pair) for pair in zip(leaves(argument), found, strict=True)]
-
-
-def _grad_of(trace: Trace, owner: str, name: str, leaf: Any, grad: Any) -> SymbolicArray | None:
-    """A gradient in the shape of its argument: that of a bias (1, K) may be (K,)."""
-    if grad is None or not _is_variable(leaf):
-        return None
-    grad = as_symbolic(trace, grad)
-    own, expected = grad.node.sizes(), leaf.node.sizes()
-    while len(own) > len(expected) and own[0] == 1:
-        own = own[1:]
-    if own != expected and own != tuple(itertools.dropwhile(lambda n: n == 1, expected)):
-        raise trace.error(
-            ValueError,
-            f"the backward of {owner} returned a gradient of shape {own} for {name}; expected {expected}, "
-            "the shape of the argument",
-        )
-    reshaped: SymbolicArray = xp.reshape(grad, expected) if grad.node.sizes() != expected else grad
-    return reshaped

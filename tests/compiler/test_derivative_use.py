@@ -634,3 +634,24 @@ def test_arguments_are_not_written() -> None:
     for backend in ("numpy", "numba", "auto"):
         with op.use_backend(backend), pytest.raises(TypeError, match="writes into the argument x"):
             op.grad(loss)(X)
+
+
+@BACKENDS
+def test_values_that_are_written_after_their_use(backend: str) -> None:
+    def loss(x: Any) -> Any:
+        hidden = x * 2
+        out = op.tanh(hidden)
+        hidden *= 10  # an argument of the kernel
+        total = out.sum()
+        out[0] = 7.0  # its result
+        out *= 3
+        return total + (out * 0).sum() + (hidden * 0).sum()
+
+    np.testing.assert_allclose(op.grad(loss)(X), 2 / np.cosh(2 * X) ** 2, rtol=1e-8)
+
+    def scaled(x: Any) -> Any:
+        out, backward = op.vjp(lambda x: x**2, x)
+        out += 100.0
+        return backward(np.ones(X.shape))[0]
+
+    np.testing.assert_allclose(op.kernel(scaled)(X), 2 * X)
