@@ -207,6 +207,8 @@ class KernelFunction:
         if self.backward is not None and is_differentiating():
             signature = self._signature
             return call_inside(self.__name__, self.__wrapped__, signature, self.backward, args, kwargs)
+        if not has_traced((args, kwargs)):
+            return run_eagerly(self.__wrapped__, args, kwargs)  # without NumPy's warnings, as elsewhere
         return self.__wrapped__(*args, **kwargs)
 
     def normalised(

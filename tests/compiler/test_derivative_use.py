@@ -655,3 +655,16 @@ def test_values_that_are_written_after_their_use(backend: str) -> None:
         return backward(np.ones(X.shape))[0]
 
     np.testing.assert_allclose(op.kernel(scaled)(X), 2 * X)
+
+
+def test_a_kernel_of_known_arrays_in_a_trace() -> None:
+    @op.kernel
+    def quotient(x: Any) -> Any:
+        return x / (x * 0)  # NumPy would warn
+
+    @op.kernel
+    def function(x: Any) -> Any:
+        return x + quotient(np.ones(3))
+
+    with op.use_backend("numba"):
+        np.testing.assert_array_equal(function(X), np.full(X.shape, np.inf))
