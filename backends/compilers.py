@@ -114,7 +114,7 @@ def compile_for_gpu(
     """
     with compile_lock:
         from .cuda.cupy_device import current_device
-        from .cuda.program import CudaProgram
+        from .cuda.program import CudaProgram, require_one_place
 
     device = current_device()
 
@@ -130,6 +130,8 @@ def compile_for_gpu(
     def in_parts(traced: Traced, parts: Sequence[Part]) -> Any:
         from .codegen.chain import Chain
 
+        captured = traced.trace.captured
+        require_one_place(name, [*leaves((args, kwargs)), *captured], len(captured))
         xp, place = array_api_compat.array_namespace(array), ("cupy", device_of(array))
         return Chain(traced, parts, program, xp, donated=donated, place=place)
 

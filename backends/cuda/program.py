@@ -44,7 +44,7 @@ class CudaProgram:
         launches: Callable[..., Launches] = Launches,
         traced: Traced | None = None,
     ) -> None:
-        _one_place(kernel, leaves((args, kwargs)), 0)
+        require_one_place(kernel, leaves((args, kwargs)), 0)
         lowered = lower(
             *(function, kernel, args, kwargs, donated_leaves, static_leaves), target=CUDA, traced=traced
         )
@@ -54,7 +54,7 @@ class CudaProgram:
         self._constants = lowered.slot_values
         self._looks = self.traced.trace.call_checks
         everything = [*leaves((args, kwargs)), *self.captured]
-        first = _one_place(kernel, everything, len(self.captured))
+        first = require_one_place(kernel, everything, len(self.captured))
         self._layout = Layout(lowered, everything, device)
         self.out_specs = results.out_specs(
             self.traced, self.plan, library_of(first) or "numpy", device_of(first)
@@ -132,7 +132,7 @@ class CudaProgram:
             run()
 
 
-def _one_place(kernel: str, everything: Sequence[Any], captured: int) -> Any:
+def require_one_place(kernel: str, everything: Sequence[Any], captured: int) -> Any:
     """The first array of a call, the others being of its library and on its device.
 
     captured: how many of them, at the end, are from outside of the arguments
