@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import os
+import re
 import traceback
 from types import TracebackType
 
@@ -36,6 +37,7 @@ def reason(name: str, refused: Exception) -> str:
     if isinstance(refused, RecursionError):
         refused = RecursionError("its operations are nested too deeply")
     message = str(refused).strip().partition("\n")[0].rstrip(".")
+    message = re.sub(r"\S*<locals>\.", "", message)  # where a function is defined in ours
     if "SymbolicArray" in message or "<symbolic" in message:
         message += "; use functions of array_namespace(x) or of NumPy, and methods of arrays"
     return f"{name}: cannot be compiled: {type(refused).__name__}: {message} ({_line(refused)})."
