@@ -1,4 +1,7 @@
-"""Derivatives of functions of arrays: `value_and_grad`, `grad`, `vjp` and `stop_gradient`."""
+"""Derivatives of functions of arrays: `value_and_grad`, `grad`, `vjp` and `stop_gradient`.
+
+What computes them is imported on first use, so that `import onepass` stays fast.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from typing import Any
 
 from .backends import (
     CannotCompileError,
-    InterpretedProgram,
     Specializations,
     SymbolicArray,
     current_trace,
@@ -20,8 +22,6 @@ from .backends import (
     library_of,
     map_leaves,
     stopped,
-    value_and_gradients,
-    vector_jacobian_product,
 )
 from .compilation import has_traced
 from .dispatch import KernelFunction, name_of
@@ -96,6 +96,8 @@ def vjp(function: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], 
     _require_function("vjp", function)
     name = f"vjp({name_of(function)})"
     if current_trace.get() is not None and has_traced(args):
+        from .backends import vector_jacobian_product
+
         return vector_jacobian_product(function, name, args, _parameter_names(function, len(args)))
     forward = (
         function if isinstance(function, KernelFunction) else _known(function, "forward", KernelFunction)
@@ -154,7 +156,9 @@ class _Interpreted:
     ) -> None:
         self._name = name
 
-        def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> InterpretedProgram:
+        def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            from .backends import InterpretedProgram
+
             return InterpretedProgram(function, name, args, kwargs, library)
 
         self._programs = Specializations(make, retraces)
@@ -196,6 +200,8 @@ class _Derivative(_Function):
         return _again, (self.kind, self.__wrapped__, self.argnums, self.has_aux)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from .backends import value_and_gradients
+
         wanted = (self.argnums,) if isinstance(self.argnums, int) else self.argnums
         numbers = [self._position(number, len(args)) for number in wanted]
         if len(set(numbers)) < len(numbers):
@@ -239,6 +245,8 @@ class _PullBack(_Function):
         return type(self), (self.__wrapped__,)
 
     def __call__(self, args: tuple[Any, ...], cotangent: Any) -> Any:
+        from .backends import vector_jacobian_product
+
         names = _parameter_names(self.__wrapped__, len(args))
         return vector_jacobian_product(self.__wrapped__, self.__name__, args, names)[1](cotangent)
 

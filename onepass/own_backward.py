@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .backends import call_with_own_derivative
-
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -87,6 +85,8 @@ def call_inside(
     kwargs: dict[str, Any],
 ) -> Any:
     """A call of a kernel with a backward of its own, in the trace of a function that is differentiated."""
+    from .backends import call_with_own_derivative
+
     bound = signature.bind(*args, **kwargs)
     arguments = dict(bound.arguments)
     bound.apply_defaults()

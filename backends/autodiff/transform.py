@@ -16,7 +16,7 @@ from ..common.trees import StructureError, leaves, leaves_like, map_leaves, name
 from ..ir.attributes import MarkKind
 from ..trace.marks import marked
 from ..trace.promotion import cast
-from ..trace.symbolic import Length, SymbolicArray, as_symbolic, current_trace
+from ..trace.symbolic import Length, SymbolicArray, as_symbolic
 from ..trace.trace import definition
 from ..trace.tracer import Trace
 from .reverse import Cotangents, pull_back
@@ -107,19 +107,6 @@ def vector_jacobian_product(
         return tuple(_in_structure(argument, each) for argument in args)
 
     return result, backward
-
-
-def stopped(array: SymbolicArray) -> SymbolicArray:
-    """The same values, with a derivative of 0."""
-    if not array.tracer.derivatives or not array.node.dtype.is_float:
-        return array
-    return marked(array, MarkKind.STOPPED)
-
-
-def is_differentiating() -> bool:
-    """Whether a function that is differentiated is running in this thread or async task."""
-    running = current_trace.get()
-    return running is not None and running.derivatives > 0
 
 
 # Arguments

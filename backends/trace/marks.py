@@ -16,7 +16,7 @@ from ..common.trees import leaves, map_leaves
 from ..ir.attributes import Mark, MarkKind
 from ..ir.graph import Graph, Node, walk
 from ..ir.operations import Op
-from .symbolic import SymbolicArray, in_order_of
+from .symbolic import SymbolicArray, current_trace, in_order_of
 from .tracer import Trace
 
 
@@ -36,6 +36,19 @@ def marked(array: SymbolicArray, kind: MarkKind, call: int = 0, owner: str = "")
 def is_mark(node: Node, *kinds: MarkKind) -> bool:
     """Whether a node is a mark of one of these kinds."""
     return node.operation is Op.MARK and node.attribute_as(Mark).kind in kinds
+
+
+def stopped(array: SymbolicArray) -> SymbolicArray:
+    """The same values, with a derivative of 0."""
+    if not array.tracer.derivatives or not array.node.dtype.is_float:
+        return array
+    return marked(array, MarkKind.STOPPED)
+
+
+def is_differentiating() -> bool:
+    """Whether a function that is differentiated is running in this thread or async task."""
+    running = current_trace.get()
+    return running is not None and running.derivatives > 0
 
 
 def without_marks(running: Trace, result: Any) -> Any:
