@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy
+
 from ..ir.attributes import Concat, Gather, LibraryCall, Reduction, Slice, View
 from ..ir.dtypes import INT64
 from ..ir.graph import Node
@@ -124,8 +126,16 @@ def _take(g: SymbolicArray, node: Node, inputs: Sequence[SymbolicArray], positio
 def _scattered(
     g: SymbolicArray, source: SymbolicArray, indices: Sequence[SymbolicArray], key: tuple[Any, ...]
 ) -> SymbolicArray:
-    """Zeros in the shape of `source`, to which a cotangent is added at some places."""
+    """Zeros in the shape of `source`, to which a cotangent is added at some places.
+
+    key: None for the next of the indices, which stand beside each other, else a whole slice
+    """
     zeros = zeros_like(source.node, g)
+    looked_up = [d for d, part in enumerate(key) if part is None]
+    sizes = source.node.sizes()
+    at_indices = numpy.broadcast_shapes(*(index.node.sizes() for index in indices))
+    # x[None, i] has a dimension more than x[i].
+    g = xp.reshape(g, (*sizes[: looked_up[0]], *at_indices, *sizes[looked_up[-1] + 1 :]))
     return call("added_at", [zeros, g, *indices], source.node.sizes(), source.node.dtype, key=key)
 
 

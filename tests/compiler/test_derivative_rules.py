@@ -258,3 +258,21 @@ def test_stopped_values_are_constants(backend: str) -> None:
     np.testing.assert_array_equal(stopped["b"][0], 2 * x)
     assert stopped["b"][1] is None
     assert op.stop_gradient(x) is x
+
+
+I, J = np.array([0, -3]), np.array([[2], [3], [3]])
+NEW_AXES: list[Callable[[Any], Any]] = [
+    lambda x: x[None, I, J],
+    lambda x: x[:, :, 0][None, I, J],
+    lambda x: x[I, None, J],
+    lambda x: x[I, :, None, 1],
+    lambda x: x[:, None, J[:, 0]],
+    lambda x: x[None, :, J[:, 0], None, [0, 1, 1]],
+    lambda x: x[..., I % 2, None],
+]
+
+
+@pytest.mark.parametrize("index", range(len(NEW_AXES)))
+def test_new_axes_beside_repeated_indices(index: int, backend: str) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4, 2))
+    assert op.check_gradients(NEW_AXES[index], args=(x,)).passed
