@@ -351,7 +351,9 @@ class Values:
         if node.operation is not Op.EQUAL or not (self.tests_labels and self.is_in_main_loop(body)):
             return None
         for position, other in (node.inputs, node.inputs[::-1]):
-            if base(position).operation is Op.IOTA and self.main not in base(other).axes:
+            is_position = base(position).operation is Op.IOTA and self.main not in base(other).axes
+            # At looked-up positions even a value of the row is computed in the loop.
+            if is_position and self.main not in self.home(base(other), body).index:
                 return other
         return None
 

@@ -67,3 +67,15 @@ def test_an_idiom(name: str) -> None:
     expected = idiom.function(*idiom.args)
     made = program(function, idiom.args)
     assert_same(made([*arrays, *others]), expected, idiom.tolerance)
+
+
+def test_a_comparison_of_positions_at_looked_up_rows() -> None:
+    """The number that a column is compared with is computed in the loop over the columns here."""
+
+    def diagonals(x: Any) -> Any:
+        xp = array_api_compat.array_namespace(x)
+        is_diagonal = xp.arange(2)[:, None] + 0 == xp.arange(2)
+        return xp.exp(x) * xp.astype(is_diagonal, x.dtype)
+
+    x = np.random.default_rng(0).standard_normal((3, 2, 2))
+    assert_same(program(diagonals, (x,))([x]), np.exp(x) * np.eye(2), 1e-12)

@@ -101,8 +101,8 @@ def test_an_array_from_elsewhere_on_another_device_is_an_error(monkeypatch: pyte
     monkeypatch.setattr(cuda_backend, "device_key", lambda array: places[id(array)])
     message = "kernel: an array from outside its arguments is on device 1 and the arguments are on device 0"
     with pytest.raises(ValueError, match=message):
-        cuda_backend._one_place("kernel", [0.5, here, there], 1)
-    assert cuda_backend._one_place("kernel", [0.5, here, here], 1) is here
+        cuda_backend.require_one_place("kernel", [0.5, here, there], 1)
+    assert cuda_backend.require_one_place("kernel", [0.5, here, here], 1) is here
 
 
 def test_the_current_device_is_cupys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
