@@ -260,15 +260,15 @@ def test_stopped_values_are_constants(backend: str) -> None:
     assert op.stop_gradient(x) is x
 
 
-I, J = np.array([0, -3]), np.array([[2], [3], [3]])
+FIRST, SECOND = np.array([0, -3]), np.array([[2], [3], [3]])
 NEW_AXES: list[Callable[[Any], Any]] = [
-    lambda x: x[None, I, J],
-    lambda x: x[:, :, 0][None, I, J],
-    lambda x: x[I, None, J],
-    lambda x: x[I, :, None, 1],
-    lambda x: x[:, None, J[:, 0]],
-    lambda x: x[None, :, J[:, 0], None, [0, 1, 1]],
-    lambda x: x[..., I % 2, None],
+    lambda x: x[None, FIRST, SECOND],
+    lambda x: x[:, :, 0][None, FIRST, SECOND],
+    lambda x: x[FIRST, None, SECOND],
+    lambda x: x[FIRST, :, None, 1],
+    lambda x: x[:, None, SECOND[:, 0]],
+    lambda x: x[None, :, SECOND[:, 0], None, [0, 1, 1]],
+    lambda x: x[..., FIRST % 2, None],
 ]
 
 

@@ -20,8 +20,8 @@ import onepass as op
 pytestmark = pytest.mark.needs(name="jax")
 
 TOLERANCE = 1e-10  # relative to the largest element of a gradient
-# XLA compiles in half of the time with these options, and each program runs once. With them JAX 0.10 has given
-# wrong gradients of functions that are not in the table: look at a difference without them first.
+# XLA compiles in half of the time with these options, and each program runs once. JAX 0.10 has given wrong
+# gradients with them, of functions that are not in the table: look at a difference without them first.
 XLA_OPTIONS = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
