@@ -27,6 +27,7 @@ from .compilation import has_traced
 from .dispatch import KernelFunction, name_of
 from .own_backward import POSITIONAL
 from .reasons import raise_if_error
+from .requirements import require_function
 
 Argnums = int | Sequence[int]
 
@@ -93,7 +94,7 @@ def vjp(function: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], 
     Outside of a kernel, `backward` computes what it needs of the function again: nothing is kept but the
     arguments, which must not be changed until then.
     """
-    _require_function("vjp", function)
+    require_function("vjp", function)
     name = f"vjp({name_of(function)})"
     if current_trace.get() is not None and has_traced(args):
         from .backends import vector_jacobian_product
@@ -185,9 +186,9 @@ class _Function:
 
 
 class _Derivative(_Function):
-    """The value of a function and its gradients.
+    """The gradients of a function, with its value or alone.
 
-    returns: takes the value with aux, and the gradients; gives the result
+    kind: "value_and_grad" or "grad"
     """
 
     def __init__(
@@ -254,7 +255,7 @@ class _PullBack(_Function):
 def _derivative(
     kind: str, function: Callable[..., Any], argnums: Argnums, *, has_aux: bool
 ) -> Callable[..., Any]:
-    _require_function(kind, function)
+    require_function(kind, function)
     numbers = _numbers(kind, argnums)
 
     def make(function: Callable[..., Any]) -> DerivativeKernel:
@@ -274,18 +275,6 @@ def _numbers(kind: str, argnums: Any) -> int | tuple[int, ...]:
     if not found or len(set(found)) < len(found):
         raise ValueError(f"{kind}: got argnums={argnums!r}; expected different numbers of arguments.")
     return found
-
-
-def _require_function(kind: str, function: Any) -> None:
-    if not callable(function):
-        raise TypeError(f"{kind}: got {function!r}; expected a function.")
-    try:
-        inspect.signature(function)
-    except ValueError:
-        raise TypeError(
-            f"{kind}: got {function!r}, whose parameters are unknown to Python; expected a function. Wrap it "
-            "in a `def`."
-        ) from None
 
 
 _ATTRIBUTE = "__onepass_derivatives__"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Sequence
 from numbers import Integral
@@ -168,3 +169,19 @@ def require_labels_in_range(
 
 def _shape(value: Any) -> tuple[Any, ...]:
     return tuple(value.shape)
+
+
+def require_function(name: str, function: Any) -> inspect.Signature:
+    """The signature of a function that a user gives.
+
+    raises: TypeError for what cannot be called, or whose parameters Python does not know
+    """
+    if not callable(function):
+        raise TypeError(f"{name}: got {function!r}; expected a function.")
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        raise TypeError(
+            f"{name}: got {function!r}, whose parameters are unknown to Python; expected a function. Wrap it "
+            "in a `def`."
+        ) from None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .dispatch import dispatched_by_user, name_of
 from .out import KernelCallable
+from .requirements import require_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,17 +84,9 @@ def kernel(
     """
     if function is None:
         return lambda function: kernel(function, donate=donate, backward=backward)
-    if not callable(function):
-        raise TypeError(f"kernel: got {function!r}; expected a function.")
     if isinstance(function, staticmethod):
         function = function.__func__
-    try:
-        signature = inspect.signature(function)
-    except ValueError:
-        raise TypeError(
-            f"kernel: got {function!r}, whose parameters are unknown to Python; expected a function. "
-            "Wrap it in a `def`."
-        ) from None
+    signature = require_function("kernel", function)
     names = (donate,) if isinstance(donate, str) else tuple(donate)
     for name in names:
         if name not in signature.parameters:

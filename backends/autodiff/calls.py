@@ -17,12 +17,13 @@ from typing import Any
 from ..common.trees import StructureError, leaves, leaves_like, map_leaves
 from ..ir.attributes import MarkKind
 from ..trace import namespace as xp
+from ..trace.creation import running_trace
 from ..trace.marks import marked
 from ..trace.symbolic import SymbolicArray, as_symbolic
 from ..trace.tracer import Trace
 from .reverse import Cotangents, OwnDerivative
 from .shaping import is_variable, or_zeros, snapshot
-from .targets import described, running_trace
+from .targets import described
 
 
 def call_with_own_derivative(

@@ -47,12 +47,6 @@ def is_zero(node: Node) -> bool:
     return node.operation is Op.CONSTANT and node.attribute_as(Constant).value == 0
 
 
-def with_dimensions(array: SymbolicArray, ndim: int, without: tuple[int, ...]) -> SymbolicArray:
-    """The result of a reduction, with dimensions of size 1 where it was reduced."""
-    own = iter(range(array.ndim))
-    return view(array, tuple(None if d in without else next(own) for d in range(ndim)))
-
-
 def is_variable(leaf: Any) -> bool:
     """Whether a leaf is an array, or a number, that has cotangents."""
     return type(leaf) is SymbolicArray and leaf.node.dtype.is_float

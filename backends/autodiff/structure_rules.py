@@ -26,7 +26,7 @@ from ..trace.promotion import cast
 from ..trace.symbolic import SymbolicArray, view
 from .formulas import by_formula, product_of_halves
 from .library_rules import LIBRARY_RULES
-from .shaping import summed_to, with_dimensions, zeros_like
+from .shaping import summed_to, zeros_like
 
 Rule = Callable[[SymbolicArray, Node, Sequence[SymbolicArray], int], Any]
 
@@ -40,12 +40,13 @@ def _out(node: Node, inputs: Sequence[SymbolicArray]) -> SymbolicArray:
 
 def _sum(g: SymbolicArray, node: Node, inputs: Sequence[SymbolicArray], position: int) -> Any:
     (x,) = inputs
-    return xp.broadcast_to(_along(g, node, x), x.node.sizes())
+    return xp.broadcast_to(_along(g, node), x.node.sizes())
 
 
-def _along(g: SymbolicArray, node: Node, x: SymbolicArray) -> SymbolicArray:
+def _along(g: SymbolicArray, node: Node) -> SymbolicArray:
     """A result of a reduction, in a shape that broadcasts with its input."""
-    return with_dimensions(g, x.ndim, node.attribute_as(Reduction).dimensions)
+    made: SymbolicArray = xp.expand_dims(g, axis=node.attribute_as(Reduction).dimensions)
+    return made
 
 
 def _extreme(g: SymbolicArray, node: Node, inputs: Sequence[SymbolicArray], position: int) -> Any:
@@ -54,10 +55,10 @@ def _extreme(g: SymbolicArray, node: Node, inputs: Sequence[SymbolicArray], posi
     Where that is NaN no element is equal to it, and all gradients are NaN.
     """
     (x,) = inputs
-    is_found = x == _along(_out(node, inputs), node, x)
+    is_found = x == _along(_out(node, inputs), node)
     count = xp.sum(xp.astype(is_found, g.dtype), axis=node.attribute_as(Reduction).dimensions, keepdims=True)
     none = xp.where(count == 0, math.nan, xp.astype(xp.zeros_like(count), g.dtype))
-    return xp.where(is_found, _along(g, node, x) / count, none)
+    return xp.where(is_found, _along(g, node) / count, none)
 
 
 def _product(g: SymbolicArray, node: Node, inputs: Sequence[SymbolicArray], position: int) -> Any:

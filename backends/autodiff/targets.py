@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..trace.symbolic import SymbolicArray, current_trace
+from ..trace.symbolic import SymbolicArray
 from ..trace.tracer import Trace
 
 
@@ -23,13 +23,6 @@ class Target(NamedTuple):
         return trace.error(
             kind, message if trace.kernel == self.name else f"{self.name}: {message}", self.line
         )
-
-
-def running_trace() -> Trace:
-    """The trace that runs here."""
-    found = current_trace.get()
-    assert found is not None, "a derivative is taken in a trace"
-    return found
 
 
 def described(value: Any) -> str:

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 from ..common.libraries import is_real_array, library_of
 from ..common.trees import StructureError, leaves, leaves_like, map_leaves, named_leaves
 from ..ir.attributes import MarkKind
+from ..trace.creation import running_trace
 from ..trace.marks import marked
 from ..trace.promotion import cast
 from ..trace.symbolic import Length, SymbolicArray, as_symbolic
 from ..trace.trace import definition
 from ..trace.tracer import Trace
-from .reverse import Cotangents, pull_back
+from .reverse import pull_back
 from .shaping import is_variable, or_zeros, snapshot
-from .targets import Target, described, running_trace
+from .targets import Target, described
 
 
 class Differentiated(NamedTuple):
@@ -73,10 +74,8 @@ def value_and_gradients(
         returned = function(*given, **kwargs)
     value, aux = _value_of(trace, target, returned, has_aux=has_aux)
     flat = [variable for found in variables for variable in found]
-    cotangents: Cotangents = [None] * len(flat)
-    if isinstance(value, SymbolicArray):
-        one = cast(trace, trace.constant(1.0), value.node.dtype, weak=value.node.weak)
-        cotangents = pull_back(trace, [value.node], [one], [variable.node for variable in flat])
+    one = cast(trace, trace.constant(1.0), value.node.dtype, weak=value.node.weak)
+    cotangents = pull_back(trace, [value.node], [one], [variable.node for variable in flat])
     each = iter(or_zeros(cotangents, flat))
     grads = tuple(_in_structure(args[number], each) for number in argnums)
     return Differentiated(value, aux, grads)
@@ -175,7 +174,7 @@ def _in_structure(argument: Any, grads: Iterator[SymbolicArray]) -> Any:
 # Results
 
 
-def _value_of(trace: Trace, target: Target, returned: Any, *, has_aux: bool) -> tuple[Any, Any]:
+def _value_of(trace: Trace, target: Target, returned: Any, *, has_aux: bool) -> tuple[SymbolicArray, Any]:
     """The value and the rest of what a function returned."""
     aux = None
     if has_aux:
