@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -47,13 +47,18 @@ def run_in_float32(function: Callable[..., Any], args: tuple[Any, ...], kwargs: 
     as well, the result keeps the dtype of promotion.
     """
     arrays = [leaf for leaf in leaves((args, kwargs)) if is_real_array(leaf)]
-    halves = {array.dtype for array in arrays if is_half(array)}
     wide_args, wide_kwargs = map_leaves(widen_half, (args, kwargs))
     result = run_eagerly(function, wide_args, wide_kwargs)
-    if len(halves) > 1 or not all(is_half(array) for array in arrays):
+    half = common_half(arrays)
+    if half is None:
         return result
-    (half,) = halves
     return map_leaves(lambda leaf: astype(leaf, half) if is_real_array(leaf) else leaf, result)
+
+
+def common_half(arrays: Sequence[Any]) -> Any:
+    """The half-precision dtype of all the real arrays; None if they have several dtypes, or a wider one."""
+    dtypes = {array.dtype for array in arrays}
+    return dtypes.pop() if len(dtypes) == 1 and all(map(is_half, arrays)) else None
 
 
 def widen_half(leaf: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy
 
 from .common.libraries import device_of, is_half, is_real_array, library_of
 from .common.trees import leaves, map_leaves
-from .eager import astype
+from .eager import astype, common_half
 from .ir.dtypes import dtype_of, numpy_dtype
 from .ir.graph import Node
 from .ir.interpret import SHARING, Call, Interpreter
@@ -52,9 +52,7 @@ class InterpretedProgram:
         self._interpreter: Interpreter | None = None  # made in the first call
         self._library = library
         # Sums of half precision are accumulated in float32; results are rounded where all arguments are.
-        halves = {array.dtype for array in arrays if is_real_array(array) and is_half(array)}
-        is_half_call = all(is_half(array) for array in arrays if is_real_array(array))
-        self._half = halves.pop() if len(halves) == 1 and is_half_call else None
+        self._half = common_half([array for array in arrays if is_real_array(array)])
 
     def __call__(self, values: Sequence[Any]) -> Any:
         """The result for the leaves of a call of this form, with captured arrays behind them."""
