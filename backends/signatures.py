@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy
 
-from .common.libraries import device_key, library_of
+from .common.libraries import device_key, is_known_array, library_of
 from .common.static_values import OPTIONS, ByIdentity, is_numpy_number, is_runtime_scalar
 from .common.trees import fields_of, is_record
 
@@ -66,6 +66,9 @@ def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) ->
         elif kind is float or kind is int:
             leaves.append(value)
             signature.append(_signature_of_number(value, kind))
+        elif is_known_array(kind):
+            leaves.append(value)
+            signature += _signature_of_array(value, kind)
         elif isinstance(value, dict):
             signature += kind, tuple(value)
             _add_items(value.values(), signature, leaves)
@@ -76,6 +79,9 @@ def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) ->
             fields = fields_of(value)
             signature += kind, tuple(fields)
             _add_items(fields.values(), signature, leaves)
+        elif library_of(value) not in (None, "numpy"):  # the first of its type
+            leaves.append(value)
+            signature += _signature_of_array(value, kind)
         else:
             leaves.append(value)
             signature.append(_signature_of_leaf(value, kind))
@@ -92,14 +98,16 @@ def _signature_of_number(value: float, kind: type) -> Hashable:
 _FRACTION = _signature_of_number(0.5, float)
 
 
+def _signature_of_array(array: Any, kind: type) -> tuple[Hashable, ...]:
+    return kind, array.dtype, tuple(array.shape), device_key(array)
+
+
 def _signature_of_leaf(value: Any, kind: type) -> Hashable:
-    if library_of(value) not in (None, "numpy"):
-        return kind, value.dtype, tuple(value.shape), device_key(value)
     if isinstance(value, numpy.generic):
         # The value of a NumPy number is data, like an array's. Bools and other scalars count by value.
         return (kind,) if is_numpy_number(value) else (kind, value.tobytes())
     if library_of(value) is not None:
-        return kind, value.dtype, tuple(value.shape), device_key(value)
+        return _signature_of_array(value, kind)
     if isinstance(value, OPTIONS):
         # Equal numbers may differ (0.0 and -0.0), and a slice has no hash: compare them by their repr.
         return kind, repr(value) if isinstance(value, float | complex | slice) else value

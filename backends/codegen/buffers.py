@@ -12,7 +12,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..ir.attributes import Layout, Leaf
+from ..ir.attributes import Held, Layout, Leaf
 from ..ir.dtypes import FLOAT32, DType
 from ..ir.graph import Axis, Node, base, walk
 from ..ir.nest import Buffer, BufferKind, Pack
@@ -44,6 +44,13 @@ class Rounding:
             return None
         found = self._of_inputs(node) or {self.half}
         return next(iter(found)) if len(found) == 1 else None
+
+    def in_memory(self, node: Node) -> DType | None:
+        """The half precision in which the memory of a value has it that is no result; None if it has not."""
+        if node.operation is Op.INPUT:
+            return self.halves.get(node.attribute_as(Leaf).number)
+        held = node.attribute.dtype if isinstance(node.attribute, Held) else None
+        return held if held is not None and held.is_half else None
 
     def _of_inputs(self, output: Node) -> frozenset[DType | None]:
         """The half precisions of the floating arguments that a value depends on; None for one without."""
@@ -162,7 +169,7 @@ class Buffers:
             if node.operation is Op.INPUT:
                 leaf, layout = node.attribute_as(Leaf).number, node.attribute_as(Leaf).layout
                 argument = Buffer(f"x{leaf}", BufferKind.ARGUMENT, node.dtype, node.axes, leaf, layout=layout)
-                self.place[node] = self.add(replace(argument, half=self.rounding.halves.get(leaf)))
+                self.place[node] = self.add(replace(argument, half=self.rounding.in_memory(node)))
 
     def _place_results(self, schedule: Schedule) -> None:
         results = dict.fromkeys(base(output) for output in schedule.outputs)
@@ -178,7 +185,10 @@ class Buffers:
                 continue
             if node not in self.place:
                 self.place[node] = self.add(
-                    Buffer(f"w{node.number}", BufferKind.STAGE, node.dtype, node.axes)
+                    Buffer(
+                        *(f"w{node.number}", BufferKind.STAGE, node.dtype, node.axes),
+                        half=self.rounding.in_memory(node),
+                    )
                 )
             if role(node) is Role.SUM:
                 self.partial[node] = self.add(
@@ -192,9 +202,9 @@ class Buffers:
         """
         rows = fused.group.axis.find()
         for node in fused.block_values:
-            name = f"b{number}_{node.number}"
+            name, half = f"b{number}_{node.number}", self.rounding.in_memory(node)
             self.local[number, node] = self.add(
-                Buffer(name, BufferKind.BLOCK, node.dtype, node.axes, loop=number)
+                Buffer(name, BufferKind.BLOCK, node.dtype, node.axes, loop=number, half=half)
             )
         for node in packed(fused):
             copy = Buffer(f"b{number}_{node.number}", BufferKind.BLOCK, node.dtype, node.axes, loop=number)

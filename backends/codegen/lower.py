@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..ir.attributes import Layout, Leaf
+from ..ir.expected_shapes import Alignment
 from ..ir.operations import Op
 from ..ir.verify import is_requested
 from ..trace.trace import Traced, trace
 from .buffers import Rounding
+from .half_products import multiply_in_halves
 from .passes import PASSES, after_trace
 from .plan import Plan, make_plan
 from .target import Target
@@ -60,6 +62,9 @@ def lower(
     for each in PASSES:
         each.run(state)
     rounding = Rounding(traced.trace.halves, traced.half, rounds=not traced.trace.any_single)
+    if traced.trace.halves:
+        state.graph, state.outputs = multiply_in_halves(state.outputs, rounding)
+        state.verify("half products", Alignment.RESOLVED)
     donated = [leaf for leaf in donated_leaves if leaf not in given]
     plan = make_plan(kernel, state.graph, state.outputs, target, rounding, donated)
     if is_requested():

@@ -40,6 +40,11 @@ def library_of(value: Any) -> str | None:
         return _library_of_type.setdefault(type(value), _find_library(value))
 
 
+def is_known_array(kind: type) -> bool:
+    """Whether arrays of this type were seen before, of another library than NumPy."""
+    return _library_of_type.get(kind) not in (None, "numpy")
+
+
 def _find_library(value: Any) -> str | None:
     # For a matrix `*` is a matrix product, and operations of the standard drop a mask.
     if isinstance(value, numpy.matrix | numpy.ma.MaskedArray):
@@ -107,7 +112,7 @@ def device_key(array: Any) -> Hashable:
 
     A `cupy.cuda.Device` has no hash.
     """
-    key: Hashable = array.device.id if library_of(array) == "cupy" else device_of(array)
+    key: Hashable = array.data.device_id if library_of(array) == "cupy" else device_of(array)
     return key
 
 

@@ -11,6 +11,7 @@ from ..codegen import results
 from ..codegen.host_numbers import HostNumbers
 from ..codegen.lower import Lowered
 from ..common.out_arrays import OutArrays
+from ..ir.dtypes import numpy_dtype
 from ..ir.nest import Buffer, BufferKind
 from .device import Device
 from .results import number_of_array
@@ -44,11 +45,11 @@ class Layout:
         self._device = device
         self._arguments = plan.of_kind(BufferKind.ARGUMENT)
         self._results = plan.of_kind(BufferKind.RESULT)
-        self._reads = [(memory.number, memory.held.name) for memory in self._arguments]
+        self._reads = [(memory.number, numpy_dtype(memory.held)) for memory in self._arguments]
         given = {memory: tuple(everything[memory.number].shape) for memory in self._arguments}
         given |= {memory: results.shape_of(memory, plan, shapes) for memory in self._results}
-        self._fresh = [(given[memory], memory.held.name) for memory in self._results]
-        self._outputs = [((), plan.rounding.held(node).name) for node in plan.slots.outputs]
+        self._fresh = [(given[memory], numpy_dtype(memory.held)) for memory in self._results]
+        self._outputs = [((), numpy_dtype(plan.rounding.held(node))) for node in plan.slots.outputs]
         self._donated = [i for i, m in enumerate(self._arguments) if m.number in plan.donated]
         memories = [*self._arguments, *self._results]
         self._bytes = [math.prod(given[memory]) * memory.itemsize for memory in memories]

@@ -15,12 +15,11 @@ _FLOAT32, _FLOAT64 = numpy.dtype("float32"), numpy.dtype("float64")
 _NOT_TRANSPOSED, _TRANSPOSED = 0, 1
 _DEFAULT_ALGORITHM = -1
 
-# By NumPy's letter for the dtype (its name takes longer to find than a product to start): cuBLAS's number for
-# it, and 0 and 1 of the type that cuBLAS scales its results by.
-_SCALARS = {
-    "f": (0, ctypes.c_float(0), ctypes.c_float(1)),
-    "d": (1, ctypes.c_double(0), ctypes.c_double(1)),
-}
+# cuBLAS's number of a dtype, by NumPy's letter for it: its name takes longer to find than a product to start.
+# "E" is the bfloat16 of ml_dtypes.
+_NUMBERS = {"f": 0, "d": 1, "e": 2, "E": 14}
+# 0 and 1 of the type that cuBLAS scales its results by.
+_SINGLE, _DOUBLE = (ctypes.c_float(0), ctypes.c_float(1)), (ctypes.c_double(0), ctypes.c_double(1))
 
 
 # What NVIDIA recommends for cublasSetWorkspace, and PyTorch uses: for Hopper and later, and for others.
@@ -52,7 +51,8 @@ def product(cupy: Any, gemm: Gemm, workspace: tuple[int, int]) -> None:
         if not gemm.accumulate:
             out.data.memset_async(0, out.nbytes)
         return
-    number, zero, one = _SCALARS[out.dtype.char]
+    factor, made = _NUMBERS[a.dtype.char], out.dtype.char
+    zero, one = _DOUBLE if made == "d" else _SINGLE
     # Read by columns, as cuBLAS reads, memory in C order is the transposed matrix: the transposed result is
     # the product of the transposed factors in opposite order.
     _gemm(cupy)(
@@ -63,25 +63,26 @@ def product(cupy: Any, gemm: Gemm, workspace: tuple[int, int]) -> None:
         _TRANSPOSED if gemm.transpose_a else _NOT_TRANSPOSED,
         *(columns, rows, inner),
         ctypes.addressof(one),
-        *(b.data.ptr, number, b.shape[1]),
-        *(a.data.ptr, number, a.shape[1]),
+        *(b.data.ptr, factor, b.shape[1]),
+        *(a.data.ptr, factor, a.shape[1]),
         ctypes.addressof(one if gemm.accumulate else zero),
-        *(out.data.ptr, number, columns),
-        _precision(cupy, out.dtype),
+        *(out.data.ptr, _NUMBERS[made], columns),
+        _precision(cupy, gemm),
         _DEFAULT_ALGORITHM,
     )
 
 
-def _precision(cupy: Any, dtype: Any) -> int:
+def _precision(cupy: Any, gemm: Gemm) -> int:
     """How cuBLAS computes, as CuPy's own products: in TF32 where CUPY_TF32=1 or `set_compute_type` say so."""
     cublas = cupy.cuda.cublas
-    chosen = cupy._core.get_compute_type(dtype)
+    kind = gemm.a.dtype.char
+    chosen = cupy._core.get_compute_type(_FLOAT64 if kind == "d" else _FLOAT32)
     choices = cupy._core._routines_linalg
     pedantic = chosen == choices.COMPUTE_TYPE_PEDANTIC
     precision: int
-    if dtype.char == "d":
+    if kind == "d":
         precision = cublas.CUBLAS_COMPUTE_64F_PEDANTIC if pedantic else cublas.CUBLAS_COMPUTE_64F
-    elif chosen == choices.COMPUTE_TYPE_TF32:
+    elif kind == "f" and not pedantic and (gemm.of_eleven_bits or chosen == choices.COMPUTE_TYPE_TF32):
         precision = cublas.CUBLAS_COMPUTE_32F_FAST_TF32
     else:
         precision = cublas.CUBLAS_COMPUTE_32F_PEDANTIC if pedantic else cublas.CUBLAS_COMPUTE_32F

@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy
+
 
 class Launch(NamedTuple):
     """How a kernel is started.
@@ -27,7 +29,10 @@ class Launch(NamedTuple):
 class Gemm:
     """Matrices: out = a @ b, or out += a @ b, either factor transposed first; all in C order.
 
-    All are float32 or all float64, and any dimension may be 0. `out` is apart from both factors.
+    All are float32 or all float64. Or both factors are of one half precision, and out is of that or float32;
+    sums are float32. Any dimension may be 0. `out` is apart from both factors.
+
+    of_eleven_bits: whether factors of float32 may be rounded to 11 bits, as float16 has them
     """
 
     a: Any
@@ -36,6 +41,7 @@ class Gemm:
     transpose_a: bool = False
     transpose_b: bool = False
     accumulate: bool = False
+    of_eleven_bits: bool = False
 
 
 class Device(Protocol):
@@ -48,6 +54,7 @@ class Device(Protocol):
     capability: int  # 90 for a compute capability of 9.0
     processors: int  # streaming multiprocessors
     product_bytes: int  # of memory that a product needs beside its operands
+    memory: int  # bytes, of the whole device
 
     @property
     def clusters(self) -> int:
@@ -65,13 +72,13 @@ class Device(Protocol):
         arguments: `int` and `float` themselves; a bool or a number of NumPy's has another size
         """
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+    def empty(self, shape: tuple[int, ...], dtype: numpy.dtype[Any]) -> Any:
         """An array in C order of undefined content, at an address that 256 divides."""
 
-    def zeros(self, shape: tuple[int, ...], dtype: str) -> Any:
-        """The same, of zeros."""
+    def workspace(self, size: int) -> Any:
+        """An array of so many bytes or more, for one call: the next one on the stream may get the same."""
 
-    def plain(self, array: Any, dtype: str) -> Any:
+    def plain(self, array: Any, dtype: numpy.dtype[Any]) -> Any:
         """The array in C order, aligned, of this dtype; itself where it is so already."""
 
     def address(self, array: Any) -> int:

@@ -62,12 +62,14 @@ class CudaProgram:
         self.out_orders: dict[Hashable, Any] = {}  # by signature of `out`
         dtypes = self.plan.slots.arguments
         self._scalars = [(leaf, float if dtype.is_float else int) for leaf, dtype in dtypes.items()]
+        # The scalars, if they are the same in every call: then they can be part of a recorded graph.
+        self._unchanging: list[int | float] | None = None
+        if self._constants.keys() >= dtypes.keys():
+            self._unchanging = [kind(self._constants[leaf]) for leaf, kind in self._scalars]
         self._first_captured = self.traced.trace.first_captured
         self._variants: dict[bool, Variant] = {}
         self._graphs = Graphs()
         self._multiplies = self.plan.multiplies
-        # Products of halves need memory while they run, which a recorded graph may not ask for.
-        self._can_record = not self._multiplies or not any(buffer.half for buffer in self.plan.buffers)
 
     def variant(self, *, aligned: bool) -> Variant:
         """The program for arrays whose addresses are multiples of 16 bytes, or for any."""
@@ -79,6 +81,7 @@ class CudaProgram:
                     processors=device.processors,
                     clusters=device.clusters,
                     aligned=aligned,
+                    memory=device.memory,
                 )
                 launches = self._make_launches(self.plan, properties)
                 self._variants[aligned] = Variant(launches, device)
@@ -104,15 +107,16 @@ class CudaProgram:
             bits |= address
         aligned = bits % VECTOR_BYTES == 0
         variant = self._variants.get(aligned) or self.variant(aligned=aligned)
-        workspace = device.empty((variant.bytes,), "uint8") if variant.bytes else None
+        workspace = device.workspace(variant.bytes) if variant.bytes else None
         start = device.address(workspace) if workspace is not None else 0
         watched = variant.reports if variant.reports and checks_are_on() else []
         if watched:
             variant.flags(workspace)[...] = 0
-        if self._scalars:
+        if self._scalars and self._unchanging is None:
             constants = self._constants
             variant.begin(
-                start, [kind(constants[n] if n in constants else values[n]) for n, kind in self._scalars]
+                start + variant.offsets["scalars"],
+                [kind(constants[n] if n in constants else values[n]) for n, kind in self._scalars],
             )
         # What a graph has of its own: the addresses, and how products are computed.
         key = (*addresses, *arrays.output_addresses, start, device.precision() if self._multiplies else None)
@@ -121,15 +125,13 @@ class CudaProgram:
             require_no_flag(watched, variant.flags(workspace).tolist())
 
     def _run(self, variant: Variant, arrays: Arrays, workspace: Any, key: tuple[Hashable, ...]) -> None:
-        recorded = self._graphs.get(key) if self._can_record else None
+        recorded = self._graphs.get(key)
         if recorded is not None:
             recorded()
             return
-        run = Run(variant, self._layout.by_memory(arrays), arrays.outputs, workspace)
-        if self._can_record:
-            self._graphs.run(key, run, self.device)
-        else:
-            run()
+        memories = self._layout.by_memory(arrays)
+        run = Run(variant, memories, arrays.outputs, workspace, self._unchanging)
+        self._graphs.run(key, run, self.device)
 
 
 def require_one_place(kernel: str, everything: Sequence[Any], captured: int) -> Any:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..codegen.half_products import is_of_eleven_bits
 from ..codegen.stages import Role, role
 from ..ir.attributes import Transposes
+from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Axis, Node
 from ..ir.nest import Buffer, BufferKind, MatMul
 from ..trace.indices import reports
@@ -89,18 +91,26 @@ class Variant:
         start = self.offsets["scalars"] + 8 * plan.slots.count
         return workspace[start : start + 8 * len(plan.flags)].view("int64")
 
-    def begin(self, workspace: int, scalars: Sequence[int | float]) -> None:
-        """Put the scalars of a call where its kernels find them."""
+    def begin(self, place: int, scalars: Sequence[int | float]) -> None:
+        """Put the scalars of a call where its kernels find them: at this address."""
         if self.launches.begin:
             kernel = self.loaded[self.launches.begin.name]
-            self.device.launch(kernel, Launch(1, 1), [workspace + self.offsets["scalars"], *scalars])
+            self.device.launch(kernel, Launch(1, 1), [place, *scalars])
 
 
 class Run:
-    """The launches of one call; they can be repeated as long as its arrays are where they are."""
+    """The launches of one call; they can be repeated as long as its arrays are where they are.
+
+    scalars: of the call, if they are the same in every call
+    """
 
     def __init__(
-        self, variant: Variant, arrays: dict[Buffer, Any], outputs: Sequence[Any], workspace: Any
+        self,
+        variant: Variant,
+        arrays: dict[Buffer, Any],
+        outputs: Sequence[Any],
+        workspace: Any,
+        scalars: Sequence[int | float] | None = None,
     ) -> None:
         device = variant.device
         self.variant, self.device, self.plan = variant, device, variant.launches.plan
@@ -109,11 +119,12 @@ class Run:
         start = device.address(workspace) if workspace is not None else 0
         self.words |= {name: start + offset for name, offset in variant.offsets.items()}
         self.words |= variant.words
-        self.arrays, self.workspace = arrays, workspace
-        self.wide: dict[Buffer, Any] = {}  # float32 copies of halves, which products take and make
+        self.arrays, self.workspace, self.scalars = arrays, workspace, scalars
 
     def __call__(self) -> None:
         launches = self.variant.launches
+        if self.scalars:
+            self.variant.begin(self.words["scalars"], self.scalars)
         for stage in launches.stages:
             for product in stage.products:
                 a, b, out = self.variant.operands(product, None)
@@ -157,23 +168,18 @@ class Run:
 
     def _product(self, product: MatMul, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
         transpose_a, transpose_b = product.node.attribute_as(Transposes).transposed
-        gemm = Gemm(a, b, out, transpose_a, transpose_b, accumulate)
+        of_eleven_bits = is_of_eleven_bits(product.node, self.plan.rounding)
+        gemm = Gemm(a, b, out, transpose_a, transpose_b, accumulate, of_eleven_bits)
         self.device.product(gemm, self.words["products"])
-        if product.out in self.wide:
-            self.arrays[product.out][...] = self.wide[product.out]
 
     def _array(self, buffer: Buffer) -> Any:
-        """What is held in a buffer; products find float32 in place of halves."""
+        """What is held in a buffer."""
         array = self.arrays.get(buffer)
         if array is None:
             offset, shape = self.variant.offsets[buffer.name], self.variant.launches.shape(buffer)
             own = self.workspace[offset : offset + math.prod(shape) * buffer.itemsize]
-            array = self.arrays[buffer] = own.view(buffer.dtype.name).reshape(shape)
-        if not buffer.half:
-            return array
-        if buffer not in self.wide:
-            self.wide[buffer] = array.astype(buffer.dtype.name)
-        return self.wide[buffer]
+            array = self.arrays[buffer] = own.view(numpy_dtype(buffer.held)).reshape(shape)
+        return array
 
     def _matrix(self, operand: Operand) -> Any:
         """All of a value."""

@@ -16,7 +16,7 @@ from .render import FINISH_THREADS
 from .target import CUDA
 
 # What the text is made for where no device is named: an H100.
-H100 = DeviceProperties(capability=90, processors=132, clusters=15, aligned=True)
+H100 = DeviceProperties(capability=90, processors=132, clusters=15, aligned=True, memory=80 << 30)
 
 
 def cuda_text(
@@ -71,4 +71,5 @@ def _block_loop(loop: BlockLoopLaunches) -> Iterator[str]:
 def _product(product: MatMul) -> str:
     transposed = zip(product.node.inputs, product.node.attribute_as(Transposes).transposed, strict=True)
     a, b = (f"v{base(source).number}{'.T' * bool(turned)}" for source, turned in transposed)
-    return f"cuBLAS: v{product.node.number} = {a} @ {b}"
+    held = product.a.held
+    return f"cuBLAS: v{product.node.number} = {a} @ {b}" + f" in {held}" * held.is_half

@@ -7,7 +7,7 @@ that a graph makes equal nodes once.
     v2: float32() = constant() [-0.0]             has    Constant(-0.0), which is not Constant(0.0)
     v3: float32(3, 4) = matmul(v0, v1) [True, False]    has    Transposes(transpose_a=True, transpose_b=False)
 
-Elementwise operations, `copy`, `take` and `take_along_axis` have none.
+Elementwise operations but `astype`, `copy`, `take` and `take_along_axis` have none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .dtypes import DType
     from .graph import Axis, Shape
 
 
@@ -123,6 +124,16 @@ class Transposes(Attribute):
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.transposed))
+
+
+@dataclass(frozen=True)
+class Held(Attribute):
+    """Of `astype`: the dtype of the value's memory, which may not be that which it is computed in."""
+
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"held as {self.dtype}"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .attributes import (
     Concat,
     Constant,
     Gather,
+    Held,
     Iota,
     Leaf,
     LibraryCall,
@@ -116,7 +117,7 @@ def _check_inputs(graph: Graph, node: Node, row: _Row) -> None:
 
 def _check_attribute(node: Node, row: _Row) -> None:
     attribute = node.attribute
-    if type(attribute) is not row.attribute:
+    if type(attribute) is not row.attribute and type(attribute) is not row.optional:
         fail(_attribute_name(type(attribute)), _attribute_name(row.attribute))
     if isinstance(attribute, Leaf) and attribute.number < 0:
         fail(f"the leaf {attribute.number}", "a number of 0 or more")
@@ -188,6 +189,7 @@ class _Row(NamedTuple):
     shape:     of the result, by the inputs and the attribute
     arity:     how many inputs it has; None for any number
     attribute: the class of its attribute
+    optional:  the class of an attribute that it may have
     takes:     the kind of its inputs, which have one dtype
     gives:     the dtype of the result; None for that of the inputs
     apart:     the input that is not among these, if any
@@ -201,6 +203,7 @@ class _Row(NamedTuple):
     takes: Takes = Takes.ANY
     gives: DType | None = None
     apart: _Apart | None = None
+    optional: type[Attribute] | None = None
     any_dtype: bool = False
     mixed: bool = False
 
@@ -211,7 +214,7 @@ _TABLE: dict[Op, _Row] = {
         for op, rule in ELEMENTWISE.items()
     },
     Op.WHERE: _Row(broadcast_shape, 3, apart=_Apart(0, (BOOL,))),
-    Op.ASTYPE: _Row(broadcast_shape, 1, any_dtype=True),
+    Op.ASTYPE: _Row(broadcast_shape, 1, any_dtype=True, optional=Held),
     **dict.fromkeys(REDUCTIONS, _Row(reduced_shape, 1, Reduction)),
     **dict.fromkeys((Op.ANY, Op.ALL), _Row(reduced_shape, 1, Reduction, Takes.BOOL)),
     Op.INPUT: _Row(own_shape, attribute=Leaf),

@@ -6,6 +6,7 @@ import gc
 import weakref
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onepass.backends.cuda import graphs as cuda_graphs
@@ -152,12 +153,16 @@ def test_a_graph_has_the_precision_that_it_was_recorded_with() -> None:
     assert (device.replays, device.recordings) == (10, 2)
 
 
-def test_halves_with_products_are_never_recorded() -> None:
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_products_of_halves_are_recorded(dtype: type) -> None:
     device = PooledDevice()
-    x, weight = np.ones((4, 3), np.float16), np.ones((3, 2), np.float16)
-    program = CudaProgram(kernels.linear, "linear", (x, weight), {}, device=device)
-    for _ in range(3):
+    x, weight = np.ones((4, 3), dtype), np.ones((3, 2), dtype)
+    program = CudaProgram(
+        lambda x, weight: kernels.relu(x @ weight) @ weight.T, "twice", (x, weight), {}, device=device
+    )
+    for _ in range(4):
         out = program([x, weight])
-        assert out.dtype == np.float16
-        np.testing.assert_array_equal(out, np.full((4, 2), 3))
-    assert device.replays == 0
+        assert out.dtype == dtype
+        np.testing.assert_array_equal(out, np.full((4, 3), 6))
+        del out
+    assert device.replays == 3

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import struct
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +141,41 @@ def test_asks_for_shared_memory_beyond_what_every_kernel_has(recorder: Recorder)
 
 def test_makes_arrays(recorder: Recorder) -> None:
     device = cupy_device.current_device()
-    assert device.empty((2, 3), "float64").shape == (2, 3)
-    zeros = device.zeros((3,), "float32")
-    assert zeros.dtype == "float32"
-    assert not zeros.any()
-    assert device.address(zeros) == zeros.ctypes.data
+    made = device.empty((2, 3), numpy.dtype("float64"))
+    assert (made.shape, made.dtype) == ((2, 3), "float64")
+    assert device.address(made) == made.ctypes.data
+
+
+def _space(device: Any, size: int) -> tuple[int, int]:
+    workspace = device.workspace(size)
+    return device.address(workspace), workspace.nbytes
+
+
+def test_a_small_workspace_is_kept_for_the_stream_and_the_thread(recorder: Recorder) -> None:
+    device = cupy_device.current_device()
+    first, size = _space(device, 100)
+    assert size >= 100
+    assert _space(device, 200) == (first, size)
+    with recorder.stream() as stream:
+        other, _ = _space(device, 100)
+        assert other != first
+        stream.begin_capture()  # what is recorded may be launched beside the next calls
+        captured = device.workspace(100)
+        assert device.address(captured) != other
+        stream.end_capture()
+        assert _space(device, 100)[0] == other
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(_space, device, 100).result()[0] not in (first, other)
+    assert _space(device, 100) == (first, size)
+    assert _space(device, 2 * size)[1] == 2 * size
+
+
+def test_a_large_workspace_is_given_back(recorder: Recorder) -> None:
+    device = cupy_device.current_device()
+    large = device.workspace((1 << 20) + 1)
+    gone = weakref.ref(large)
+    del large
+    assert gone() is None
 
 
 def _misaligned(values: numpy.ndarray) -> Any:
@@ -193,7 +225,7 @@ def test_a_plain_array_stays_itself(recorder: Recorder, array: numpy.ndarray) ->
 def _step(recorder: Recorder) -> Callable[[], None]:
     device = cupy_device.current_device()
     kernel = device.load(SOURCE, ["fill"])["fill"]
-    a, out = device.zeros((2, 2), "float32"), device.zeros((2, 2), "float32")
+    a, out = (device.empty((2, 2), numpy.dtype("float32")) for _ in range(2))
 
     def run() -> None:
         device.launch(kernel, Launch(5, 32), [device.address(out)])

@@ -29,7 +29,7 @@ def _matrix(rows: int, columns: int, dtype: str, seed: int) -> Any:
 
 
 @pytest.mark.parametrize("by_cupy", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("accumulate", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize("transpose_a", [False, True])
@@ -42,14 +42,19 @@ def test_products(
     for rows, columns, inner in itertools.product((0, 1, 3), (0, 1, 5), (0, 1, 4)):
         a = _matrix(*((inner, rows) if transpose_a else (rows, inner)), dtype, 1)
         b = _matrix(*((columns, inner) if transpose_b else (inner, columns)), dtype, 2)
-        out = _matrix(rows, columns, dtype, 3)
+        # Halves are added up in float32.
+        is_half = dtype in ("float16", "bfloat16")
+        out = _matrix(rows, columns, "float32" if is_half and accumulate else dtype, 3)
         before = numpy.array(out) if accumulate else numpy.zeros_like(out)
         if not accumulate:
             out[...] = numpy.nan
         recorder.cublas.precisions.clear()
         device.product(Gemm(a, b, out, transpose_a, transpose_b, accumulate), SPACE)
+        a, b = (x.astype("float32") if is_half else x for x in (a, b))
         expected = before + (a.T if transpose_a else a) @ (b.T if transpose_b else b)
-        numpy.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
+        exact, rtol = numpy.asarray(expected, out.dtype), 1e-13 if dtype == "float64" else 1e-5
+        kind = "float32" if is_half else dtype
+        numpy.testing.assert_allclose(out.astype(kind), exact.astype(kind), rtol=rtol, atol=1e-6)
         memory = out
         while memory.base is not None:
             memory = memory.base
@@ -73,6 +78,20 @@ def test_products_are_as_precise_as_cupys(
 ) -> None:
     recorder.compute_type = chosen
     _multiply(recorder, dtype)
+    assert recorder.cublas.precisions == [precision]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "chosen", "precision"),
+    [("float32", 1, 77), ("float32", 2, 69), ("float64", 1, 70), ("float16", 1, 68), ("bfloat16", 7, 68)],
+)
+def test_eleven_bits_are_enough_for_what_is_rounded_to_them(
+    recorder: Recorder, dtype: str, chosen: int, precision: int
+) -> None:
+    recorder.compute_type = chosen
+    a = _matrix(2, 2, dtype, 1)
+    gemm = Gemm(a, a, _matrix(2, 2, "float64" if dtype == "float64" else "float32", 2), of_eleven_bits=True)
+    cupy_device.current_device().product(gemm, SPACE)
     assert recorder.cublas.precisions == [precision]
 
 

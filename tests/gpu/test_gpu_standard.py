@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from array_api_compat import array_namespace
 from on_gpu import to_gpu
 from onepass.backends.common.trees import map_leaves
 from same_results import assert_same
@@ -30,9 +31,10 @@ def test_a_call_of_the_standard(case: Case, cupy: Any) -> None:
 def test_parts_of_a_kernel_follow_one_another_on_the_device(cupy: Any) -> None:
     @op.kernel
     def newton(weight: Any, x: Any, y: Any) -> Any:
-        probs = 1 / (1 + np.exp(-(x @ weight)))
-        hessian = (x.T * (probs * (1 - probs))) @ x + 0.1 * np.eye(x.shape[1], dtype=x.dtype)
-        return weight - np.linalg.solve(hessian, x.T @ (probs - y) + 0.1 * weight)
+        xp = array_namespace(x)  # NumPy's `eye` would make an array of NumPy's
+        probs = 1 / (1 + xp.exp(-(x @ weight)))
+        hessian = (x.T * (probs * (1 - probs))) @ x + 0.1 * xp.eye(x.shape[1], dtype=x.dtype)
+        return weight - xp.linalg.solve(hessian, x.T @ (probs - y) + 0.1 * weight)
 
     random = np.random.default_rng(0)
     x, weight = random.standard_normal((50, 4)), random.standard_normal(4)

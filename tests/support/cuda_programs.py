@@ -6,7 +6,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -21,6 +21,7 @@ from onepass.backends.cuda.launch_shapes import LaunchShape, flat
 from onepass.backends.cuda.launches import DeviceProperties, Launches
 from onepass.backends.cuda.program import CudaProgram
 from onepass.backends.cuda.target import CUDA
+from onepass.backends.cuda.text import H100
 from onepass.backends.ir.nest import LoopNest
 
 import onepass as op
@@ -107,7 +108,7 @@ def emitted(call: Call, capability: int, form: Form | None = None, *, aligned: b
     function, kwargs = inspect.unwrap(call.function), dict(call.kwargs)
     donated = leaves_of(function, call.args, kwargs, call.donate)
     lowered = lower(function, function.__name__, call.args, kwargs, donated, _numbers(call), target=CUDA)
-    device = DeviceProperties(capability=capability, processors=132, clusters=15, aligned=aligned)
+    device = replace(H100, capability=capability, aligned=aligned)
     return launches_of(form)(lowered.plan, device)
 
 
@@ -135,11 +136,11 @@ class WatchingDevice(HostDevice):
         super().__init__(**given)
         self.given: list[tuple[Any, Any]] = []
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        return guarded(shape, dtype, self._offset(np.dtype(dtype)), fence=True)
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        return guarded(shape, dtype, self._offset(dtype), fence=True)
 
-    def plain(self, array: Any, dtype: str) -> Any:
-        copy = guarded_copy(np.asarray(array, dtype), self._offset(np.dtype(dtype)), fence=True)
+    def plain(self, array: Any, dtype: np.dtype[Any]) -> Any:
+        copy = guarded_copy(np.asarray(array, dtype), self._offset(dtype), fence=True)
         self.given.append((np.array(copy), copy))
         return copy
 

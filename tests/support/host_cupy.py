@@ -216,6 +216,7 @@ def _device_of(recorder: HostRecorder) -> type:
 
         compute_capability = property(lambda self: recorder.capability)
         attributes = property(lambda self: {"MultiProcessorCount": PROCESSORS})
+        mem_info = property(lambda self: (0, 1 << 30))
 
         def use(self) -> None:
             recorder.device = self.id

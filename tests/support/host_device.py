@@ -18,7 +18,7 @@ class HostDevice:
     aligned:  whether vectors of 16 bytes can be loaded from its arrays
     """
 
-    product_bytes = 1000
+    product_bytes, memory = 1000, 1 << 30
 
     def __init__(
         self, capability: int = 90, processors: int = 3, schedule: str = "forward", aligned: bool = True
@@ -49,11 +49,14 @@ class HostDevice:
         )
         check_guards()
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        return guarded(shape, dtype, self._offset(np.dtype(dtype)))
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        return guarded(shape, dtype, self._offset(dtype))
 
-    def plain(self, array: Any, dtype: str) -> Any:
-        return guarded_copy(np.asarray(array, dtype), self._offset(np.dtype(dtype)))
+    def workspace(self, size: int) -> Any:
+        return self.empty((size,), np.dtype("uint8"))
+
+    def plain(self, array: Any, dtype: np.dtype[Any]) -> Any:
+        return guarded_copy(np.asarray(array, dtype), self._offset(dtype))
 
     def _offset(self, dtype: np.dtype[Any]) -> int:
         return 0 if self.aligned or dtype == np.uint8 else dtype.itemsize
@@ -64,7 +67,8 @@ class HostDevice:
     def product(self, gemm: Gemm, workspace: int) -> None:
         # Whatever else lies there is lost, as it would be to cuBLAS.
         ctypes.memset(workspace, 0xFF, self.product_bytes)
-        made = (gemm.a.T if gemm.transpose_a else gemm.a) @ (gemm.b.T if gemm.transpose_b else gemm.b)
+        a, b = (x.astype(np.float32) if x.itemsize == 2 else x for x in (gemm.a, gemm.b))
+        made = (a.T if gemm.transpose_a else a) @ (b.T if gemm.transpose_b else b)
         gemm.out[...] = gemm.out + made if gemm.accumulate else made
 
     def precision(self) -> Hashable:

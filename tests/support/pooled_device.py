@@ -30,7 +30,7 @@ class PooledDevice(HostDevice):
         self.recording: list[Callable[[], None]] | None = None
         self.can_record = True
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         assert self.recording is None, "memory was asked for while a graph is recorded"
         self.made.append((shape, str(dtype)))
         made = self.pool.setdefault((shape, str(dtype)), [])
@@ -42,7 +42,7 @@ class PooledDevice(HostDevice):
         made.append(super().empty(shape, dtype))
         return made[-1]
 
-    def plain(self, array: Any, dtype: str) -> Any:
+    def plain(self, array: Any, dtype: np.dtype[Any]) -> Any:
         return array if array.flags.carray and array.dtype == dtype else super().plain(array, dtype)
 
     def launch(self, kernel: Any, launch: Any, arguments: Any) -> None:
@@ -90,7 +90,9 @@ def _rounded_product(device: Any, gemm: Gemm, workspace: int) -> None:
 
 def _at(array: Any) -> Any:
     """An array at the same place that keeps nothing alive."""
-    return np.asarray(types.SimpleNamespace(__array_interface__=array.__array_interface__))
+    # The interface has no name for bfloat16.
+    interface = array.view(np.uint16 if array.itemsize == 2 else array.dtype).__array_interface__
+    return np.asarray(types.SimpleNamespace(__array_interface__=interface)).view(array.dtype)
 
 
 def _references(array: Any) -> int:

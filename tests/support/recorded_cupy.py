@@ -12,12 +12,14 @@ import types
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy
 import pytest
 from onepass.backends.cuda import cublas as cupy_products
 from onepass.backends.cuda import cupy_device
 
-REAL = {0: ctypes.c_float, 1: ctypes.c_double}
+HALVES = {2: numpy.dtype("float16"), 14: numpy.dtype(ml_dtypes.bfloat16)}
+REAL: dict[int, Any] = {0: ctypes.c_float, 1: ctypes.c_double, **HALVES}
 SHARED_SIZE, MOST_SHARED = 1, 8
 
 
@@ -199,14 +201,18 @@ class Cublas:
         alpha, a, type_a, lda, b, type_b, ldb, beta, c, type_c, ldc, precision, algorithm = rest
         assert handle == self.recorder.handle
         assert min(m, n, k) > 0
-        assert type_a == type_b == type_c
+        assert type_a == type_b
+        # Halves are added up in float32, and may be left as such.
+        assert type_c == type_a or (type_a in HALVES and type_c == 0)
         assert algorithm == -1
         real = REAL[type_a]
         if lda < (k if of_a else m) or ldb < (n if of_b else k) or ldc < m:
             return 7
         left = _by_columns(a, lda, *((k, m) if of_a else (m, k)), real)
         right = _by_columns(b, ldb, *((n, k) if of_b else (k, n)), real)
-        out = _by_columns(c, ldc, m, n, real)
+        out = _by_columns(c, ldc, m, n, REAL[type_c])
+        if type_a in HALVES:
+            left, right, real = left.astype("float32"), right.astype("float32"), ctypes.c_float
         result = real.from_address(alpha).value * ((left.T if of_a else left) @ (right.T if of_b else right))
         scale = real.from_address(beta).value
         out[...] = result + scale * out if scale else result
@@ -220,7 +226,10 @@ class Cublas:
 
 def _by_columns(address: int, leading: int, rows: int, columns: int, real: Any) -> numpy.ndarray:
     size = leading * (columns - 1) + rows
-    memory = numpy.ctypeslib.as_array((real * size).from_address(address))
+    if isinstance(real, numpy.dtype):  # ctypes has no halves
+        memory = numpy.ctypeslib.as_array((ctypes.c_ushort * size).from_address(address)).view(real)
+    else:
+        memory = numpy.ctypeslib.as_array((real * size).from_address(address))
     strides = (memory.itemsize, leading * memory.itemsize)
     return numpy.lib.stride_tricks.as_strided(memory, (rows, columns), strides)
 
@@ -254,7 +263,9 @@ class Recorder:
         )
         cuda = types.SimpleNamespace(
             Device=lambda number: types.SimpleNamespace(
-                compute_capability=self.capability, attributes={"MultiProcessorCount": 132}
+                compute_capability=self.capability,
+                attributes={"MultiProcessorCount": 132},
+                mem_info=(0, 1 << 30),
             ),
             Module=lambda: Module(self),
             Stream=lambda non_blocking: Stream(self, non_blocking=non_blocking),
@@ -272,9 +283,7 @@ class Recorder:
         cupy._core = types.SimpleNamespace(
             get_compute_type=lambda dtype: self.compute_type, _routines_linalg=linear_algebra
         )
-        cupy.empty = lambda shape, dtype: numpy.full(shape, 7, dtype).view(Array)
-        cupy.zeros = lambda shape, dtype: numpy.zeros(shape, dtype).view(Array)
-        cupy.ndarray = _at
+        cupy.ndarray = _array
         return cupy
 
     def _cublas_of_cupy(self) -> Any:
@@ -304,7 +313,12 @@ def installed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Recorder:
     return recorder
 
 
-def _at(shape: tuple[int, ...], dtype: str, pointer: Pointer, strides: tuple[int, ...]) -> Any:
+def _array(
+    shape: tuple[int, ...], dtype: Any, pointer: Pointer | None = None, strides: tuple[int, ...] = ()
+) -> Any:
+    """`cupy.ndarray`"""
+    if pointer is None:
+        return numpy.full(shape, 7, dtype).view(Array)
     view = types.SimpleNamespace(
         __array_interface__={
             "data": (pointer.ptr, False),
