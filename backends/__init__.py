@@ -26,6 +26,7 @@ from .common.libraries import (
     on_different_devices,
 )
 from .common.out_arrays import ArraySpec, OutArrays, has_internal_overlap
+from .common.precision import use_precision
 from .common.static_values import is_static
 from .common.trees import fields_of, is_record, leaves, map_leaves, named_leaves, with_fields
 from .compilers import (

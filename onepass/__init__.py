@@ -7,6 +7,7 @@ from typing import Any as _Any
 from .backends import Backend as Backend
 from .backends import backends as backends
 from .backends import use_backend as use_backend
+from .backends import use_precision as use_precision
 from .derivatives import grad as grad
 from .derivatives import stop_gradient as stop_gradient
 from .derivatives import value_and_grad as value_and_grad

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from ..common.precision import chosen_precision
 from .device import Gemm
 
 _FLOAT32, _FLOAT64 = numpy.dtype("float32"), numpy.dtype("float64")
@@ -31,10 +32,10 @@ def workspace_bytes(capability: int) -> int:
     return _LARGE_WORKSPACE if capability >= _HOPPER else _WORKSPACE
 
 
-def precisions(cupy: Any) -> tuple[int, int]:
-    """How CuPy computes products of float32 and float64 at present."""
-    chosen = cupy._core.get_compute_type
-    return chosen(_FLOAT32), chosen(_FLOAT64)
+def precisions(cupy: Any) -> tuple[str | None, int, int]:
+    """What says at present how products are computed: `use_precision`, and CuPy's compute types."""
+    of_cupy = cupy._core.get_compute_type
+    return chosen_precision(), of_cupy(_FLOAT32), of_cupy(_FLOAT64)
 
 
 def product(cupy: Any, gemm: Gemm, workspace: tuple[int, int]) -> None:
@@ -73,19 +74,25 @@ def product(cupy: Any, gemm: Gemm, workspace: tuple[int, int]) -> None:
 
 
 def _precision(cupy: Any, gemm: Gemm) -> int:
-    """How cuBLAS computes, as CuPy's own products: in TF32 where CUPY_TF32=1 or `set_compute_type` say so."""
+    """How cuBLAS computes: as `use_precision` says, else as CuPy's own products, by CUPY_TF32 for example."""
     cublas = cupy.cuda.cublas
     kind = gemm.a.dtype.char
-    chosen = cupy._core.get_compute_type(_FLOAT64 if kind == "d" else _FLOAT32)
+    of_cupy = cupy._core.get_compute_type(_FLOAT64 if kind == "d" else _FLOAT32)
     choices = cupy._core._routines_linalg
-    pedantic = chosen == choices.COMPUTE_TYPE_PEDANTIC
+    pedantic = of_cupy == choices.COMPUTE_TYPE_PEDANTIC
     precision: int
     if kind == "d":
         precision = cublas.CUBLAS_COMPUTE_64F_PEDANTIC if pedantic else cublas.CUBLAS_COMPUTE_64F
-    elif kind == "f" and not pedantic and (gemm.of_eleven_bits or chosen == choices.COMPUTE_TYPE_TF32):
-        precision = cublas.CUBLAS_COMPUTE_32F_FAST_TF32
-    else:
-        precision = cublas.CUBLAS_COMPUTE_32F_PEDANTIC if pedantic else cublas.CUBLAS_COMPUTE_32F
+        return precision
+    precision = cublas.CUBLAS_COMPUTE_32F_PEDANTIC if pedantic else cublas.CUBLAS_COMPUTE_32F
+    if kind == "f":
+        chosen = chosen_precision()
+        if chosen == "medium" and not gemm.of_eleven_bits:
+            precision = cublas.CUBLAS_COMPUTE_32F_FAST_16BF
+        elif chosen in ("high", "medium") or (
+            chosen is None and not pedantic and (gemm.of_eleven_bits or of_cupy == choices.COMPUTE_TYPE_TF32)
+        ):
+            precision = cublas.CUBLAS_COMPUTE_32F_FAST_TF32
     return precision
 
 

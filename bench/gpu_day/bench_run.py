@@ -15,6 +15,7 @@ from .places import ROOT
 
 # Part of the workload's name, and the peers. Floors are always included.
 RUNS = (
+    ("linear regression", "torch_eager_gpu,onepass_cupy"),
     ("sigmoid + Adam", "torch_eager_gpu,onepass_cupy"),
     (f"8192{TIMES}256→131072", "torch_eager_gpu,onepass_cupy,onepass_cupy_tf32_gpu"),
     (f"cross-entropy 4096{TIMES}8192", "torch_eager_gpu,onepass_cupy,liger_gpu,torch_compile_gpu"),

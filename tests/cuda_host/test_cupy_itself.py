@@ -91,6 +91,7 @@ def test_finds_the_library_that_cupy_multiplies_with(cupy: Any) -> None:
     stand_in = {name for name in vars(Recorder().module().cuda.cublas) if not name.startswith("_")}
     assert stand_in <= {*dir(cublas)}
     assert [cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_COMPUTE_64F_PEDANTIC] == [68, 71]
+    assert [cublas.CUBLAS_COMPUTE_32F_FAST_16BF, cublas.CUBLAS_COMPUTE_32F_FAST_TF32] == [75, 77]
     # Without a driver there is no handle, and the library itself says so; CuPy's wrapper looks for a driver.
     with pytest.raises(cublas.CUBLASError, match="CUBLAS_STATUS_NOT_INITIALIZED"):
         cupy_products._gemm(cupy)(0, 0, (0, 0), *range(18))

@@ -12,6 +12,8 @@ from onepass.backends.cuda import cupy_device
 from onepass.backends.cuda.device import Gemm
 from recorded_cupy import Array, Recorder, installed
 
+import onepass as op
+
 SPACE = 0x7F00_0000_0000  # an address that nothing here looks at
 
 
@@ -81,6 +83,27 @@ def test_products_are_as_precise_as_cupys(
     assert recorder.cublas.precisions == [precision]
 
 
+@pytest.mark.parametrize("of_cupy", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("dtype", "chosen", "precisions"),
+    [
+        ("float32", "highest", {1: 68, 2: 69, 7: 68}),
+        ("float32", "high", {1: 77, 2: 77, 7: 77}),
+        ("float32", "medium", {1: 75, 2: 75, 7: 75}),
+        ("float64", "medium", {1: 70, 2: 71, 7: 70}),
+        ("bfloat16", "highest", {1: 68, 2: 69, 7: 68}),
+        ("bfloat16", "medium", {1: 68, 2: 69, 7: 68}),
+    ],
+)
+def test_a_chosen_precision_comes_before_that_of_cupy(
+    recorder: Recorder, dtype: str, chosen: str, precisions: dict[int, int], of_cupy: int
+) -> None:
+    recorder.compute_type = of_cupy
+    with op.use_precision(chosen):
+        _multiply(recorder, dtype)
+    assert recorder.cublas.precisions == [precisions[of_cupy]]
+
+
 @pytest.mark.parametrize(
     ("dtype", "chosen", "precision"),
     [("float32", 1, 77), ("float32", 2, 69), ("float64", 1, 70), ("float16", 1, 68), ("bfloat16", 7, 68)],
@@ -132,4 +155,10 @@ def test_the_precision_is_that_of_cupy_for_both_dtypes(recorder: Recorder) -> No
     recorder.compute_type = 7
     assert device.precision() != before
     recorder.compute_type = 1
+    assert device.precision() == before
+    # A recorded graph is for one precision.
+    with op.use_precision("high"):
+        high = device.precision()
+        with op.use_precision("highest"):
+            assert len({high, before, device.precision()}) == 3
     assert device.precision() == before

@@ -297,7 +297,7 @@ class Recorder:
         cublas.__file__ = "cublas.so"
         cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_COMPUTE_32F_PEDANTIC = 68, 69
         cublas.CUBLAS_COMPUTE_64F, cublas.CUBLAS_COMPUTE_64F_PEDANTIC = 70, 71
-        cublas.CUBLAS_COMPUTE_32F_FAST_TF32 = 77
+        cublas.CUBLAS_COMPUTE_32F_FAST_16BF, cublas.CUBLAS_COMPUTE_32F_FAST_TF32 = 75, 77
         cublas.CUBLASError = type("CUBLASError", (RuntimeError,), {})
         cublas.gemmEx = gemm
         return cublas
