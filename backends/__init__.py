@@ -21,6 +21,7 @@ from .common.libraries import (
     is_current_device,
     is_half,
     is_real_array,
+    is_transformed_tensor,
     kind_of,
     library_of,
     on_different_devices,

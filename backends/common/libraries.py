@@ -151,7 +151,7 @@ def can_be_read(array: Any, *, may_wait: bool) -> bool:
     library = library_of(array)
     if library == "numpy":
         return True
-    if (library == "jax" and _is_traced(array)) or (library == "torch" and _is_transformed(array)):
+    if (library == "jax" and _is_traced(array)) or (library == "torch" and is_transformed_tensor(array)):
         return False
     if may_wait:
         return True
@@ -167,7 +167,7 @@ def _is_traced(array: Any) -> bool:
     return isinstance(array, jax.core.Tracer)
 
 
-def _is_transformed(tensor: Any) -> bool:
+def is_transformed_tensor(tensor: Any) -> bool:
     """Whether a PyTorch tensor wraps others, as inside `torch.func.vmap` or `torch.func.grad`."""
     import torch
 
