@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy
+
 from .backends import (
     COMPILED_DTYPES,
     COMPILING_CHOICES,
+    PlannedCalls,
     Specializations,
     SymbolicArray,
     by_parameter,
@@ -83,6 +86,30 @@ def compiled_for(
     static = frozenset(leaves_of(function, args, kwargs, tuple(options)))
     donated = leaves_of(function, args, kwargs, donate)
     return CompiledKernel(library, function, name, static, donated, retraces)
+
+
+def planned_for(
+    library: str,
+    function: Callable[..., Any],
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    options: frozenset[str] = frozenset(),
+    retraces: dict[str, int],
+) -> PlannedCalls | None:
+    """What runs calls of this signature with NumPy, if memory can be planned for them; else None.
+
+    options, retraces: as for `compiled_for`
+    """
+    if library != "numpy" or not is_compilable(library, args, kwargs):
+        return None
+    arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
+    if any(type(array) is not numpy.ndarray for array in arrays):
+        return None
+    return PlannedCalls(
+        function, name, frozenset(leaves_of(function, args, kwargs, tuple(options))), retraces
+    )
 
 
 class CompiledKernel:

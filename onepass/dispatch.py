@@ -34,7 +34,7 @@ from .backends import (
     warn,
 )
 from .checks import Check
-from .compilation import compiled_for, has_traced, require_compilable
+from .compilation import compiled_for, has_traced, planned_for, require_compilable
 from .option_ranges import ValueCheck, no_values_to_check
 from .out import KernelCallable, copy_to_out, pop_out, takes_out
 from .own_backward import OwnBackward, call_inside, users_backward
@@ -122,6 +122,8 @@ class KernelFunction:
         if route.check_values:
             route.check_values = not self._check_values(self.__name__, *args, **kwargs)
         backend, refused, why = chosen_backend(), None, ""
+        if backend == "numpy" and out is None and route.planned is not None:
+            return route.planned.run(args, kwargs, values)
         if backend in route.compiling and route.compiled is not None:
             try:
                 if out is None:
@@ -135,7 +137,7 @@ class KernelFunction:
         if refused is not None:
             # Its traceback has this frame: together they would keep the arguments alive.
             why, refused = self._refuse(backend, route, refused), None
-        return self._run_eagerly(backend, route, args, kwargs, out, why)
+        return self._run_eagerly(backend, route, args, kwargs, values, out, why)
 
     def _is_inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether a call is part of another kernel's trace."""
@@ -180,17 +182,28 @@ class KernelFunction:
         return "" if is_expected else reason(self.__name__, refused)
 
     def _run_eagerly(
-        self, backend: str, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, why: str
+        self,
+        backend: str,
+        route: Route,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        values: list[Any],
+        out: Any,
+        why: str,
     ) -> Any:
-        """Run a call operation by operation.
+        """Run a call in the library of its arrays.
 
+        values: the leaves of (args, kwargs)
         why:    a reason to warn of, if the call runs without an error
         raises: if `backend` was chosen by name, and takes no such arrays
         """
         if route.compiled is None and backend in COMPILING_CHOICES.get(route.library, ()):
             require_compilable(backend, self.__name__, args, kwargs)
         require_arrays_of(backend, route.library, self.__name__)
-        result = route.run(self.__wrapped__, args, kwargs)
+        if route.planned is not None:
+            result = route.planned.run(args, kwargs, values)
+        else:
+            result = route.run(self.__wrapped__, args, kwargs)
         if why and why not in self._warned:
             if len(self._warned) >= MAX_WARNED:
                 self._warned.clear()
@@ -262,6 +275,17 @@ class KernelFunction:
             self._eager_run(library, any_half=any_half),
             compiled,
             COMPILING_CHOICES.get(library, ()) if compiled is not None else (),
+            None
+            if is_users
+            else planned_for(
+                library,
+                self.__wrapped__,
+                self.__name__,
+                args,
+                kwargs,
+                options=self._options,
+                retraces=self._retraces,
+            ),
             check_values=True,
             device=device_to_enter(first),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import operator
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -24,21 +25,49 @@ _WRITE_ERROR = "read-only"
 class ReadOnlyArguments:
     """A copy of a pytree of arguments in which each array is a read-only view of the caller's array."""
 
+    __slots__ = ("arrays", "tree", "trees")
+
     def __init__(self, tree: Any) -> None:
         self.arrays: dict[int, tuple[Any, Any]] = {}  # by id of a view: the caller's array, the view
         # By id of a copied list, dict or object: the caller's, the copy, the items that the copy got.
         self.trees: dict[int, tuple[Any, Any, Any]] = {}
         self.tree = self._copy(tree)
 
+    def _copies(self, values: Any) -> list[Any]:
+        made = []
+        # This runs for every argument of every call, so the most common types come first.
+        for value in values:
+            kind = type(value)
+            if kind is numpy.ndarray:
+                if value.flags.writeable:
+                    view = value.view()
+                    view.setflags(write=False)
+                    self.arrays[id(view)] = value, view
+                    made.append(view)
+                else:
+                    made.append(value)
+            elif kind is tuple or kind is list:
+                got = self._copies(value)
+                copy = kind(got)
+                self.trees[id(copy)] = value, copy, got
+                made.append(copy)
+            elif value is None or kind is float or kind is int or kind is str or kind is bool:
+                made.append(value)
+            else:
+                made.append(self._copy(value))
+        return made
+
     def _copy(self, value: Any) -> Any:
-        if type(value) is numpy.ndarray:
-            return self._view(value)
+        kind = type(value)
+        if kind is numpy.ndarray or kind is tuple or kind is list:
+            return self._copies((value,))[0]
+        got: Any
+        copy: Any
         if isinstance(value, list | tuple):
-            items = [self._copy(item) for item in value]
-            copy: Any = type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-            got: Any = items
+            got = self._copies(value)
+            copy = kind(*got) if hasattr(value, "_fields") else kind(got)
         elif isinstance(value, dict):
-            got = {key: self._copy(item) for key, item in value.items()}
+            got = dict(zip(value, self._copies(value.values()), strict=True))
             copy = dict(got)
         elif is_record(value):
             got = {name: self._copy(item) for name, item in fields_of(value).items()}
@@ -49,17 +78,11 @@ class ReadOnlyArguments:
         self.trees[id(copy)] = value, copy, got
         return copy
 
-    def _view(self, array: Any) -> Any:
-        if not array.flags.writeable:
-            return array
-        view = array.view()
-        view.flags.writeable = False
-        self.arrays[id(view)] = array, view
-        return view
-
     def write_back(self) -> None:
         """Apply the function's changes of copied lists, dicts and objects to the caller's."""
         for original, copy, got in self.trees.values():
+            if type(copy) is tuple:
+                continue
             if isinstance(copy, list) and not _same(copy, got):
                 original[:] = [self.restored(item) for item in copy]
             elif isinstance(copy, dict) and not _same_items(copy, got):
@@ -75,8 +98,12 @@ class ReadOnlyArguments:
         """A value of the function, with the caller's arrays in place of their views."""
         if id(value) in self.arrays:
             return self.arrays[id(value)][0]
+        if type(value) is numpy.ndarray:
+            return value if value.base is None else self._writeable(value)
         if id(value) in self.trees:
             return self.trees[id(value)][0]
+        if isinstance(value, float | int | str | numpy.generic) or value is None:
+            return value
         if isinstance(value, list | tuple):
             items = [self.restored(item) for item in value]
             if _same(items, value):
@@ -89,18 +116,18 @@ class ReadOnlyArguments:
             fields = fields_of(value)
             restored = {key: self.restored(item) for key, item in fields.items()}
             return value if _same_items(restored, fields) else with_fields(value, restored)
-        return self._writeable(value)
+        return value
 
     def _writeable(self, value: Any) -> Any:
         """Make a view of an argument writeable again."""
-        is_view = type(value) is numpy.ndarray and value.base is not None and not value.flags.writeable
+        is_view = not value.flags.writeable
         if is_view and any(numpy.may_share_memory(value, view) for _, view in self.arrays.values()):
             value.flags.writeable = True
         return value
 
 
 def _same(first: Any, second: Any) -> bool:
-    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
+    return len(first) == len(second) and all(map(operator.is_, first, second))
 
 
 def _same_items(first: Any, second: Any) -> bool:

@@ -77,6 +77,9 @@ def kernel(
     reads; a large array (over 1 MiB) that NumPy itself computed with and that was changed in place; an object
     of a C extension that changes.
 
+    Under "numpy" the function runs at every call as it is written, on read-only views of its arguments.
+    Functions of the library that it calls run planned programs.
+
     Under "auto" a function that cannot be compiled runs operation by operation, and a RuntimeWarning says
     why. In that call the function is started twice. Under "numba" and "cupy" the same is an error. A function
     that fills an array that it made with `np.zeros` and the like is started twice in any case; during the

@@ -10,7 +10,7 @@ import numpy
 
 from ..common.libraries import library_of
 from ..common.out_arrays import ArraySpec
-from ..common.trees import fields_of, is_record, leaves, map_leaves, with_fields
+from ..common.trees import leaves, map_leaves, text_of
 from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Node, base
 from ..ir.nest import Buffer, BufferKind
@@ -100,7 +100,7 @@ def builder(
 
     given: the shapes of the arrays that the program works with
     """
-    constants: dict[str, Any] = {"with_fields": with_fields}
+    constants: dict[str, Any] = {}
     texts = {m: f"arguments[{i}]" for i, m in enumerate(arguments)}
     texts |= {m: f"fresh[{i}]" for i, m in enumerate(plan.of_kind(BufferKind.RESULT))}
     nodes = iter(plan.outputs)
@@ -130,22 +130,8 @@ def builder(
             return text
         return number(node, shape, constant)
 
-    def tree(value: Any) -> str:
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return f"{constant(type(value))}({', '.join(map(tree, value))})"
-        if isinstance(value, list | tuple):
-            items = ", ".join(map(tree, value))
-            if type(value) is list:
-                return f"[{items}]"
-            return f"({items}{',' if value else ''})"
-        if isinstance(value, dict):
-            return "{" + ", ".join(f"{constant(key)}: {tree(item)}" for key, item in value.items()) + "}"
-        if is_record(value):
-            fields = ", ".join(f"{name!r}: {tree(item)}" for name, item in fields_of(value).items())
-            return f"with_fields({constant(with_fields(value, {}))}, {{{fields}}})"
-        return leaf(value)
-
     made: Callable[..., Any] = eval(
-        f"lambda arguments, fresh, scalars, integers=None: {tree(traced.result)}", constants
+        f"lambda arguments, fresh, scalars, integers=None: {text_of(traced.result, leaf, constant)}",
+        constants,
     )
     return made

@@ -7,7 +7,7 @@ list(named_leaves({"w": x}, "params")) == [("params['w']", x)]
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -109,3 +109,28 @@ def map_leaves(function: Any, tree: Any) -> Any:
     if is_record(tree):
         return with_fields(tree, {key: map_leaves(function, item) for key, item in fields_of(tree).items()})
     return function(tree)
+
+
+def text_of(tree: Any, leaf: Callable[[Any], str], constant: Callable[[Any], str]) -> str:
+    """A Python expression that makes a tree of the same structure.
+
+    leaf:     the expression of a leaf
+    constant: names a value that the expression may use
+    """
+
+    def text(value: Any) -> str:
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return f"{constant(type(value))}({', '.join(map(text, value))})"
+        if isinstance(value, list | tuple):
+            items = ", ".join(map(text, value))
+            if type(value) is list:
+                return f"[{items}]"
+            return f"({items}{',' if value else ''})"
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{constant(key)}: {text(item)}" for key, item in value.items()) + "}"
+        if is_record(value):
+            fields = ", ".join(f"{name!r}: {text(item)}" for name, item in fields_of(value).items())
+            return f"{constant(with_fields)}({constant(with_fields(value, {}))}, {{{fields}}})"
+        return leaf(value)
+
+    return text(tree)

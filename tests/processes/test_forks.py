@@ -218,3 +218,28 @@ def test_threads_that_call_and_compile_beside_forks(start: str, tmp_path: Path) 
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "'children': 0" not in done.stdout
+
+
+def test_planned_programs_of_numpy_run_in_a_child(tmp_path: Path) -> None:
+    python(
+        """
+random = np.random.default_rng(0)
+logits, labels = random.standard_normal((3000, 200)), random.integers(0, 200, 3000)
+with op.use_backend("numpy"):
+    expected = op.softmax_cross_entropy_with_grad(logits, labels)  # as written
+    kept = op.softmax_cross_entropy_with_grad(logits, labels)
+
+    def planned():
+        for _ in range(3):
+            found = op.softmax_cross_entropy_with_grad(logits, labels)
+            assert found[0] == expected[0]
+            np.testing.assert_array_equal(found[1], expected[1])
+            found[1].fill(0)
+
+    hold(forks.compile_lock, 0.2)
+    assert in_child(planned) == 0
+    planned()
+    np.testing.assert_array_equal(kept[1], expected[1])
+""",
+        tmp_path,
+    )

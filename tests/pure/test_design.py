@@ -36,6 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "cpu": {"common", "ir", "trace", "codegen", "cpu/llvm", "cpu/runtime"},
     "cuda": {"common", "ir", "trace", "codegen"},
     "distributed": {"common"},
+    "ufuncs": {"common", "ir", "trace"},
 }
 
 
