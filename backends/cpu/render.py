@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..codegen.plan import Plan
-from ..codegen.stages import Role, role
+from ..codegen.stages import Role, is_by_result, role
 from ..codegen.text import Lines
 from ..codegen.totals import BLOCKS_OF_PART, is_kept_wide
 from ..ir.attributes import Layout, Transposes
@@ -289,6 +289,9 @@ class Renderer:
 
     def product(self, product: MatMul, loops: LoopFunction, lines: Lines) -> None:
         node = product.node
+        if is_by_result(node):
+            self.product_by_result(product, loops, lines)
+            return
         a = self.address(product.a, loops)
         if role(node) is Role.ROW:
             b, out = loops.buffer(product.b), self.address(product.out, loops)
@@ -301,6 +304,16 @@ class Renderer:
             totals.before_block(total, part, loops.size(node.axes), lines)
         beta = f"0.0 if {totals.is_first_block(node)} else 1.0"
         self.gemm(product, loops, lines, ["rows", "rows"], [a, self.address(product.b, loops), part], beta)
+
+    def product_by_result(self, product: MatMul, loops: LoopFunction, lines: Lines) -> None:
+        """A product over rows, for a block of the result's rows: columns of its first factor."""
+        a, b = loops.buffer(product.a), loops.buffer(product.b)
+        column = "row0"
+        if product.a.layout is Layout.COLUMNS:
+            column = f"row0 * {loops.use(stride_of(product.a), 'l')}"
+        lengths = [loops.length(source.shape[0]) for source in product.node.inputs]
+        names = [f"offset({a}, {column})", b, self.address(product.out, loops)]
+        self.gemm(product, loops, lines, lengths, names, "0", result_rows="rows")
 
     def address(self, buffer: Buffer, loops: LoopFunction) -> str:
         """The pointer to the first row of the block, in what a product reads or writes."""
@@ -315,12 +328,20 @@ class Renderer:
         return f"offset({name}, {' * '.join(['row0', *row])})"
 
     def gemm(
-        self, product: MatMul, scope: Scope, lines: Lines, first: list[str], names: list[str], beta: str
+        self,
+        product: MatMul,
+        scope: Scope,
+        lines: Lines,
+        first: list[str],
+        names: list[str],
+        beta: str,
+        result_rows: str | None = None,
     ) -> None:
         """The call of BLAS.
 
-        first: the lengths of the operands' first dimensions
-        names: of the operands and the result
+        first:       the lengths of the operands' first dimensions
+        names:       of the operands and the result
+        result_rows: how many rows of the result are computed; None for all
         """
         node = product.node
         transpose_a, transpose_b = node.attribute_as(Transposes).transposed
@@ -328,6 +349,7 @@ class Renderer:
         a_columns, b_columns = (scope.length(source.shape[1]) for source in node.inputs)
         rows, inner = (a_columns, a_rows) if transpose_a else (a_rows, a_columns)
         columns = b_rows if transpose_b else b_columns
+        rows = result_rows or rows
         routine = scope.use(("sgemm",) if node.dtype == FLOAT32 else ("dgemm",))
         # What lies in columns is the transpose of what lies in rows.
         transpose_a ^= product.a.layout is Layout.COLUMNS
