@@ -20,6 +20,7 @@ class Target:
     splits_loops:       a loop over what was put together from parts has a part for each
     looks_at_arguments: indices that are arguments are looked at before every call
     by_result:          a product over rows may be computed in a loop over the rows of its result
+    few:                a product with a dimension of so many numbers at most is computed in loops
     """
 
     workers: int
@@ -34,3 +35,4 @@ class Target:
     splits_loops: bool = False
     looks_at_arguments: bool = False
     by_result: bool = False
+    few: int = 0

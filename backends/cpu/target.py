@@ -14,4 +14,5 @@ CPU = Target(
     splits_loops=True,
     looks_at_arguments=True,
     by_result=True,
+    few=4,
 )

@@ -16,7 +16,7 @@ from onepass.backends.common.trees import leaves, map_leaves
 from onepass.backends.cpu.runtime import threads
 from onepass.backends.cpu.target import CPU
 from onepass.backends.cpu.text import CpuText
-from onepass.backends.ir.nest import BufferKind, MatMul
+from onepass.backends.ir.nest import BufferKind, MatMul, ProductWay
 from selection import exhaustively
 
 import onepass as op
@@ -199,3 +199,123 @@ def test_the_choice_depends_on_sizes_alone(monkeypatch: pytest.MonkeyPatch) -> N
         text = CpuText(update, "kernel", args, {})
         texts.add((text.source, *(work.block for work in text.sizes.loops)))
     assert len(texts) == 1
+
+
+# Products with a dimension of a few numbers
+
+
+def of_rows(x: Any, w: Any) -> Any:
+    return x @ w
+
+
+def of_rows_transposed(x: Any, w: Any) -> Any:
+    return x @ w.T
+
+
+def over_rows(x: Any, g: Any) -> Any:
+    return x.T @ g
+
+
+def narrow_calls(
+    n: int, few: int, wide: int
+) -> list[tuple[Callable[..., Any], tuple[int, int], tuple[int, int]]]:
+    """Functions, and the shapes of their arguments."""
+    return [
+        (of_rows, (n, few), (few, wide)),
+        (of_rows_transposed, (n, few), (wide, few)),
+        (of_rows, (n, wide), (wide, few)),
+        (of_rows_transposed, (n, wide), (few, wide)),
+        (over_rows, (n, wide), (n, few)),
+        (over_rows, (n, few), (n, wide)),
+    ]
+
+
+def ways(function: Callable[..., Any], *args: Any) -> list[ProductWay]:
+    plan = lower(function, "kernel", args, {}, target=CPU).plan
+    return [product.way for product in products(plan)]
+
+
+NARROW_SIZES = [(1, 3, 100), (3, 2, 16), (70, 1, 300), (70, 3, 300), (131, 4, 17), (1030, 4, 259)]
+
+
+@pytest.mark.parametrize("call", range(6))
+@pytest.mark.parametrize(
+    ("sizes", "dtype"),
+    [
+        exhaustively(sizes, dtype, when=dtype == "float64" and sizes not in NARROW_SIZES[::2])
+        for sizes in NARROW_SIZES
+        for dtype in ("float32", "float64")
+    ],
+)
+def test_a_narrow_product(
+    sizes: tuple[int, int, int], call: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function, *shapes = narrow_calls(*sizes)[call]
+    args = tuple(normal(*shape, dtype=dtype) for shape in shapes)
+    if sizes[0] > 1 and not (sizes[1] == 1 and call < 2):  # one term is no sum
+        assert all(way is not ProductWay.BLAS for way in ways(function, *args))
+    (expected,) = right(function, *args)
+    tolerance = CLOSE[dtype] * max(1.0, float(np.max(np.abs(expected))))
+    for count in (1, 2, 3):
+        of_shares(monkeypatch, count)
+        with op.use_backend("numba"):
+            got = op.kernel(function)(*args)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("call", range(4))
+@pytest.mark.parametrize("few", [1, 3, 4])
+def test_the_bits_of_a_row_depend_on_nothing_else(
+    call: int, few: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither on the number of workers, nor on how many rows there are and which of them it is."""
+    function, first, second = narrow_calls(1027, few, 263)[call]
+    x, w = normal(*first, dtype=dtype), normal(*second, dtype=dtype)
+    with op.use_backend("numba"):
+        kernel = op.kernel(function)
+        whole = kernel(x, w)
+        for start, stop in ((0, 2), (3, 6), (5, 12), (1, 1027), (1000, 1027)):
+            assert bits(kernel(x[start:stop], w)) == bits(whole[start:stop])
+        for count in (2, 3, 5):
+            of_shares(monkeypatch, count)
+            assert bits(op.kernel(function)(x, w)) == bits(whole)
+
+
+@pytest.mark.parametrize("call", range(6))
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2]])
+def test_a_narrow_product_of_strided_arrays(call: int, layout: Callable[[Array], Array]) -> None:
+    function, *shapes = narrow_calls(70, 3, 100)[call]
+    args = tuple(normal(*shape) for shape in shapes)
+    (expected,) = right(function, *args)
+    padded = [np.full((rows, columns + 5), np.nan, np.float32) for rows, columns in shapes]
+    for memory, array in zip(padded, args, strict=True):
+        memory[:, 2:-3] = array
+    with op.use_backend("numba"):
+        for given in (tuple(map(layout, args)), [memory[:, 2:-3] for memory in padded]):
+            np.testing.assert_allclose(op.kernel(function)(*given), expected, rtol=0, atol=1e-4)
+
+
+def test_a_narrow_product_of_no_rows_and_of_nothing_finite() -> None:
+    for function, *shapes in narrow_calls(0, 3, 100):
+        x, w = (normal(*shape) for shape in shapes)
+        with op.use_backend("numba"):
+            np.testing.assert_array_equal(op.kernel(function)(x, w), function(x, w))
+    for function, *shapes in narrow_calls(9, 3, 100):
+        x, w = (normal(*shape) for shape in shapes)
+        x[5, 1], w[2, 2] = np.inf, np.nan
+        with op.use_backend("numba"), np.errstate(invalid="ignore"):
+            got, expected = op.kernel(function)(x, w), function(x, w)
+        np.testing.assert_array_equal(np.isfinite(got), np.isfinite(expected))
+
+
+def test_a_narrow_product_over_many_rows_is_added_up_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal numbers, which round in the same direction in every row."""
+    x, g = np.full((1_000_003, 16), 290.3, np.float32), np.full((1_000_003, 2), 290.3, np.float32)
+    assert ways(over_rows, x, g) == [ProductWay.FEW_COLUMNS]
+    expected = 1_000_003 * np.float64(np.float32(290.3)) ** 2
+    for count in (1, 3):
+        of_shares(monkeypatch, count)
+        with op.use_backend("numba"):
+            got = op.kernel(over_rows)(x, g)
+        assert np.max(np.abs(got / expected - 1)) < 1e-6
