@@ -116,13 +116,9 @@ def sums(few: int, real: DType) -> str:
             f"                {total} = {total} + n[row * ldn + {k}] * w[row * ldw + first + column]"
             for k, total in enumerate(totals)
         ),
-        "        if beta == 0.0:",
-        "            for column in range(width):",
-        *(f"                {place} = {total}" for place, total in zip(places, totals, strict=True)),
-        "        else:",
-        "            for column in range(width):",
+        "        for column in range(width):",
         *(
-            f"                {place} = beta * {place} + {total}"
+            f"            {place} = select(beta == 0.0, {total}, beta * {place} + {total})"
             for place, total in zip(places, totals, strict=True)
         ),
     )
