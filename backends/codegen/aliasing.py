@@ -214,7 +214,8 @@ def _may_take(uses: Uses, result: Buffer, argument: Buffer, shares_rows: bool) -
         if steps is None:
             return False
         # Loops of one stage do not wait for each other, and later ones find the result.
-        (step, *more) = steps
+        # Of a block, one nest alone loads the argument and stores the result; a product takes other rows.
+        (step, *more) = [step for step in steps if argument in reads(step)]
         if more or isinstance(step, MatMul):
             return False
         if not can_overwrite(step, result, argument, shares_rows=shares_rows):

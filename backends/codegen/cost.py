@@ -43,6 +43,8 @@ FEWEST_ROWS, MOST_ROWS = 64, 256
 LARGE_FACTOR_BYTES = 1 << 17
 LARGE_BLOCK_BYTES, MOST_ROWS_OF_LARGE = 32 << 20, 512
 ROW_LOOP_ELEMENTS = 1 << 14
+# A product computes so many rows at once.
+ROWS_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,9 @@ class Sizes:
             columns = max(
                 [self._columns(step, loop) for step in loop.steps if isinstance(step, LoopNest)] + [1]
             )
-            return max(1, min(rows, 1024, ROW_LOOP_ELEMENTS // columns))
+            return _even(rows, max(1, min(1024, ROW_LOOP_ELEMENTS // columns)), 1)
         if nanoseconds < 2 * WORTH_A_WORKER_NS:
-            return max(1, min(rows, 2 * MOST_ROWS))
+            return _even(rows, 2 * MOST_ROWS, ROWS_TOGETHER)
         row_bytes = self._block_bytes.get(loop.number, 0) // max(rows, 1)
         factors = [
             self._bytes(base(step.node.inputs[1]))
@@ -181,7 +183,7 @@ class Sizes:
         most = MOST_ROWS_OF_LARGE if large else MOST_ROWS
         block = max(FEWEST_ROWS, min(most, fitting // 16 * 16))
         # Work for two workers at least, where there are rows for two.
-        return max(1, min(block, -(-rows // 32) * 16))
+        return _even(rows, min(block, -(-rows // 32) * 16), ROWS_TOGETHER)
 
     def _columns(self, nest: LoopNest, loop: BlockLoop) -> int:
         """Elements that a row of a value has at most."""
@@ -226,6 +228,18 @@ class Sizes:
     def stages(self, threads: int) -> list[tuple[int, int, int]]:
         """What a program is told: number of the stage, workers, whether they may run at once."""
         return stages(self.shares(), threads, has_outputs=bool(self.plan.slots.outputs))
+
+
+def _even(rows: int, most: int, together: int) -> int:
+    """Rows a block of at most `most`, where two workers have as many blocks of nearly as many rows each.
+
+    together: rows that are computed at once; a block has a multiple of them
+    """
+    if rows <= most:
+        return max(1, rows)
+    blocks = -(-rows // most)
+    blocks += blocks % 2
+    return min(most, -(-rows // (blocks * together)) * together)
 
 
 def stages(shares: Iterable[StageShare], threads: int, *, has_outputs: bool) -> list[tuple[int, int, int]]:

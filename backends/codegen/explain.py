@@ -21,6 +21,7 @@ from ..ir.nest import (
     LoopNest,
     MatMul,
     Position,
+    ProductWay,
     Reduce,
     Store,
     walk,
@@ -117,7 +118,9 @@ def _block_loop(plan: Plan, loop: BlockLoop, work: BlockLoopWork) -> Iterator[st
         yield f"    rows of {pack.argument.name}, which lies in columns, into {pack.buffer.name}"
     for step in loop.steps:
         if isinstance(step, MatMul):
-            yield f"    {_product(step)}{', added up over the blocks' if role(step.node) is Role.SUM else ''}"
+            in_loops = ", in loops" if step.way is not ProductWay.BLAS else ""
+            added_up = ", added up over the blocks" if role(step.node) is Role.SUM else ""
+            yield f"    {_product(step)}{in_loops}{added_up}"
         else:
             yield f"    nest over the rows{f', in tiles of {step.tile}' if step.tile else ''}"
             yield from (f"      {line}" for line in _nest(plan, step))

@@ -22,6 +22,7 @@ from .aliasing import accesses, nests_of, share_memory
 from .buffers import Buffers, Rounding, ScalarSlots, scalar_slots
 from .fusion import FusedGroup, fuse
 from .nests import Nests
+from .products import share_out_by_result, way_of
 from .rewrite import outside_of_loops, with_buffers, with_meetings
 from .stages import Role, Schedule, role, schedule
 from .target import Target
@@ -111,6 +112,8 @@ def make_plan(
     """
     rounding = rounding or Rounding()
     outputs = [_computed(graph, node) for node in outputs]
+    if target.by_result:
+        share_out_by_result(outputs)
     scheduled = schedule(outputs)
     nodes = list(walk(outputs))
     slots = scalar_slots(nodes, scheduled, target.workers)
@@ -220,4 +223,4 @@ class _Stages:
         assert a is not None, f"{node} has operands in no memory"
         assert b is not None, f"{node} has operands in no memory"
         assert out is not None, f"{node} has no buffer"
-        return MatMul(node, a, b, out)
+        return MatMul(node, a, b, out, way_of(node, (a, b), self.target.few))

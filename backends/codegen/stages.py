@@ -50,16 +50,24 @@ def role(node: Node) -> Role:
     if node.operation in _LEAVES:
         return Role.LEAF
     if node.operation is Op.MATMUL:
-        transposed = node.attribute_as(Transposes).transpose_a
-        rows = node.inputs[0].shape[0]
-        return Role.WHOLE if rows is None else Role.SUM if transposed else Role.ROW
+        how = node.attribute_as(Transposes)
+        if node.inputs[0].shape[0] is None:
+            return Role.WHOLE
+        return Role.SUM if how.transpose_a and not how.by_result else Role.ROW
     if node.operation in _REDUCING:
         return Role.ROW if node.sources[0].axes[0] in node.axes else Role.SUM
     return Role.ROW if node.axes else Role.NUMBER
 
 
+def is_by_result(node: Node) -> bool:
+    """Whether a value is a product over rows that is computed for some rows of the result at a time."""
+    return node.operation is Op.MATMUL and node.attribute_as(Transposes).by_result
+
+
 def row_axis(node: Node) -> Axis:
     """The axis whose rows a "row" or "sum" value is computed in."""
+    if is_by_result(node):
+        return node.axes[0]
     if node.operation is Op.MATMUL or node.operation in REDUCTIONS:
         return base(node.inputs[0]).axes[0] if node.operation in REDUCTIONS else node.inputs[0].axes[0]
     return node.axes[0]
@@ -87,7 +95,9 @@ def _inline_cost(node: Node) -> int:
 def is_taken_whole(consumer: Node, position: int) -> bool:
     """Whether a value's consumer reads all of it for every row."""
     if consumer.operation is Op.MATMUL:
-        return role(consumer) is Role.WHOLE or (role(consumer) is Role.ROW and position == 1)
+        if role(consumer) is Role.WHOLE or is_by_result(consumer):
+            return True
+        return role(consumer) is Role.ROW and position == 1
     if consumer.operation is Op.GATHER:
         return position == 0 and not keeps_rows(consumer)
     # A copy has the same elements in other places.

@@ -19,6 +19,8 @@ class Target:
     peels_labels:       the label's column is computed apart from the loop over the others
     splits_loops:       a loop over what was put together from parts has a part for each
     looks_at_arguments: indices that are arguments are looked at before every call
+    by_result:          a product over rows may be computed in a loop over the rows of its result
+    few:                a product with a dimension of so many numbers at most is computed in loops
     """
 
     workers: int
@@ -32,3 +34,5 @@ class Target:
     peels_labels: bool = False
     splits_loops: bool = False
     looks_at_arguments: bool = False
+    by_result: bool = False
+    few: int = 0

@@ -220,6 +220,11 @@ class Functions:
             self._texts[self._names[text]] = written(False).text()
         return plain.call(self._names[text])
 
+    def routine(self, name: str, text: str) -> str:
+        """Add a function of this text, from its parameters on; its name."""
+        self._texts[name] = text
+        return name
+
     def texts(self) -> list[str]:
         return [f"def {name}{text}" for name, text in self._texts.items()]
 

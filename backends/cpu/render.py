@@ -13,15 +13,15 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ..codegen.plan import Plan
-from ..codegen.stages import Role, role
+from ..codegen.stages import Role, is_by_result, role
 from ..codegen.text import Lines
 from ..codegen.totals import BLOCKS_OF_PART, is_kept_wide
 from ..ir.attributes import Layout, Transposes
 from ..ir.dtypes import BOOL, FLOAT32
 from ..ir.graph import Axis, Node
-from ..ir.nest import BlockLoop, Buffer, BufferKind, LoopNest, MatMul, Pack, Stage, Value
+from ..ir.nest import BlockLoop, Buffer, BufferKind, LoopNest, MatMul, Pack, ProductWay, Stage, Value
 from ..ir.operations import Op
-from . import dialect, totals
+from . import dialect, narrow, totals
 from .dialect import kept_number, number_from, number_to, read, wide, written
 from .functions import (
     Function,
@@ -289,9 +289,15 @@ class Renderer:
 
     def product(self, product: MatMul, loops: LoopFunction, lines: Lines) -> None:
         node = product.node
+        if is_by_result(node):
+            self.product_by_result(product, loops, lines)
+            return
         a = self.address(product.a, loops)
         if role(node) is Role.ROW:
             b, out = loops.buffer(product.b), self.address(product.out, loops)
+            if product.way is not ProductWay.BLAS:
+                lines.add(self.narrow_rows(product, loops, [a, b, out]))
+                return
             rows = ["rows", loops.length(node.inputs[1].shape[0])]
             self.gemm(product, loops, lines, rows, [a, b, out], "0")
             return
@@ -300,7 +306,58 @@ class Renderer:
             total = loops.buffer(self.plan.totals[node])
             totals.before_block(total, part, loops.size(node.axes), lines)
         beta = f"0.0 if {totals.is_first_block(node)} else 1.0"
+        if product.way is not ProductWay.BLAS:
+            names = [a, self.address(product.b, loops), part]
+            lines.add(self.narrow_sum(product, loops, names, f"{node.dtype}({beta})"))
+            return
         self.gemm(product, loops, lines, ["rows", "rows"], [a, self.address(product.b, loops), part], beta)
+
+    def narrow_rows(self, product: MatMul, loops: LoopFunction, names: list[str]) -> str:
+        """The call of the loops for a product of a block's rows.
+
+        names: of the operands and the result
+        """
+        node, (a, b, out) = product.node, names
+        a_columns, b_columns = (loops.length(source.shape[1]) for source in node.inputs)
+        transposed, terms = node.attribute_as(Transposes).transpose_b, node.inputs[0].sizes()[1]
+        suffix = f"{'_transposed' if transposed else ''}_{node.dtype}"
+        lda, ldb = self.leading(product.a, a_columns, loops), self.leading(product.b, b_columns, loops)
+        if product.way is ProductWay.FEW_TERMS:
+            text = narrow.terms(terms, node.dtype, transposed=transposed)
+            name, length = f"terms_{terms}{suffix}", loops.length(node.shape[1])
+        else:
+            columns = node.sizes()[1]
+            text = narrow.columns(columns, node.dtype, transposed=transposed)
+            name, length = f"columns_{columns}{suffix}", a_columns
+        routine = self.functions.routine(name, text)
+        return f"{routine}(rows, {length}, {a}, {lda}, {b}, {ldb}, {out})"
+
+    def narrow_sum(self, product: MatMul, loops: LoopFunction, names: list[str], beta: str) -> str:
+        """The call of the loops for a product over rows.
+
+        names: of the operands and the worker's part
+        """
+        node, (a, b, out) = product.node, names
+        rows, columns = node.sizes()
+        a_columns, b_columns = (loops.length(source.shape[1]) for source in node.inputs)
+        of_a = f"{a}, {self.leading(product.a, a_columns, loops)}"
+        of_b = f"{b}, {self.leading(product.b, b_columns, loops)}"
+        if product.way is ProductWay.FEW_ROWS:
+            few, length, factors, steps = rows, b_columns, f"{of_a}, {of_b}", f"{b_columns}, 1"
+        else:
+            few, length, factors, steps = columns, a_columns, f"{of_b}, {of_a}", f"1, {columns}"
+        routine = self.functions.routine(f"sums_{few}_{node.dtype}", narrow.sums(few, node.dtype))
+        return f"{routine}(rows, {length}, {factors}, {out}, {steps}, {beta})"
+
+    def product_by_result(self, product: MatMul, loops: LoopFunction, lines: Lines) -> None:
+        """A product over rows, for a block of the result's rows: columns of its first factor."""
+        a, b = loops.buffer(product.a), loops.buffer(product.b)
+        column = "row0"
+        if product.a.layout is Layout.COLUMNS:
+            column = f"row0 * {loops.use(stride_of(product.a), 'l')}"
+        lengths = [loops.length(source.shape[0]) for source in product.node.inputs]
+        names = [f"offset({a}, {column})", b, self.address(product.out, loops)]
+        self.gemm(product, loops, lines, lengths, names, "0", result_rows="rows")
 
     def address(self, buffer: Buffer, loops: LoopFunction) -> str:
         """The pointer to the first row of the block, in what a product reads or writes."""
@@ -315,12 +372,20 @@ class Renderer:
         return f"offset({name}, {' * '.join(['row0', *row])})"
 
     def gemm(
-        self, product: MatMul, scope: Scope, lines: Lines, first: list[str], names: list[str], beta: str
+        self,
+        product: MatMul,
+        scope: Scope,
+        lines: Lines,
+        first: list[str],
+        names: list[str],
+        beta: str,
+        result_rows: str | None = None,
     ) -> None:
         """The call of BLAS.
 
-        first: the lengths of the operands' first dimensions
-        names: of the operands and the result
+        first:       the lengths of the operands' first dimensions
+        names:       of the operands and the result
+        result_rows: how many rows of the result are computed; None for all
         """
         node = product.node
         transpose_a, transpose_b = node.attribute_as(Transposes).transposed
@@ -328,6 +393,7 @@ class Renderer:
         a_columns, b_columns = (scope.length(source.shape[1]) for source in node.inputs)
         rows, inner = (a_columns, a_rows) if transpose_a else (a_rows, a_columns)
         columns = b_rows if transpose_b else b_columns
+        rows = result_rows or rows
         routine = scope.use(("sgemm",) if node.dtype == FLOAT32 else ("dgemm",))
         # What lies in columns is the transpose of what lies in rows.
         transpose_a ^= product.a.layout is Layout.COLUMNS

@@ -13,4 +13,6 @@ CPU = Target(
     peels_labels=True,
     splits_loops=True,
     looks_at_arguments=True,
+    by_result=True,
+    few=4,
 )

@@ -112,10 +112,15 @@ class BroadcastTo(Attribute):
 
 @dataclass(frozen=True)
 class Transposes(Attribute):
-    """Whether each factor is transposed first."""
+    """Whether each factor is transposed first.
+
+    by_result: a product over the rows of both factors is computed in a loop over the rows of the result, not
+               added up over the rows; the plan decides
+    """
 
     transpose_a: bool = False
     transpose_b: bool = False
+    by_result: bool = False
 
     @property
     def transposed(self) -> tuple[bool, bool]:
@@ -123,7 +128,7 @@ class Transposes(Attribute):
         return self.transpose_a, self.transpose_b
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.transposed))
+        return ", ".join([*map(str, self.transposed), *["by result"] * self.by_result])
 
 
 @dataclass(frozen=True)

@@ -366,6 +366,15 @@ class LoopNest:
         return loop_axes(self.body)
 
 
+class ProductWay(enum.Enum):
+    """What computes a matrix product: BLAS, or loops where one of its dimensions is a few numbers."""
+
+    BLAS = enum.auto()
+    FEW_TERMS = enum.auto()  # of each element of the product
+    FEW_COLUMNS = enum.auto()  # of the product
+    FEW_ROWS = enum.auto()  # of the product, a sum over rows
+
+
 @dataclass(frozen=True)
 class MatMul:
     """A matrix product of a block of rows, or of whole arrays; a sum over rows is added up over the blocks.
@@ -378,6 +387,7 @@ class MatMul:
     a: Buffer
     b: Buffer
     out: Buffer
+    way: ProductWay = ProductWay.BLAS
 
 
 @dataclass(frozen=True)

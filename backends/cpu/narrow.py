@@ -1,0 +1,132 @@
+"""Matrix products with a dimension of a few numbers, as loops.
+
+BLAS copies both factors into an order of its own first, which takes longer than so small a product. Takes
+how many numbers the dimension has; gives the text of a routine for them, from its parameters on. For a
+product of two terms, `x @ weight` with x of (rows, 2), it is
+
+    def terms_2(rows, columns, a, lda, b, ldb, c):
+        for row in range(rows):
+            a0 = a[row * lda]
+            a1 = a[row * lda + 1]
+            for column in range(columns):
+                c[row * columns + column] = a0 * b[column] + a1 * b[ldb + column]
+
+The bits of a row do not depend on its place in a block. Where a vector adds up terms, four rows are always
+computed at a time, the last row several times if there are fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ir.dtypes import DType
+
+# Numbers of the other dimension that are in the first-level cache at a time.
+CHUNK = 256
+# Rows whose products are added up side by side.
+TOGETHER = 4
+
+
+def terms(few: int, real: DType, *, transposed: bool) -> str:
+    """C = A op(B), where A has few columns.
+
+    transposed: B is stored as (columns, terms); a part of it is copied into the order of the other case first
+    """
+    factors = [f"a{k}" for k in range(few)]
+    loads = [f"{factor} = a[row * lda + {k}]" for k, factor in enumerate(factors)]
+    if not transposed:
+        total = " + ".join(f"{factor} * b[{k} * ldb + column]" for k, factor in enumerate(factors))
+        return _text(
+            "(rows, columns, a, lda, b, ldb, c):",
+            "    for row in range(rows):",
+            *_indented(loads, 8),
+            "        for column in range(columns):",
+            f"            c[row * columns + column] = {total}",
+        )
+    total = " + ".join(f"{factor} * part[{k * CHUNK} + column]" for k, factor in enumerate(factors))
+    return _text(
+        "(rows, columns, a, lda, b, ldb, c):",
+        f"    part = stack_of_{real}({few * CHUNK})",
+        f"    for first in range(0, columns, {CHUNK}):",
+        f"        width = min({CHUNK}, columns - first)",
+        "        for column in range(width):",
+        *(f"            part[{k * CHUNK} + column] = b[(first + column) * ldb + {k}]" for k in range(few)),
+        "        for row in range(rows):",
+        *_indented(loads, 12),
+        "            for column in range(width):",
+        f"                c[row * columns + first + column] = {total}",
+    )
+
+
+def columns(few: int, real: DType, *, transposed: bool) -> str:
+    """C = A op(B), where C has few columns.
+
+    transposed: B is stored as (columns, inner)
+    """
+    rows, places = range(TOGETHER), [(row, k) for row in range(TOGETHER) for k in range(few)]
+    where = "{k} * ldb + first + term" if transposed else "(first + term) * ldb + {k}"
+    return _text(
+        "(rows, inner, a, lda, b, ldb, c):",
+        f"    part = stack_of_{real}({few * CHUNK})",
+        f"    for first in range(0, inner, {CHUNK}):",
+        f"        width = min({CHUNK}, inner - first)",
+        "        for term in range(width):",
+        *(f"            part[{k * CHUNK} + term] = b[{where.format(k=k)}]" for k in range(few)),
+        f"        for row0 in range(0, rows, {TOGETHER}):",
+        *(f"            row{row} = min(row0 + {row}, rows - 1)" for row in rows[1:]),
+        *(f"            s{row}_{k} = {real}(0.0)" for row, k in places),
+        "            for term in range(width):",
+        *(f"                a{row} = a[row{row} * lda + first + term]" for row in rows),
+        *(
+            f"                s{row}_{k} = plus(s{row}_{k}, a{row} * part[{k * CHUNK} + term])"
+            for row, k in places
+        ),
+        "            if first > 0:",
+        *(f"                s{row}_{k} = s{row}_{k} + c[row{row} * {few} + {k}]" for row, k in places),
+        *(f"            c[row{row} * {few} + {k}] = s{row}_{k}" for row, k in places),
+    )
+
+
+def sums(few: int, real: DType) -> str:
+    """C = beta C + the sum over the rows of a few numbers of N times a row of W.
+
+    C has their products at `few * narrow_step + column * wide_step`; if beta is 0, C is not read
+    """
+    together, numbers = range(TOGETHER), range(few)
+    totals = [f"part[{k * CHUNK} + column]" for k in numbers]
+    places = [f"c[{k} * narrow_step + (first + column) * wide_step]" for k in numbers]
+    return _text(
+        "(rows, columns, n, ldn, w, ldw, c, narrow_step, wide_step, beta):",
+        f"    part = stack_of_{real}({few * CHUNK})",
+        f"    for first in range(0, columns, {CHUNK}):",
+        f"        width = min({CHUNK}, columns - first)",
+        "        for column in range(width):",
+        *(f"            {total} = {real}(0.0)" for total in totals),
+        f"        for row in range(0, rows - {TOGETHER - 1}, {TOGETHER}):",
+        *(f"            n{i}_{k} = n[(row + {i}) * ldn + {k}]" for i in together for k in numbers),
+        "            for column in range(width):",
+        *(f"                w{i} = w[(row + {i}) * ldw + first + column]" for i in together),
+        *(
+            f"                {total} = {total} + ({' + '.join(f'n{i}_{k} * w{i}' for i in together)})"
+            for k, total in enumerate(totals)
+        ),
+        f"        for row in range(rows // {TOGETHER} * {TOGETHER}, rows):",
+        "            for column in range(width):",
+        *(
+            f"                {total} = {total} + n[row * ldn + {k}] * w[row * ldw + first + column]"
+            for k, total in enumerate(totals)
+        ),
+        "        for column in range(width):",
+        *(
+            f"            {place} = select(beta == 0.0, {total}, beta * {place} + {total})"
+            for place, total in zip(places, totals, strict=True)
+        ),
+    )
+
+
+def _indented(lines: Iterable[str], spaces: int) -> list[str]:
+    return [f"{' ' * spaces}{line}" for line in lines]
+
+
+def _text(*lines: str) -> str:
+    return "\n".join([*lines, ""])
