@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import memory, peers
+from . import awake, memory, peers
 from .process import Worker, WorkerDiedError
 from .workloads import WORKLOADS, Workload
 
@@ -61,7 +61,8 @@ def measure(index: int, names: list[str], options: Options, report: Report) -> d
             turns.prepare()
             turns.first_calls()
             turns.check()
-            turns.sweep()
+            with awake.processors():
+                turns.sweep()
         finally:
             turns.stop()
         entries |= turns.entries
