@@ -20,7 +20,8 @@ def explain(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanat
     function: a kernel of the library, an `@kernel`, or any function of arrays
     args, kwargs: as for a call: NumPy arrays of float32 or float64, and numbers and integer arrays
     returns:  an Explanation. `print` shows the graph, the plan with its matrix products and loops, bytes
-              moved, operations, memory held, and the emitted program. Its attributes: the figures
+              moved, operations, memory held, and the emitted program; a notebook shows the same as HTML, with
+              the long parts folded. Its attributes: the figures
               `bytes_moved`, `operations` and `bytes_held`; the plan `text`; the CPU program `source`; `cuda`,
               the program that a GPU runs for the same call
     raises:   TypeError for arrays of other dtypes, or an operation that the compiler does not support;
