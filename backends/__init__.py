@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from .choice import chosen_backend, require_arrays_of, use_backend
+from .common import notebook
 from .common.bounds import bounds
 from .common.caller_warnings import warn
 from .common.forks import compile_lock as _compile_lock

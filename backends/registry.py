@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
+from .common import notebook
 from .common.forks import when_cannot_compile
 
 OLDEST_NUMPY = (2, 0)
@@ -30,8 +32,38 @@ class Backend:
     why_not: str = ""  # what is missing and how to install it; empty if usable
 
     def __str__(self) -> str:
-        library = f" ({_LIBRARIES[self.name]} {self.version})" if self.version else ""
+        library = f" ({self._library})" if self.version else ""
         return f"{self.name}{library}: {self.runs if self.usable else 'not usable: ' + self.why_not}"
+
+    @property
+    def _library(self) -> str:
+        """What it is made of, and the version; empty if that is not installed."""
+        return f"{_LIBRARIES[self.name]} {self.version}" if self.version else ""
+
+    def _repr_html_(self) -> str:
+        return _as_table([self])
+
+
+class _Backends(dict[str, Backend]):
+    """The backends by name. A notebook shows a table."""
+
+    def _repr_html_(self) -> str:
+        return _as_table(self.values())
+
+
+def _as_table(backends: Iterable[Backend]) -> str:
+    rows = [
+        [
+            notebook.code(backend.name),
+            backend._library or "none",
+            "yes" if backend.usable else notebook.strong("no"),
+            backend.runs if backend.usable else backend.why_not,
+        ]
+        for backend in backends
+    ]
+    return notebook.page(
+        notebook.table(["backend", "library", "usable", "what it runs, or why it cannot"], rows)
+    )
 
 
 # What the backends are made of. "numba" is the name of the compiler that its backend began with.
@@ -42,10 +74,10 @@ def backends() -> dict[str, Backend]:
     """Which backends work here, and why the others do not.
 
     returns: {"numpy": Backend, "numba": Backend, "cupy": Backend}. Each has `usable`, `version`, `runs` (the
-             arrays it takes), and `why_not` (the reason if it is not usable); `print` shows them. The call
-             imports CuPy if it is installed.
+             arrays it takes), and `why_not` (the reason if it is not usable); `print` shows one, a
+             notebook shows all as a table. The call imports CuPy if it is installed.
     """
-    return {backend.name: backend for backend in (_numpy(), _cpu(), _cupy())}
+    return _Backends({backend.name: backend for backend in (_numpy(), _cpu(), _cupy())})
 
 
 def _numpy() -> Backend:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import array_api_compat
 import numpy
 
-from .backends import device_of, is_real_array, leaves, library_of, map_leaves, named_leaves
+from .backends import device_of, is_real_array, leaves, library_of, map_leaves, named_leaves, notebook
 from .derivatives import vjp
 from .requirements import describe, require_option, require_real
 
@@ -36,7 +36,7 @@ class ArgumentCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The result of `check_gradients`; `print` shows it."""
+    """The result of `check_gradients`; `print` and notebooks show it."""
 
     arguments: tuple[ArgumentCheck, ...]
     rtol: float
@@ -52,7 +52,28 @@ class GradientCheck:
             + (f", {argument.kinks} more at a kink" if argument.kinks else "")
             for argument in self.arguments
         ]
-        return "\n".join([*rows, f"{'passed' if self.passed else 'failed'} at rtol {self.rtol:g}"])
+        return "\n".join([*rows, self._verdict])
+
+    @property
+    def _verdict(self) -> str:
+        return f"{'passed' if self.passed else 'failed'} at rtol {self.rtol:g}"
+
+    def _repr_html_(self) -> str:
+        head = ["argument", "result", "relative error", "differences", "more at a kink"]
+        rows = [
+            [
+                notebook.code(argument.name),
+                "passed" if argument.error <= self.rtol else notebook.strong("failed"),
+                f"{argument.error:.1e}",
+                argument.tested,
+                argument.kinks,
+            ]
+            for argument in self.arguments
+        ]
+        return notebook.page(
+            notebook.paragraph("gradients: ", notebook.strong(self._verdict)),
+            notebook.table(head, rows, numbers=[2, 3, 4]),
+        )
 
 
 def numeric_gradient(
