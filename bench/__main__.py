@@ -10,10 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from onepass.progress import bar as progress_bar
+
 from . import machine, peers, table
 from .measure import Options, measure
 from .process import Worker, WorkerDiedError
-from .progress import bar as progress_bar
 from .smoke import smoke
 from .workloads import WORKLOADS
 

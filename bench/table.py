@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from onepass.speed_views import duration as duration
+
 from .peers import BASELINE, DERIVATIVES_BASELINE, FLOORS, GPU_BASELINE, is_tf32
 
 # A run as written to JSON: {"machine": {...}, "workloads": [{"name": ..., "peers": {peer: entry}}]}.
@@ -196,14 +198,6 @@ def _left_out(run: Run) -> Iterable[str]:
     yield from (f"- {title}: {reason}" for title, reason in run["missing"].items())
     for (title, reason), names in reasons.items():
         yield f"- {title}: {reason} ({'; '.join(names)})"
-
-
-def duration(seconds: float) -> str:
-    """Three digits, in the unit that fits."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            return f"{_three_digits(seconds / scale)} {unit}"
-    return f"{_three_digits(seconds / 1e-9)} ns"
 
 
 def size(count: float) -> str:

@@ -1,5 +1,5 @@
 """Entry point of `python -m onepass`."""
 
-from .report import main
+from .command_line import main
 
 raise SystemExit(main())

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 
 # A notebook is a file that is kept. What is longer than this is shown up to here, and says so.
 MOST_LINES = 1500
+# Of the longest bar, in heights of the text.
+BAR_WIDTH = 6
 
 _STYLE = """\
 .onepass{color:inherit;background:transparent;font-size:.92em;line-height:1.45;max-width:72em}
@@ -97,8 +99,8 @@ def _kind(cell: object) -> str:
 
 
 def bar(share: float) -> Html:
-    """A bar; share: its length, from 0 to 1"""
-    return Html(f'<span class="bar" style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></span>')
+    """A bar; share: its length, from 0 to 1. Bars of all columns have one scale."""
+    return Html(f'<span class="bar" style="width:{BAR_WIDTH * min(max(share, 0.0), 1.0):.2f}em"></span>')
 
 
 def fold(summary: object, *parts: Html, is_open: bool = False) -> Html:

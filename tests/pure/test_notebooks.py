@@ -75,6 +75,6 @@ def test_text_is_read_as_it_was(value: object) -> None:
         assert "i" not in page.tags
 
 
-@pytest.mark.parametrize(("share", "width"), [(0.5, "50.0%"), (-1.0, "0.0%"), (7.0, "100.0%")])
-def test_a_bar_stays_in_its_cell(share: float, width: str) -> None:
+@pytest.mark.parametrize(("share", "width"), [(0.5, "3.00em"), (-1.0, "0.00em"), (7.0, "6.00em")])
+def test_bars_have_one_scale(share: float, width: str) -> None:
     assert f"width:{width}" in notebook.bar(share)

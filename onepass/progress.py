@@ -1,4 +1,4 @@
-"""The progress bar of the driver: tqdm, or lines of text if tqdm is not installed."""
+"""The progress bar of a measurement: tqdm, or lines of text if tqdm is not installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Lines:
-    """The part of tqdm's interface that the driver uses. Prints one line for each workload to stderr."""
+    """The part of tqdm's interface that measurements use. Prints one line for each workload to stderr."""
 
     def __init__(self, items: Sequence[Any] = (), total: int | None = None, unit: str = "") -> None:
         self._items = items
