@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +65,8 @@ def _bench(options: argparse.Namespace) -> int:
     from .speed_views import as_json, draw
 
     table = measure_speed(quick=options.quick, seconds=options.seconds, progress=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a file or pipe may have an encoding without arrows
     print(table)
     if options.json:
         options.json.write_text(json.dumps(as_json(table), indent=1), encoding="utf-8")

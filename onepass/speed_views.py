@@ -43,8 +43,8 @@ def _remarks(table: SpeedTable) -> list[str]:
     remarks = [f"Left out: {name}: {why}." for name, why in table.left_out.items()]
     if table.others > BUSY * processors():
         remarks.append(
-            f"Other programs used {table.others:.1f} of {processors()} processors meanwhile. NumPy's matrix "
-            "products suffer most from that, so measure again when nothing else runs."
+            f"Other programs used {table.others:.1f} of {processors()} processors meanwhile. Matrix "
+            "products on several threads suffer most from that. Measure again when nothing else runs."
         )
     return remarks
 

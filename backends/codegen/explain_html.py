@@ -22,8 +22,10 @@ from .outline import (
 if TYPE_CHECKING:
     from .explain import Explanation
 
-# A plan with more block loops than this begins folded, to be read from the top.
-MOST_OPEN_LOOPS = 6
+# A plan of more lines than this begins with its block loops folded, to be read from the top.
+MOST_OPEN_LINES = 50
+# More axes than these are folded.
+MOST_AXES = 20
 
 
 def html_of(explanation: Explanation) -> Html:
@@ -47,7 +49,10 @@ def html_of(explanation: Explanation) -> Html:
 
 
 def _title(outline: ProgramOutline) -> Html:
-    return paragraph(strong(outline.kernel), f": {', '.join(outline.axes)}" if outline.axes else "")
+    axes = ", ".join(outline.axes)
+    if len(outline.axes) > MOST_AXES:
+        return Html(paragraph(strong(outline.kernel)) + fold(f"{len(outline.axes)} axes", paragraph(axes)))
+    return paragraph(strong(outline.kernel), f": {axes}" if axes else "")
 
 
 def _part(number: int, outline: ProgramOutline | LibraryOutline) -> Html:
@@ -58,10 +63,11 @@ def _part(number: int, outline: ProgramOutline | LibraryOutline) -> Html:
 
 
 def _program(outline: ProgramOutline) -> list[Html]:
-    loops = sum(len(stage.loops) for stage in outline.stages)
+    steps = [step for stage in outline.stages for loop in stage.loops for step in loop.steps]
+    is_open = sum(1 + len(step.lines) for step in steps) <= MOST_OPEN_LINES
     return [
         _figures(outline),
-        *(_stage(stage, is_open=loops <= MOST_OPEN_LOOPS) for stage in outline.stages),
+        *(_stage(stage, is_open=is_open) for stage in outline.stages),
         _memory(outline),
         listing(
             f"graph: {_count(len(outline.nodes), 'value')}",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden_calls import CALLS, normal
+from golden_calls import CALLS, network, normal
 from html_text import Page, read
 from onepass.backends.codegen.outline import ProgramOutline, in_bytes, in_words
 from onepass.backends.common import notebook
@@ -96,6 +96,18 @@ def test_a_page_is_short_where_a_text_is_long(monkeypatch: pytest.MonkeyPatch) -
     lines = explanation.source.splitlines()
     assert page.has_in_order([*lines[:10], f"{len(lines) - 10} more lines: print(explanation.source)"])
     assert not page.has_in_order(lines)
+
+
+def test_a_long_plan_begins_folded() -> None:
+    labels = np.zeros(64, int)
+    short = op.explain(op.mlp_loss_and_grads, network(20, 20, 5), normal(64, 20), labels)
+    assert "<details open><summary>block loop 0" in short._repr_html_()
+    deep = op.explain(op.mlp_loss_and_grads, network(*[20] * 20, 5), normal(64, 20), labels)
+    html = deep._repr_html_()
+    assert "<details open><summary>block loop" not in html
+    assert "<details><summary>block loop 0" in html
+    axes = deep.text.splitlines()[0].removeprefix("mlp_loss_and_grads: ")
+    assert read(html).has_in_order(["mlp_loss_and_grads", f"{len(axes.split(', '))} axes", axes])
 
 
 def test_the_style_stays_inside_of_its_element() -> None:
