@@ -6,9 +6,9 @@ import gc
 import weakref
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
+from half_dtypes import HALVES, half_of
 from onepass.backends.cuda import graphs as cuda_graphs
 from onepass.backends.cuda.program import CudaProgram
 from pooled_device import PooledDevice
@@ -153,9 +153,9 @@ def test_a_graph_has_the_precision_that_it_was_recorded_with() -> None:
     assert (device.replays, device.recordings) == (10, 2)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
-def test_products_of_halves_are_recorded(dtype: type) -> None:
-    device = PooledDevice()
+@pytest.mark.parametrize("half", HALVES)
+def test_products_of_halves_are_recorded(half: str) -> None:
+    device, dtype = PooledDevice(), half_of(half)
     x, weight = np.ones((4, 3), dtype), np.ones((3, 2), dtype)
     program = CudaProgram(
         lambda x, weight: kernels.relu(x @ weight) @ weight.T, "twice", (x, weight), {}, device=device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -14,9 +13,10 @@ from array_trees import of_dtype
 from cases import CASES, Case
 from cuda_programs import Call, Form, assert_same_numbers, check, expected_of, program_of, run
 from golden_calls import focal_loss_with_grad, gelu_step, huber_regression, linear_head, train_step
+from half_dtypes import HALVES, half_of
 from host_cuda import SCHEDULES
 from host_device import HostDevice
-from selection import exhaustively, needing
+from selection import exhaustively
 
 import onepass as op
 from onepass import kernels
@@ -204,17 +204,11 @@ def test_every_form_of_every_size(call: str, form: str) -> None:
         check_form(call, form, place // 2, dtype, aligned=aligned, schedules=schedules)
 
 
-def half_of(name: str) -> Any:
-    if name == "float16":
-        return np.float16
-    return importlib.import_module("ml_dtypes").bfloat16
-
-
 @pytest.mark.parametrize(
     "name", ["cross_entropy_none", "softmax", "relu", "linear_backward", "mlp", "donated_training_step"]
 )
 @pytest.mark.parametrize("form", ["usual", "lanes4", "cluster2"])
-@pytest.mark.parametrize("half", ["float16", needing("ml_dtypes", "bfloat16")])
+@pytest.mark.parametrize("half", HALVES)
 def test_halves(half: str, form: str, name: str) -> None:
     columns = 48 if (len(form) + len(name)) % 2 else 37
     made = CALLS[name](np.random.default_rng(8), 13, columns)

@@ -5,20 +5,23 @@ It offers what `backends/cupy_*.py` use and nothing else. `test_cupy_device.py` 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import importlib
 import struct
 import sys
 import types
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy
 import pytest
 from onepass.backends.cuda import cublas as cupy_products
 from onepass.backends.cuda import cupy_device
 
-HALVES = {2: numpy.dtype("float16"), 14: numpy.dtype(ml_dtypes.bfloat16)}
+HALVES = {2: numpy.dtype("float16")}
+with contextlib.suppress(ImportError):
+    HALVES[14] = numpy.dtype(importlib.import_module("ml_dtypes").bfloat16)
 REAL: dict[int, Any] = {0: ctypes.c_float, 1: ctypes.c_double, **HALVES}
 SHARED_SIZE, MOST_SHARED = 1, 8
 
