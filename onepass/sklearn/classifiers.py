@@ -216,9 +216,9 @@ class MLPClassifier(Classifier):
     compiled loss and gradient; its steps may differ from scikit-learn's by more than rounding. Arrays of CuPy
     are not accepted.
 
-    A mini-batch is not copied: the compiled step reads its rows in `X`. `max_iter` counts epochs. Attributes
-    are those of scikit-learn: `classes_`, `coefs_`, `intercepts_`, `loss_`, `best_loss_`, `loss_curve_`,
-    `validation_scores_`, `best_validation_score_`, `t_`, `n_iter_`, `n_layers_`, `n_outputs_`,
+    Each epoch copies the rows of `X` once, in its order; mini-batches are views of it. `max_iter` counts
+    epochs. Attributes are those of scikit-learn: `classes_`, `coefs_`, `intercepts_`, `loss_`, `best_loss_`,
+    `loss_curve_`, `validation_scores_`, `best_validation_score_`, `t_`, `n_iter_`, `n_layers_`, `n_outputs_`,
     `out_activation_`, `n_features_in_`, `feature_names_in_`.
     """
 

@@ -14,14 +14,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_random_state, shuffle
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..kernels.networks import Activation
 from . import steps
 from .parameters import Rule, check_parameters, hidden_sizes
 from .steps import Data, Objective, Params
-from .training import OPTIMIZERS, Run, copied, train_lbfgs
+from .training import OPTIMIZERS, Run, copied, shuffled_rows, train_lbfgs
 
 __all__ = ["Network", "Validation"]
 
@@ -177,13 +177,13 @@ class Network(BaseEstimator):  # type: ignore[misc]
             x, y, weight, validation = self._split(x, y, weight)
         data = Data(x, self._target(y, x.dtype), weight)
         run = Run(self._optimizer, params, data, self._objective(), self._batch_rows(len(x)))
-        order = np.arange(len(x))
+        order = np.arange(len(x)) if self.shuffle else None
         try:
             with self._progress() as advance:
                 self.n_iter_ = 0
                 for _ in range(1 if incremental else self.max_iter):
-                    if self.shuffle:
-                        order = shuffle(order, random_state=self._random_state)
+                    if order is not None:
+                        order = order[shuffled_rows(len(x), self._random_state)]
                     self.loss_ = run.epoch(order)
                     self._keep(run.params)
                     if self._ends_after_epoch(len(x), validation, advance):
@@ -298,7 +298,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
                 f"{self._name}: verbose is 'bar', which needs tqdm. Install it with pip install tqdm, or set "
                 "verbose=True."
             ) from None
-        with tqdm(total=self.max_iter, unit=" epochs", leave=False) as bar:
+        with tqdm(total=self.max_iter, unit=" epochs") as bar:
 
             def advance(loss: float) -> None:
                 bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
@@ -314,11 +314,10 @@ class Network(BaseEstimator):  # type: ignore[misc]
 
     @property
     def _params(self) -> Params:
-        return list(zip(self.coefs_, self.intercepts_, strict=True))
+        return [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
 
     def _keep(self, params: Params) -> None:
-        self.coefs_ = [weight for weight, _ in params]
-        self.intercepts_ = [bias for _, bias in params]
+        self.coefs_, self.intercepts_ = params[::2], params[1::2]
 
     def _outputs(self, x: Any, output: str | None = None) -> Any:
         """The outputs of the network for validated data, (N, K)."""

@@ -29,11 +29,12 @@ from ..user_kernels import kernel
 
 __all__ = ["Data", "Objective", "Params", "adam_step", "loss_and_grads", "outputs", "sgd_step"]
 
-Params = list[tuple[Array, Array]]
+# Weight and bias of each layer in turn, in one flat list: a call looks through fewer containers.
+Params = list[Array]
 
 
 class Data(NamedTuple):
-    """Training data. A step reads the rows of its mini-batch where they are."""
+    """Training data, or the rows of a mini-batch."""
 
     x: Array  # (N, D) real
     target: Array  # (N,) integer labels for "softmax" and "multiclass_hinge", else (N, K) real
@@ -117,34 +118,29 @@ OUTPUTS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _loss_and_grads(
-    params: Params, data: Data, rows: Array | None, objective: Objective
-) -> tuple[Array, Params]:
+@kernel
+def loss_and_grads(params: Params, data: Data, objective: Objective) -> tuple[Array, Params]:
+    """The objective, and its gradients in the order of `params`."""
     xp = namespace(data.x)
     x, target, weight = data
-    if rows is not None:
-        x, target = xp.take(x, rows, axis=0), xp.take(target, rows, axis=0)
-        weight = None if weight is None else xp.take(weight, rows, axis=0)
-    scores = mlp_forward(params, x, activation=objective.activation)
+    layers = _layers(params)
+    scores = mlp_forward(layers, x, activation=objective.activation)
     losses, slope = LOSSES[objective.loss](scores, target, objective.label_smoothing)
     total: Any = x.shape[0]
     if weight is not None:
         total, losses, slope = xp.sum(weight), weight * losses, weight[:, None] * slope
     # The gradient with respect to x, which is not used, is not computed.
-    grads, _ = mlp_forward_backward(slope / total, params, x, activation=objective.activation)
+    grads, _ = mlp_forward_backward(slope / total, layers, x, activation=objective.activation)
     decay = objective.alpha / total
-    squares = sum(xp.sum(weight * weight) for weight, _ in params)
-    penalised = [
-        (grad_weight + decay * weight, grad_bias)
-        for (weight, _), (grad_weight, grad_bias) in zip(params, grads, strict=True)
-    ]
+    squares = sum(xp.sum(weight * weight) for weight, _ in layers)
+    penalised: Params = []
+    for (weight, _), (grad_weight, grad_bias) in zip(layers, grads, strict=True):
+        penalised += [grad_weight + decay * weight, grad_bias]
     return xp.sum(losses) / total + 0.5 * decay * squares, penalised
 
 
-@kernel
-def loss_and_grads(params: Params, data: Data, objective: Objective) -> tuple[Array, Params]:
-    """The objective for all rows of the data, and its gradients in the structure of `params`."""
-    return _loss_and_grads(params, data, None, objective)
+def _layers(params: Params) -> list[tuple[Array, Array]]:
+    return list(zip(params[::2], params[1::2], strict=True))
 
 
 @kernel(donate=("params", "velocity"))
@@ -152,7 +148,6 @@ def sgd_step(
     params: Params,
     velocity: Params,
     data: Data,
-    rows: Array,
     objective: Objective,
     rate: float,
     momentum: float,
@@ -162,11 +157,10 @@ def sgd_step(
 
     v' = momentum v - rate g,  p' = p + v',  or p' = p + momentum v' - rate g with `nesterov`
 
-    velocity: zeros in the structure of `params`, or from the previous step
-    rows:     (B,) integer, the rows of the mini-batch
+    velocity: zeros like `params`, or from the previous step
     returns:  the objective before the step, new params, new velocity
     """
-    loss, grads = _loss_and_grads(params, data, rows, objective)
+    loss, grads = loss_and_grads(params, data, objective)
     velocity = tree_map(lambda v, g: momentum * v - rate * g, velocity, grads)
     step = tree_map(lambda v, g: momentum * v - rate * g, velocity, grads) if nesterov else velocity
     return loss, tree_map(lambda p, s: p + s, params, step), velocity
@@ -178,7 +172,6 @@ def adam_step(
     mean: Params,
     square: Params,
     data: Data,
-    rows: Array,
     objective: Objective,
     rate: float,
     beta_1: float,
@@ -190,13 +183,12 @@ def adam_step(
     m' = beta_1 m + (1 - beta_1) g,  v' = beta_2 v + (1 - beta_2) g^2
     p' = p - rate m' / (sqrt(v') + epsilon)
 
-    mean, square: zeros in the structure of `params`, or from the previous step
-    rows:         (B,) integer, the rows of the mini-batch
+    mean, square: zeros like `params`, or from the previous step
     rate:         for step t, learning rate * sqrt(1 - beta_2^t) / (1 - beta_1^t)
     returns:      the objective before the step, new params, new mean, new square
     """
     xp = namespace(data.x)
-    loss, grads = _loss_and_grads(params, data, rows, objective)
+    loss, grads = loss_and_grads(params, data, objective)
     mean = tree_map(lambda m, g: beta_1 * m + (1 - beta_1) * g, mean, grads)
     square = tree_map(lambda v, g: beta_2 * v + (1 - beta_2) * (g * g), square, grads)
     params = tree_map(lambda p, m, v: p - rate * m / (xp.sqrt(v) + epsilon), params, mean, square)
@@ -206,4 +198,4 @@ def adam_step(
 @kernel
 def outputs(params: Params, x: Array, activation: Activation, output: str) -> Array:
     """The outputs of the network, (N, K), after the activation `output`, a name in OUTPUTS."""
-    return OUTPUTS[output](mlp_forward(params, x, activation=activation))
+    return OUTPUTS[output](mlp_forward(_layers(params), x, activation=activation))

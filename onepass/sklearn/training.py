@@ -10,7 +10,6 @@ import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
-from ..kernels.trees import tree_map
 from . import steps
 from .steps import Data, Objective, Params
 
@@ -30,13 +29,12 @@ class SGD:
         self.nesterov = bool(settings.nesterovs_momentum)
         self.velocity = _zeros_like(params)
 
-    def step(self, params: Params, data: Data, rows: Any, objective: Objective) -> tuple[Any, Params]:
-        """The loss of the mini-batch `rows`, and the parameters after one step."""
+    def step(self, params: Params, batch: Data, objective: Objective) -> tuple[Any, Params]:
+        """The loss of a mini-batch, and the parameters after one step."""
         loss, params, self.velocity = steps.sgd_step(
             params,
             self.velocity,
-            data,
-            rows,
+            batch,
             objective,
             self.learning_rate,
             self.momentum,
@@ -70,8 +68,8 @@ class Adam:
         self.steps = 0
         self.mean, self.square = _zeros_like(params), _zeros_like(params)
 
-    def step(self, params: Params, data: Data, rows: Any, objective: Objective) -> tuple[Any, Params]:
-        """The loss of the mini-batch `rows`, and the parameters after one step."""
+    def step(self, params: Params, batch: Data, objective: Objective) -> tuple[Any, Params]:
+        """The loss of a mini-batch, and the parameters after one step."""
         self.steps += 1
         correction = (1 - self.beta_2**self.steps) ** 0.5 / (1 - self.beta_1**self.steps)
         self.learning_rate = self.learning_rate_init * correction
@@ -79,8 +77,7 @@ class Adam:
             params,
             self.mean,
             self.square,
-            data,
-            rows,
+            batch,
             objective,
             self.learning_rate,
             self.beta_1,
@@ -102,11 +99,18 @@ OPTIMIZERS: dict[str, Callable[[Any, Params], SGD | Adam]] = {"sgd": SGD, "adam"
 
 def copied(params: Params) -> Params:
     """Copies of the parameters, which can be donated to a step."""
-    return [(weight.copy(), bias.copy()) for weight, bias in params]
+    return [array.copy() for array in params]
 
 
 def _zeros_like(params: Params) -> Params:
-    return tree_map(np.zeros_like, params)  # type: ignore[no-any-return]
+    return [np.zeros_like(array) for array in params]
+
+
+def shuffled_rows(rows: int, random: Any) -> Any:
+    """The order into which `sklearn.utils.shuffle` brings rows, (rows,), without its checks."""
+    order = np.arange(rows)
+    random.shuffle(order)
+    return order
 
 
 class Run:
@@ -117,18 +121,33 @@ class Run:
     ) -> None:
         self.optimizer, self.params = optimizer, params
         self.data, self.objective, self.batch_size = data, objective, batch_size
+        self._in_order: Data | None = None  # the data in the order of an epoch, in memory of their own
 
-    def epoch(self, order: Any) -> float:
+    def epoch(self, order: Any = None) -> float:
         """One step for each mini-batch; the mean loss of the rows, each before the step of its mini-batch.
 
-        order: (N,) integer, the rows in the order of this epoch
+        order: (N,) integer, the rows in the order of this epoch; None for the order of the data
         """
-        total = 0.0
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            loss, self.params = self.optimizer.step(self.params, self.data, rows, self.objective)
-            total += float(loss) * len(rows)
-        return total / len(order)
+        x, target, weight = self.data if order is None else self._ordered(order)
+        total, rows = 0.0, len(x)
+        for start in range(0, rows, self.batch_size):
+            stop = min(start + self.batch_size, rows)
+            batch = Data(x[start:stop], target[start:stop], None if weight is None else weight[start:stop])
+            loss, self.params = self.optimizer.step(self.params, batch, self.objective)
+            total += float(loss) * (stop - start)
+        return total / rows
+
+    def _ordered(self, order: Any) -> Data:
+        """The rows in this order. Mini-batches are then views."""
+        if self._in_order is None:
+            self._in_order = Data(
+                *(None if part is None else np.empty(part.shape, part.dtype) for part in self.data)
+            )
+        for part, ordered in zip(self.data, self._in_order, strict=True):
+            if part is not None:
+                # With mode="raise", `take` would make a copy before it writes into `out`.
+                np.take(part, order, axis=0, out=ordered, mode="clip")
+        return self._in_order
 
 
 def train_lbfgs(
@@ -169,17 +188,15 @@ def train_lbfgs(
 
 
 def _flattened(params: Params) -> Any:
-    """All parameters in one vector of float64, weights first."""
-    weights, biases = zip(*params, strict=True)
-    return np.concatenate([array.ravel() for array in (*weights, *biases)]).astype(np.float64, copy=False)
+    """All parameters in one vector of float64."""
+    return np.concatenate([array.ravel() for array in params]).astype(np.float64, copy=False)
 
 
 def _unflattened(flat: Any, params: Params) -> Params:
     """The inverse of `_flattened`, in the shapes and the dtype of `params`."""
-    weights, biases = zip(*params, strict=True)
     arrays, start = [], 0
-    flat = flat.astype(weights[0].dtype, copy=False)
-    for array in (*weights, *biases):
+    flat = flat.astype(params[0].dtype, copy=False)
+    for array in params:
         arrays.append(flat[start : start + array.size].reshape(array.shape))
         start += array.size
-    return list(zip(arrays[: len(weights)], arrays[len(weights) :], strict=True))
+    return arrays

@@ -225,7 +225,6 @@ LATE = {
     "platformdirs",
     "onepass.backends.cpu",
     "onepass.backends.cuda",
-    "sklearn",
 }
 
 
