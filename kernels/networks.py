@@ -28,7 +28,7 @@ __all__ = [
     "mlp_loss_and_grads",
 ]
 
-Activation: TypeAlias = Literal["relu", "sigmoid", "tanh"]
+Activation: TypeAlias = Literal["identity", "relu", "sigmoid", "tanh"]
 Loss: TypeAlias = Literal[
     "softmax_cross_entropy",
     "multiclass_hinge",
@@ -46,6 +46,7 @@ class ActivationPair(NamedTuple):
 
 
 ACTIVATIONS: dict[str, ActivationPair] = {
+    "identity": ActivationPair(lambda x: x, lambda grad_out, out: grad_out),
     "relu": ActivationPair(relu, relu_backward),
     "sigmoid": ActivationPair(sigmoid, sigmoid_backward),
     "tanh": ActivationPair(tanh, tanh_backward),
@@ -84,7 +85,7 @@ def mlp_forward(params: Tree, x: Array, *, activation: Activation = "relu") -> A
 
     params:     [(weight, bias), ...], real; each weight has as many rows as the one before has columns
     x:          (N, D) real
-    activation: "relu", "sigmoid" or "tanh", after the hidden layers; the last layer has none
+    activation: "relu", "sigmoid", "tanh" or "identity", after the hidden layers; the last layer has none
     returns:    (N, K), where K is the number of columns of the last weight
     raises:     TypeError for dtypes, ValueError for structure, shapes and an unknown activation
     source:     CS231n, "Minimal Neural Network Case Study", "Training a Neural Network"
@@ -110,7 +111,7 @@ def mlp_loss_and_grads(
     labels:     depends on the loss: (N,) integer labels or (N, K) real probabilities for
                 "softmax_cross_entropy", (N,) integer labels for "multiclass_hinge", and (N, K) real
                 targets for the others
-    activation: "relu", "sigmoid" or "tanh", after the hidden layers
+    activation: "relu", "sigmoid", "tanh" or "identity", after the hidden layers
     loss:       "softmax_cross_entropy", "multiclass_hinge", "binary_cross_entropy_with_logits",
                 "mean_squared_error" or "half_squared_error", with reduction="mean"
     l2:         strength of the penalty on the weights, >= 0; biases have no penalty

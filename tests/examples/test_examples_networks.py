@@ -134,3 +134,13 @@ def test_fine_tuning_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "pip install -e '.[examples,tuning]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_sklearn_digits_has_the_losses_of_scikit_learn(tmp_path: Path) -> None:
+    picture = tmp_path / "curves.png"
+    trained, accuracy = run("sklearn_digits", "--epochs", "10", "--output", str(picture))
+    ours, theirs = trained["onepass"], trained["scikit-learn"]
+    np.testing.assert_allclose(ours.loss_curve, theirs.loss_curve, rtol=1e-9)
+    assert accuracy["onepass"] == accuracy["scikit-learn"] > 0.8
+    assert len(ours.seconds) == len(theirs.seconds) == 4
+    assert is_picture(picture)

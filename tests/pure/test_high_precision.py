@@ -144,7 +144,7 @@ def activation_cases() -> list[Case]:
 
 def network_cases() -> list[Case]:
     cases = []
-    for depth, activation in itertools.product((1, 2, 3), ("relu", "sigmoid", "tanh")):
+    for depth, activation in itertools.product((1, 2, 3), ("relu", "sigmoid", "tanh", "identity")):
         widths = [*[D, 6, 5][:depth], K]
         weights = [random.standard_normal(shape) for shape in itertools.pairwise(widths)]
         biases = [random.standard_normal(6)[: widths[1]], None, random.standard_normal((1, K))]

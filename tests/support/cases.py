@@ -149,7 +149,7 @@ CASES = [
     Case("softmax_classifier_loss_and_grads", ([(weight, bias)], x, labels), {"l2": 0.1}),
     Case("softmax_classifier_loss_and_grads", ([(weight, bias)], x, soft), {}),
     Case("mlp_forward", (layers, x), {"activation": "relu"}),
-    *(Case("mlp_forward", (two_layers, x), {"activation": name}) for name in ("sigmoid", "tanh")),
+    *(Case("mlp_forward", (two_layers, x), {"activation": name}) for name in ("sigmoid", "tanh", "identity")),
     Case("mlp_forward_backward", (grad, layers, x), {}),
     *(
         Case("mlp_forward_backward", (grad, two_layers, x), {"activation": name})
@@ -158,7 +158,7 @@ CASES = [
     Case("mlp_loss_and_grads", (layers, x, labels), {"activation": "relu", "l2": 0.1}),
     *(
         Case("mlp_loss_and_grads", (two_layers, x, labels), {"activation": name, "l2": 0.1})
-        for name in ("sigmoid", "tanh")
+        for name in ("sigmoid", "tanh", "identity")
     ),
     *(
         Case("mlp_loss_and_grads", (two_layers, x, wanted), {"loss": loss})

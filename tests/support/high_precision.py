@@ -254,6 +254,7 @@ def l1_penalty(weight: Any, strength: Any) -> Number:
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
+    "identity": lambda x: x,
     "relu": lambda x: each(positive_part, x),
     "sigmoid": lambda x: each(lambda v: 1 / (1 + exp(-v)), x),
     "tanh": lambda x: each(lambda v: Number(mp.tanh(v.value), (v, mp.sech(v.value) ** 2)), x),

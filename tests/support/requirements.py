@@ -50,6 +50,7 @@ def _no_cupy_on_host() -> str:
 
 
 REQUIREMENTS: dict[str, Callable[[], str]] = {
+    "sklearn": _not_installed("sklearn", "scikit-learn"),
     "torch": _not_installed("torch", "PyTorch"),
     "jax": _not_installed("jax", "JAX"),
     "ml_dtypes": _not_installed("ml_dtypes", "ml_dtypes"),
