@@ -10,6 +10,7 @@ asked for.
 """
 
 from .classifiers import MLPClassifier
+from .linear import LinearSVMClassifier, SoftmaxClassifier
 from .regressors import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["LinearSVMClassifier", "MLPClassifier", "MLPRegressor", "SoftmaxClassifier"]

@@ -14,13 +14,20 @@ import pytest
 sklearn = pytest.importorskip("sklearn", reason="the extra `sklearn` is not installed")
 
 from sklearn.base import clone  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.neural_network import MLPClassifier as TheirClassifier  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.svm import SVC  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
-from onepass.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+from onepass.sklearn import (  # noqa: E402
+    LinearSVMClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    SoftmaxClassifier,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*converg")
 
@@ -36,7 +43,14 @@ def points() -> tuple[np.ndarray, np.ndarray]:
 
 # They warn where data are few or a fit does not converge; scikit-learn runs them with warnings.
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([MLPClassifier(max_iter=60), MLPRegressor(max_iter=60)])
+@parametrize_with_checks(
+    [
+        MLPClassifier(max_iter=60),
+        MLPRegressor(max_iter=60),
+        SoftmaxClassifier(max_iter=60),
+        LinearSVMClassifier(max_iter=60),
+    ]
+)
 def test_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -121,6 +135,33 @@ def test_hinge() -> None:
     assert not hasattr(linear, "predict_proba")
     two = MLPClassifier(**SMALL, loss="multiclass_hinge").fit(x, y > 0)
     np.testing.assert_array_equal(two.decision_function(x) > 0, two.predict(x))
+
+
+@pytest.mark.parametrize("is_binary", [False, True])
+def test_softmax_regression_is_logistic_regression(is_binary: bool) -> None:
+    x, y = points()
+    y = y > 0 if is_binary else y
+    ours = SoftmaxClassifier(0.5, tol=1e-8).fit(x, y)
+    theirs = LogisticRegression(C=2.0, tol=1e-10, max_iter=1000).fit(x, y)
+    assert ours.coef_.shape == theirs.coef_.shape
+    assert ours.intercept_.shape == theirs.intercept_.shape
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=2e-3)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=3e-4)
+
+
+def test_the_svm_of_two_classes_is_the_svm() -> None:
+    x, y = points()
+    sign = np.where(y > 0, 1.0, -1.0)
+    ours = LinearSVMClassifier(20.0, batch_size=210, random_state=0, tol=1e-7, n_iter_no_change=50)
+    ours.fit(x, y > 0)
+    theirs = SVC(kernel="linear", C=0.1, tol=1e-8).fit(x, y > 0)
+
+    def objective(margins: np.ndarray, weight: np.ndarray) -> float:
+        return float(np.maximum(0, 1 - sign * margins).mean() + 20.0 / (4 * 210) * (weight**2).sum())
+
+    least = objective(theirs.decision_function(x), theirs.coef_)
+    got = objective(ours.decision_function(x), ours.coef_[1] - ours.coef_[0])
+    assert least * (1 - 1e-6) <= got <= least * 1.005
 
 
 def test_class_weights_are_sample_weights() -> None:
