@@ -81,6 +81,11 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def share(part: float, whole: float) -> str:
+    """A part in brackets; a small model may not raise the high-water mark at all."""
+    return f" ({part / whole:.2f})" if whole else ""
+
+
 def draw(results: dict[str, dict[str, Any]]) -> Figure:
     """Plot the time of every step, and the memory."""
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -116,7 +121,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict[str, Any]]:
             NAMES[name],
             f"{times[name]:.3f} s ({times[name] / times['before']:.2f})",
             f"{result['seconds'][0]:.2f} s",
-            f"{result['bytes'] / 1e6:.0f} MB ({result['bytes'] / results['before']['bytes']:.2f})",
+            f"{result['bytes'] / 1e6:.0f} MB{share(result['bytes'], results['before']['bytes'])}",
             f"{result['losses'][-1]:.6f}",
         ]
         for name, result in results.items()
