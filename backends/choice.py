@@ -6,10 +6,10 @@ ONEPASS_BACKEND is read when onepass is imported.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
+from .common.settings import set_inside
 from .registry import backends, is_broken
 
 VARIABLE = "ONEPASS_BACKEND"
@@ -34,16 +34,7 @@ def use_backend(name: str) -> AbstractContextManager[None]:
     ONEPASS_BACKEND, or with "auto".
     """
     _require_usable(name, "use_backend")
-    return _using(name)
-
-
-@contextmanager
-def _using(name: str) -> Iterator[None]:
-    token = _chosen.set(name)
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
+    return set_inside(_chosen, name)
 
 
 def chosen_backend() -> str:

@@ -103,13 +103,13 @@ def cross_entropy(
     """
     _require_tensors("cross_entropy", input=input, target=target)
     is_soft = target.is_floating_point()
-    expected = input.shape if is_soft else input.shape[:1] * (input.ndim > 1) + input.shape[2:]
+    rows = input.shape[:1] * (input.ndim > 1) + input.shape[2:]
+    expected = input.shape if is_soft else rows
     if input.ndim == 0 or target.shape != expected:
         raise ValueError(
             f"cross_entropy: target has shape {tuple(target.shape)}; expected {tuple(expected)}, for input "
             f"of shape {tuple(input.shape)}."
         )
-    rows = input.shape[:1] * (input.ndim > 1) + input.shape[2:]
     losses = _cross_entropy(
         _with_classes_last(input),
         _with_classes_last(target) if is_soft else target.reshape(-1),

@@ -6,11 +6,10 @@ ONEPASS_PRECISION is read when onepass is imported. None is no choice: a GPU fol
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
-from .settings import SettingError
+from .settings import SettingError, set_inside
 
 VARIABLE = "ONEPASS_PRECISION"
 _from_environment = os.environ.get(VARIABLE) or None
@@ -43,16 +42,7 @@ def use_precision(name: str) -> AbstractContextManager[None]:
     """
     if name not in NAMES:
         raise ValueError(f"use_precision: got {name!r}; expected one of {', '.join(map(repr, NAMES))}.")
-    return _using(name)
-
-
-@contextmanager
-def _using(name: str) -> Iterator[None]:
-    token = _chosen.set(name)
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
+    return set_inside(_chosen, name)
 
 
 def chosen_precision() -> str | None:
