@@ -23,13 +23,20 @@ class NotUsableError(RuntimeError):
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to run kernels."""
+    """One way to run kernels.
+
+    name:    as `use_backend` takes it
+    usable:  whether it works here
+    runs:    the arrays it takes, and how it runs a kernel on them
+    version: of NumPy, llvmlite or CuPy; None if it is not installed
+    why_not: what is missing and how to install it; empty if usable
+    """
 
     name: str
     usable: bool
-    runs: str  # the arrays it takes, and how it runs a kernel on them
-    version: str | None = None  # of NumPy, llvmlite or CuPy; None if it is not installed
-    why_not: str = ""  # what is missing and how to install it; empty if usable
+    runs: str
+    version: str | None = None
+    why_not: str = ""
 
     def __str__(self) -> str:
         library = f" ({self._library})" if self.version else ""

@@ -1,4 +1,9 @@
-"""Sigmoid, tanh and ReLU hidden units, and why a loss should be computed from logits.
+"""Activations, and losses from logits
+===================================
+
+Sigmoid, tanh and ReLU hidden units, and why a loss should be computed from logits.
+
+Usage::
 
     python examples/activations.py [--backend NAME] [--dtype float32|float64] [--seed N] [--epochs N]
                                    [--save FILE] [--resume FILE] [--output FILE] [--no-plot]

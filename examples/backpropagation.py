@@ -1,4 +1,9 @@
-"""Back-propagation through f = 2 (x y + max(z, w)), gate by gate, and a plot of the graph with both passes.
+"""Back-propagation, gate by gate
+==============================
+
+Back-propagation through f = 2 (x y + max(z, w)), gate by gate, and a plot of the graph with both passes.
+
+Usage::
 
     python examples/backpropagation.py [--at X Y Z W] [--output FILE]
 

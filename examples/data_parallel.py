@@ -1,6 +1,12 @@
-"""Train a network on handwritten digits with several processes. Each takes a part of every mini-batch.
+"""Data-parallel training
+======================
+
+Train a network on handwritten digits with several processes. Each takes a part of every mini-batch.
+
+Usage::
 
     mpiexec -n 4 python examples/data_parallel.py [--epochs N] [--seed N] [--check] [--json FILE]
+                                                   [--output FILE]
 
 It prints the same curve as a single process (`python examples/data_parallel.py`), up to rounding. It needs
 `pip install 'onepass[mpi]' mpich scikit-learn tqdm`. If processes share a machine, limit the threads of each:
@@ -84,6 +90,19 @@ def train(communicator: Communicator, options: argparse.Namespace) -> list[dict[
     return curve
 
 
+def draw(curve: list[dict[str, float]], path: Path) -> None:
+    """Plot the loss and the test error of every epoch."""
+    from matplotlib.figure import Figure  # only for a plot
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), curve[0], strict=True):
+        axes.plot(range(1, len(curve) + 1), [point[name] for point in curve])
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(name.replace("_", " "))
+    figure.savefig(path, dpi=120)
+    print(f"wrote {path}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, train, and print the curve."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -93,6 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--check", action="store_true", help="compare the parameters of all ranks every epoch"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the curve as JSON")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="draw the curve, which needs matplotlib")
     options = parser.parse_args(arguments)
     with initialize() as communicator:
         start = time.perf_counter()
@@ -104,6 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
             if epoch % 5 == 4 or epoch == len(curve) - 1:
                 print(f"epoch {epoch + 1:3}: loss {point['loss']:.6f}, test error {point['test_error']:.2%}")
         print(f"{communicator.size} processes, {seconds:.2f} s")
+        if options.output:
+            draw(curve, options.output)
         if options.json:
             options.json.write_text(json.dumps({"processes": communicator.size, "curve": curve}) + "\n")
 

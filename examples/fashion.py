@@ -1,4 +1,9 @@
-"""Softmax regression on Fashion-MNIST with named classes, or on scikit-learn's digits.
+"""Softmax regression on Fashion-MNIST
+===================================
+
+Softmax regression on Fashion-MNIST with named classes, or on scikit-learn's digits.
+
+Usage::
 
     python examples/fashion.py [--data DIR] [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                [--dtype float32|float64] [--seed N]

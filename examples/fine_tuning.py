@@ -1,4 +1,9 @@
-"""Fine-tuning with Optuna: hidden units, activation, rate and its schedule, batch size, penalty.
+"""Fine-tuning with Optuna
+=======================
+
+Fine-tuning with Optuna: hidden units, activation, rate and its schedule, batch size, penalty.
+
+Usage::
 
     python examples/fine_tuning.py [--trials N] [--epochs N] [--study FILE] [--backend NAME]
                                    [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]

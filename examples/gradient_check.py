@@ -1,4 +1,9 @@
-"""Check the gradient of every kernel against forward and central finite differences, for many step sizes.
+"""Gradients and finite differences
+================================
+
+Check the gradient of every kernel against forward and central finite differences, for many step sizes.
+
+Usage::
 
     python examples/gradient_check.py [--dtype float32|float64] [--seed N] [--output FILE]
 

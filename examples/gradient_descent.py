@@ -1,4 +1,9 @@
-"""Gradient descent with all examples, with mini-batches, and with one example at a time.
+"""Full batch, mini-batches, single examples
+=========================================
+
+Gradient descent with all examples, with mini-batches, and with one example at a time.
+
+Usage::
 
     python examples/gradient_descent.py [--epochs N] [--backend NAME] [--dtype float32|float64] [--seed N]
 

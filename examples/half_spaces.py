@@ -1,4 +1,9 @@
-"""A network of four sigmoid units learns the intersection of four half-spaces, one for each unit.
+"""An intersection of half-spaces
+==============================
+
+A network of four sigmoid units learns the intersection of four half-spaces, one for each unit.
+
+Usage::
 
     python examples/half_spaces.py [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                    [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]

@@ -1,4 +1,9 @@
-"""Regression with K outputs and the quadratic loss, compared with scikit-learn on the same data.
+"""Regression with several outputs
+===============================
+
+Regression with K outputs and the quadratic loss, compared with scikit-learn on the same data.
+
+Usage::
 
     python examples/k_outputs.py [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                  [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]

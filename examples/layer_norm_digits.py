@@ -1,4 +1,9 @@
-"""A residual network with layer norm and GELU, for which the library has no kernel, on scikit-learn's digits.
+"""Layer norm and GELU
+===================
+
+A residual network with layer norm and GELU, for which the library has no kernel, on scikit-learn's digits.
+
+Usage::
 
     python examples/layer_norm_digits.py [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                          [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]

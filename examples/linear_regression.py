@@ -1,4 +1,9 @@
-"""Linear regression with mini-batch SGD, compared with the closed form.
+"""Linear regression and its closed form
+=====================================
+
+Linear regression with mini-batch SGD, compared with the closed form.
+
+Usage::
 
     python examples/linear_regression.py [--epochs N] [--save FILE] [--resume FILE] [--backend NAME]
                                          [--dtype float32|float64] [--seed N]

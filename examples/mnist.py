@@ -1,4 +1,9 @@
-"""A network of 100 sigmoid units on MNIST, compared with a support vector machine in accuracy and speed.
+"""A network and a support vector machine
+======================================
+
+A network of 100 sigmoid units on MNIST, compared with a support vector machine in accuracy and speed.
+
+Usage::
 
     python examples/mnist.py [--data DIR] [--epochs N] [--svm-images N] [--save FILE] [--resume FILE]
                              [--backend NAME] [--dtype float32|float64] [--seed N] [--output FILE] [--no-plot]

@@ -1,4 +1,9 @@
-"""The MLPClassifier of onepass and that of scikit-learn on the same digits: losses, accuracy, time of a fit.
+"""MLPClassifier, and that of scikit-learn
+=======================================
+
+The MLPClassifier of onepass and that of scikit-learn on the same digits: losses, accuracy, time of a fit.
+
+Usage::
 
     python examples/sklearn_digits.py [--epochs N] [--backend NAME] [--dtype float32|float64] [--seed N]
                                       [--output FILE] [--no-plot]

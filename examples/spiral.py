@@ -1,4 +1,9 @@
-"""The minimal neural network case study: a linear classifier and a ReLU network on three spirals.
+"""Spirals
+=======
+
+The minimal neural network case study: a linear classifier and a ReLU network on three spirals.
+
+Usage::
 
     python examples/spiral.py [--backend NAME] [--dtype float32|float64] [--seed N]
                               [--json FILE] [--output FILE] [--no-plot]
@@ -148,7 +153,7 @@ def plot(runs: list[Run], x: np.ndarray, labels: np.ndarray, path: Path) -> None
 def main(arguments: list[str] | None = None) -> list[Run]:
     """Train both models on the selected backends, and draw the plot."""
     usable = [backend.name for backend in op.backends().values() if backend.usable]
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--backend", help=f"one backend instead of all that work here ({', '.join(usable)})")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,9 @@
-"""Train the network of `spiral.py` with a loss of ten lines, whose gradient is derived from it.
+"""Spirals with a derived gradient
+===============================
+
+Train the network of `spiral.py` with a loss of ten lines, whose gradient is derived from it.
+
+Usage::
 
     python examples/spiral_derived.py [--steps N] [--backend NAME] [--dtype float32|float64] [--seed N]
                                       [--output FILE] [--no-plot]

@@ -1,4 +1,9 @@
-"""Train the models of `spiral.py` with onepass and with PyTorch, and compare the losses of every step.
+"""Spirals in PyTorch
+==================
+
+Train the models of `spiral.py` with onepass and with PyTorch, and compare the losses of every step.
+
+Usage::
 
     python examples/spiral_pytorch.py [--steps N] [--backend NAME] [--dtype float32|float64] [--seed N]
 

@@ -1,4 +1,9 @@
-"""A support vector machine (hinge loss) and a softmax classifier on the digits, with L1 and L2 penalties.
+"""Hinge loss and cross-entropy
+============================
+
+A support vector machine (hinge loss) and a softmax classifier on the digits, with L1 and L2 penalties.
+
+Usage::
 
     python examples/svm_and_softmax.py [--steps N] [--backend NAME] [--dtype float32|float64] [--seed N]
 

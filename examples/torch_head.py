@@ -1,8 +1,13 @@
-"""Train a PyTorch model of 50,000 classes on the CPU before and after one changed line: time and memory.
+"""50,000 classes in PyTorch
+=========================
+
+Train a PyTorch model of 50,000 classes on the CPU before and after one changed line: time and memory.
+
+Usage::
 
     python examples/torch_head.py [--classes N] [--rows N] [--steps N]
 
-The changed line is the loss:
+The changed line is the loss::
 
     before    F.cross_entropy(head(hidden), labels)
     after     linear_cross_entropy(hidden, head.weight, labels, head.bias)
@@ -15,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import inspect
 import json
 import resource
 import statistics
@@ -75,7 +81,7 @@ def train(name: str, classes: int, rows: int, steps: int) -> dict[str, Any]:
 def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """The same in a process of its own."""
     sizes = ["--classes", options.classes, "--rows", options.rows, "--steps", options.steps]
-    command = [sys.executable, __file__, "--only", name, *map(str, sizes)]
+    command = [sys.executable, inspect.getfile(train), "--only", name, *map(str, sizes)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

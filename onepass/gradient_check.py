@@ -36,7 +36,13 @@ class ArgumentCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The result of `check_gradients`; `print` and notebooks show it."""
+    """The result of `check_gradients`; `print` and notebooks show it.
+
+    arguments: for each array its `name`, the relative `error`, the number of differences that were `tested`,
+               and the number of entries at `kinks`, which were skipped
+    rtol:      the largest relative error that passes
+    passed:    whether no error is larger
+    """
 
     arguments: tuple[ArgumentCheck, ...]
     rtol: float
@@ -81,7 +87,8 @@ def numeric_gradient(
 ) -> Any:
     """The gradient of a scalar function by finite differences, one element of `x` after the other.
 
-    central: (f(x + h) - f(x - h)) / 2h, error of order h^2;  forward: (f(x + h) - f(x)) / h, of order h
+    df/dx = (f(x + h) - f(x - h)) / 2h + O(h^2)     "central"
+    df/dx = (f(x + h) - f(x)) / h + O(h)            "forward"
 
     f:       takes an array like `x` in float64, returns a scalar
     x:       real array, any shape
@@ -140,6 +147,7 @@ def check_gradients(
 
     At a kink the slopes to the left and to the right differ for every step. If a kink is near an entry, a
     smaller step is used.
+
     source: E6930, Lecture 1, "Numerical Gradient"
     """
     require_option("check_gradients", "method", method, tuple(STEPS))

@@ -200,9 +200,7 @@ def test_the_readme_s_code_runs(tmp_path: Path, backend: str) -> None:
     assert blocks, "README.md shows no Python"
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks), encoding="utf-8")
-    names = runpy.run_path(str(script))
-    assert names["loss"] < 0.5
-    assert names["value"] < 0.5
+    assert runpy.run_path(str(script))["value"] < 0.1
 
 
 @op.kernel
