@@ -38,6 +38,7 @@ from .compilers import (
     compile_for_gpu,
     describe_cpu_backend,
     explanation_of,
+    use_openmp_of,
 )
 from .eager import astype, is_running_eagerly, run_eagerly, run_in_float32, widen_half
 from .planned import PlannedCalls

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import array_api_compat
@@ -34,6 +35,23 @@ COMPILING_CHOICES = {"numpy": ("auto", "numba"), "cupy": ("auto", "cupy")}
 
 # By library of the arrays: names of the dtypes that a compiled call may have.
 COMPILED_DTYPES = {"numpy": frozenset(map(str, DTYPES)), "cupy": frozenset(map(str, (*DTYPES, *HALVES)))}
+
+
+def use_openmp_of(library: Path) -> None:
+    """Run parallel stages of programs for the CPU on the OpenMP threads that a library uses, in this process.
+
+    library: a shared library that depends on the OpenMP
+    Without effect where LLVM does not work: then there are no programs.
+    """
+    if cpu_why_not():
+        return
+    try:
+        with compile_lock:
+            from .cpu.runtime.threads import use_openmp
+    except Exception as error:  # a broken installation of llvmlite raises errors of many classes
+        report_broken("numba", error)
+    else:
+        use_openmp(library)
 
 
 def compile_for_cpu(

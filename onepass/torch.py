@@ -6,7 +6,9 @@
     loss.backward()  # as of F.cross_entropy(head(hidden), labels)
 
 Tensors on the CPU are read where they are, as NumPy arrays, by compiled kernels; tensors on an NVIDIA GPU as
-CuPy arrays. This module needs PyTorch and is imported only when asked for.
+CuPy arrays. From the first call with tensors on the CPU, compiled kernels of this process run on PyTorch's
+OpenMP threads, where it has them (on Linux), so at most `torch.get_num_threads()` of them work at once. This
+module needs PyTorch and is imported only when asked for.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
-from .backends import is_transformed_tensor, leaves, map_leaves, signature_of_call
+from .backends import is_transformed_tensor, leaves, map_leaves, signature_of_call, use_openmp_of
 from .derivatives import value_and_grad, vjp
 from .dispatch import KernelFunction
 from .functions import softmax_cross_entropy
@@ -217,6 +220,8 @@ class _Form:
     def __init__(
         self, kernel: Any, tree: tuple[Any, Any], values: Sequence[Any], wanted: Sequence[bool]
     ) -> None:
+        if any(isinstance(value, torch.Tensor) and value.device.type == "cpu" for value in values):
+            _share_threads()
         self.name = kernel.__name__
         numbers = iter(range(len(values)))
         template = map_leaves(lambda _: next(numbers), tree)
@@ -241,6 +246,12 @@ class _Form:
             made.__name__ = self.name
         self.run, self.pull_back = run, make_kernel(pull_back)
         self.value_and_grad = value_and_grad(run)
+
+
+@functools.cache
+def _share_threads() -> None:
+    """Two pools of threads would keep each other from the processors."""
+    use_openmp_of(Path(torch._C.__file__))
 
 
 def _is_floating(leaf: Any) -> bool:

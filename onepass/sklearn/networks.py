@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from numbers import Real
@@ -15,10 +15,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from ..kernels.networks import Activation
 from . import steps
+from .devices import beside, device, host, is_on_gpu, require_dense, validated
 from .parameters import Rule, check_parameters, hidden_sizes
 from .steps import Data, Objective, Params
 from .training import OPTIMIZERS, Run, copied, shuffled_rows, train_lbfgs
@@ -37,8 +38,8 @@ ACTIVATIONS: dict[str, Activation] = {
 class Validation(NamedTuple):
     """Rows that are set aside for early stopping."""
 
-    x: Any  # (N, D)
-    y: Any  # as `score` takes it
+    x: Any  # (N, D), perhaps on a GPU
+    y: Any  # as `score` takes it, on the host
     weight: Any  # (N,) or None
 
 
@@ -49,6 +50,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
     coefs_: list[Any]
     intercepts_: list[Any]
     n_outputs_: int
+    predict: Callable[[Any], Any]
     best_loss_: Any
     best_validation_score_: Any
 
@@ -94,27 +96,35 @@ class Network(BaseEstimator):  # type: ignore[misc]
     # Fitting
 
     def _fit(self, x: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Any:
+        require_dense(self._name, x)
+        with device(x):
+            return self._fit_on_device(x, host(y), host(sample_weight), incremental)
+
+    def _fit_on_device(self, x: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
+        """Fit on the device of `x`. All else is on the host."""
         self._check_settings(incremental)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        if not first:
+            self._require_library_of_weights(x)
         x, y = self._checked(x, y, first=first, incremental=incremental)
         weight = self._weight(y, self._checked_weight(sample_weight, x), x.dtype)
         self._random_state = check_random_state(self.random_state)
         outputs = self._output_count(y)
         if first:
-            self._initialise(x.shape[1], outputs, x.dtype)
+            self._initialise(x, outputs)
         elif outputs != self.n_outputs_:
             raise ValueError(
                 f"{self._name}: y has {outputs} outputs; expected {self.n_outputs_}, as in the previous fit."
             )
         if self.solver == "lbfgs":
-            data = Data(x, self._target(y, x.dtype), weight)
+            data = self._data(x, y, weight)
             self.loss_, self.n_iter_, params = train_lbfgs(
                 self._name, self, self._params, data, self._objective()
             )
             self._keep(params)
         else:
             self._fit_stochastic(x, y, weight, incremental)
-        if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
+        if not all(bool(np.isfinite(array).all()) for array in (*self.coefs_, *self.intercepts_)):
             raise ValueError(
                 f"{self._name}: solver {self.solver!r} got weights that are not finite. Scale the data, or "
                 "reduce learning_rate_init."
@@ -142,17 +152,22 @@ class Network(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{self._name}: sample_weight is zero for all rows; expected a row that counts.")
         return weight
 
-    def _initialise(self, features: int, outputs: int, dtype: Any) -> None:
+    def _data(self, x: Any, y: Any, weight: Any) -> Data:
+        """What the kernels compute the objective from, on the device of `x`."""
+        return Data(x, beside(x, self._target(y, x.dtype)), beside(x, weight))
+
+    def _initialise(self, x: Any, outputs: int) -> None:
         """Weights and biases uniform within Glorot's bound, and empty records of the training."""
-        sizes = [features, *self._hidden_sizes(), outputs]
+        sizes = [x.shape[1], *self._hidden_sizes(), outputs]
         self.n_iter_, self.t_ = 0, 0
         self.n_layers_, self.n_outputs_ = len(sizes), outputs
         self.out_activation_ = self._loss_and_output()[1]
         self.coefs_, self.intercepts_ = [], []
         for rows, columns in pairwise(sizes):
             bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (rows + columns))
-            self.coefs_.append(self._random_state.uniform(-bound, bound, (rows, columns)).astype(dtype))
-            self.intercepts_.append(self._random_state.uniform(-bound, bound, columns).astype(dtype))
+            for arrays, shape in ((self.coefs_, (rows, columns)), (self.intercepts_, (columns,))):
+                drawn = self._random_state.uniform(-bound, bound, shape).astype(x.dtype)
+                arrays.append(beside(x, drawn))
         if self.solver == "lbfgs":
             return
         self.loss_curve_: list[float] = []
@@ -175,7 +190,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
         validation = None
         if self.early_stopping:
             x, y, weight, validation = self._split(x, y, weight)
-        data = Data(x, self._target(y, x.dtype), weight)
+        data = self._data(x, y, weight)
         run = Run(self._optimizer, params, data, self._objective(), self._batch_rows(len(x)))
         order = np.arange(len(x)) if self.shuffle else None
         try:
@@ -218,21 +233,22 @@ class Network(BaseEstimator):  # type: ignore[misc]
 
     def _split(self, x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any, Validation]:
         """Set rows aside for early stopping: x, y, weight for training, and the others."""
-        arrays = [x, y] if weight is None else [x, y, weight]
-        parts = train_test_split(
-            *arrays,
+        trained, held_out = train_test_split(
+            np.arange(len(x)),
             random_state=self._random_state,
             test_size=self.validation_fraction,
             stratify=self._strata(y),
         )
-        held_out = parts[1::2]
-        if len(held_out[0]) < 2:
+        if len(held_out) < 2:
             raise ValueError(
-                f"{self._name}: early_stopping has {len(held_out[0])} rows for validation; expected at least "
+                f"{self._name}: early_stopping has {len(held_out)} rows for validation; expected at least "
                 "2. Increase validation_fraction or the number of rows."
             )
-        validation = Validation(held_out[0], held_out[1], None if weight is None else held_out[2])
-        return parts[0], parts[2], None if weight is None else parts[4], validation
+
+        def rows(order: Any) -> tuple[Any, Any, Any]:
+            return x[beside(x, order)], y[order], None if weight is None else weight[order]
+
+        return *rows(trained), Validation(*rows(held_out))
 
     def _strata(self, y: Any) -> Any:
         """What the split for early stopping is stratified by, or None."""
@@ -276,7 +292,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
         self._no_improvement_count = self._no_improvement_count + 1 if stands_still else 0
 
     def _score_on(self, validation: Validation) -> float:
-        predicted = self._predicted(self._outputs(validation.x))
+        predicted = host(self._predicted(self._outputs(validation.x)))
         if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
             return np.nan
         return self._validation_score(validation.y, predicted, validation.weight)
@@ -306,6 +322,13 @@ class Network(BaseEstimator):  # type: ignore[misc]
 
             yield advance
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """Accuracy of a classifier, R^2 of a regressor, for rows of data.
+
+        X, y, sample_weight: as for `fit`
+        """
+        return self._validation_score(host(y), host(self.predict(X)), host(sample_weight))
+
     # Parameters and outputs
 
     @property
@@ -328,7 +351,38 @@ class Network(BaseEstimator):  # type: ignore[misc]
     def _outputs_of(self, x: Any, output: str | None = None) -> Any:
         """The outputs of the fitted network, (N, K), in the dtype of its weights."""
         check_is_fitted(self)
-        return self._outputs(validate_data(self, x, dtype=self.coefs_[0].dtype, reset=False), output)
+        require_dense(self._name, x)
+        self._require_library_of_weights(x)
+        with device(x):
+            return self._outputs(self._validated(x, self.coefs_[0].dtype, reset=False), output)
+
+    def _validated(self, x: Any, dtypes: Any, *, reset: bool) -> Any:
+        """Features (N, D) of one of the dtypes, where they are."""
+        if is_on_gpu(x):
+            return validated(self, x, dtypes, reset=reset)
+        return validate_data(self, x, dtype=dtypes, reset=reset)
+
+    def _validated_with_target(self, x: Any, y: Any, *, first: bool, **options: Any) -> tuple[Any, Any]:
+        """The same, and validated y on the host.
+
+        options: of `validate_data`, for y
+        """
+        if not is_on_gpu(x):
+            return validate_data(  # type: ignore[no-any-return]
+                self, x, y, multi_output=True, dtype=self._dtypes(first), reset=first, **options
+            )
+        x = validated(self, x, self._dtypes(first), reset=first)
+        y = validate_data(self, y=y, multi_output=True, reset=first, **options)
+        check_consistent_length(y, np.empty((len(x), 0)))
+        return x, y
+
+    def _require_library_of_weights(self, x: Any) -> None:
+        if is_on_gpu(x) != is_on_gpu(self.coefs_[0]):
+            libraries = ("CuPy", "NumPy") if is_on_gpu(x) else ("NumPy", "CuPy")
+            raise ValueError(
+                f"{self._name}: X is an array of {libraries[0]}; expected one of {libraries[1]}, as in the "
+                "fit. Convert it, or fit again."
+            )
 
     def _dtypes(self, first: bool) -> Any:
         """The dtypes that data may have: of `dtype`, of the weights, or float64 and float32."""

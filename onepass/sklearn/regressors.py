@@ -7,8 +7,9 @@ from typing import Any
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
+from .devices import device
 from .networks import Network
 from .parameters import one_of
 
@@ -87,12 +88,13 @@ class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
 
         X: (N, D) real
         """
-        return self._predicted(self._outputs_of(X))
+        with device(X):
+            return self._predicted(self._outputs_of(X))
+
+    score = Network.score
 
     def _checked(self, x: Any, y: Any, *, first: bool, incremental: bool) -> tuple[Any, Any]:
-        x, y = validate_data(
-            self, x, y, multi_output=True, y_numeric=True, dtype=self._dtypes(first), reset=first
-        )
+        x, y = self._validated_with_target(x, y, first=first, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if self.loss == "poisson" and (y < 0).any():

@@ -11,6 +11,7 @@ import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
 from . import steps
+from .devices import beside, host, take
 from .steps import Data, Objective, Params
 
 SMALLEST_RATE = 1e-6  # of the schedule "adaptive", which divides it by 5
@@ -129,24 +130,28 @@ class Run:
         order: (N,) integer, the rows in the order of this epoch; None for the order of the data
         """
         x, target, weight = self.data if order is None else self._ordered(order)
-        total, rows = 0.0, len(x)
+        losses, sizes, rows = [], [], len(x)
         for start in range(0, rows, self.batch_size):
             stop = min(start + self.batch_size, rows)
             batch = Data(x[start:stop], target[start:stop], None if weight is None else weight[start:stop])
             loss, self.params = self.optimizer.step(self.params, batch, self.objective)
-            total += float(loss) * (stop - start)
+            losses.append(loss)
+            sizes.append(stop - start)
+        # Not before the last step: reading a loss waits for the GPU.
+        total = 0.0
+        for loss, size in zip(losses, sizes, strict=True):
+            total += float(loss) * size
         return total / rows
 
     def _ordered(self, order: Any) -> Data:
         """The rows in this order. Mini-batches are then views."""
         if self._in_order is None:
             self._in_order = Data(
-                *(None if part is None else np.empty(part.shape, part.dtype) for part in self.data)
+                *(None if part is None else np.empty_like(part, order="C") for part in self.data)
             )
         for part, ordered in zip(self.data, self._in_order, strict=True):
             if part is not None:
-                # With mode="raise", `take` would make a copy before it writes into `out`.
-                np.take(part, order, axis=0, out=ordered, mode="clip")
+                take(part, order, ordered)
         return self._in_order
 
 
@@ -161,7 +166,8 @@ def train_lbfgs(
     counted = 0
 
     def loss_and_gradient(flat: Any) -> tuple[float, Any]:
-        loss, grads = steps.loss_and_grads(_unflattened(flat, params), data, objective)
+        at = [beside(data.x, part) for part in _unflattened(flat, params)]
+        loss, grads = steps.loss_and_grads(at, data, objective)
         return float(loss), _flattened(grads)
 
     def report(intermediate_result: Any) -> None:
@@ -184,12 +190,13 @@ def train_lbfgs(
             ConvergenceWarning,
             stacklevel=4,
         )
-    return float(result.fun), min(result.nit, settings.max_iter), copied(_unflattened(result.x, params))
+    found = [beside(data.x, array) for array in copied(_unflattened(result.x, params))]
+    return float(result.fun), min(result.nit, settings.max_iter), found
 
 
 def _flattened(params: Params) -> Any:
-    """All parameters in one vector of float64."""
-    return np.concatenate([array.ravel() for array in params]).astype(np.float64, copy=False)
+    """All parameters in one vector of float64, on the host."""
+    return host(np.concatenate([array.ravel() for array in params])).astype(np.float64, copy=False)
 
 
 def _unflattened(flat: Any, params: Params) -> Params:

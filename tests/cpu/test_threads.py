@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -22,6 +24,8 @@ from onepass.backends.cpu.runtime import threads
 from toy_program import LINUX, address, call, expected, run
 
 FORKS = hasattr(os, "fork")
+# On Linux, scikit-learn brings GNU's OpenMP.
+OPENMP = LINUX and importlib.util.find_spec("sklearn") is not None
 
 
 def require(threads_used: int, workers: int = 4) -> None:
@@ -193,6 +197,62 @@ def the_first_parallel_call_at_exit() -> None:
     atexit.register(lambda: print(call(4)[0] == expected(4), flush=True))
 
 
+def share_openmp() -> None:
+    """Let threads of scikit-learn's OpenMP take the workers."""
+    from sklearn.utils import _openmp_helpers
+
+    threads.use_openmp(Path(_openmp_helpers.__file__))
+
+
+def our_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("onepass-worker")]
+
+
+def threads_of_an_openmp_take_the_workers() -> None:
+    share_openmp()
+    require(threads_used=2)
+    assert our_threads() == []
+    start = threading.Barrier(4)
+
+    def work(_: int) -> bool:
+        start.wait()
+        return all(call(workers)[0] == expected(workers) for _ in range(100) for workers in (2, 4, 7))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+    require(threads_used=2)
+    threads.limit_workers(1)
+    assert call(4) == (expected(4), 1)
+
+
+def an_openmp_that_comes_later() -> None:
+    require(threads_used=2)
+    share_openmp()
+    time.sleep(0.1)  # until our thread sleeps
+    sleeping = Path(f"/proc/self/task/{threading.enumerate()[-1].native_id}/schedstat")
+    before = sleeping.read_text()
+    require(threads_used=2)
+    assert sleeping.read_text() == before
+
+
+def a_library_without_openmp() -> None:
+    threads.use_openmp(Path(ctypes.util.find_library("c") or ""))
+    require(threads_used=2)
+    assert len(our_threads()) == 1
+
+
+def a_fork_after_a_call_on_an_openmp() -> None:
+    share_openmp()
+    require(threads_used=2)
+
+    def on_threads_of_its_own() -> None:
+        require(threads_used=2)
+        assert len(our_threads()) == 1
+
+    in_forked_child(on_threads_of_its_own)
+    require(threads_used=2)
+
+
 EVENTS = [
     many_threads_call_at_once,
     a_thread_that_sleeps_is_woken,
@@ -201,6 +261,8 @@ EVENTS = [
     threads_that_cannot_be_started_are_done_without,
     an_exit_while_threads_work,
     the_first_parallel_call_at_exit,
+    a_library_without_openmp,
+    *([threads_of_an_openmp_take_the_workers, an_openmp_that_comes_later] if OPENMP else []),
 ]
 EVENTS_WITH_FORKS = [
     a_fork_after_a_parallel_call,
@@ -208,6 +270,7 @@ EVENTS_WITH_FORKS = [
     a_fork_while_the_team_is_taken,
     a_fork_before_anything,
     children_of_multiprocessing,
+    *([a_fork_after_a_call_on_an_openmp] if OPENMP else []),
 ]
 
 
@@ -217,6 +280,7 @@ def start(code: str, cache: Path) -> subprocess.Popen[str]:
     environment = {
         "ONEPASS_CACHE_DIR": str(cache),
         "ONEPASS_THREADS": "2",
+        "OMP_NUM_THREADS": "2",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     return subprocess.Popen(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from fresh_python import run_python
 
 import onepass as op
 
@@ -295,3 +297,27 @@ def test_a_lazily_negated_tensor(torch: Any, bridge: Any) -> None:
 def test_errors(torch: Any, bridge: Any, call: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         call(bridge, torch)
+
+
+TRAINING = """
+import threading
+import torch
+from onepass.torch import linear_cross_entropy
+
+torch.manual_seed(0)
+body, head = torch.nn.Linear(64, 64), torch.nn.Linear(64, 500)
+x, labels = torch.randn(600, 64), torch.randint(500, (600,))
+expected = torch.nn.functional.cross_entropy(head(body(x)), labels)
+for _ in range(3):
+    loss = linear_cross_entropy(body(x), head.weight, labels, head.bias)
+    loss.backward()
+assert abs(float(loss.detach() - expected.detach())) < 1e-5
+print([thread.name for thread in threading.enumerate() if thread.name.startswith("onepass-worker")])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch's OpenMP has GNU's entry points on Linux")
+def test_kernels_run_on_the_threads_of_pytorch() -> None:
+    """Two pools of threads in a training loop keep each other from the processors."""
+    done = run_python(TRAINING, OMP_NUM_THREADS="2")
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -9,6 +9,10 @@ The threads are Python's, and spend their time in compiled code, without Python'
 stage, and take one worker after the other until none is left. A thread that has waited for a millisecond goes
 to sleep in Python, and the next call wakes it. The calling thread takes workers as well, so a call never
 depends on another thread.
+
+Where another library has an OpenMP pool (see `use_openmp`), its threads take the workers instead. Threads of
+two pools would keep each other from the processors: those of libgomp look for work for milliseconds after
+each parallel region, and a worker that shares a processor with one of them holds up its whole stage.
 """
 
 from __future__ import annotations
@@ -34,11 +38,12 @@ PROGRAM = (INT64, INT64, INT64, Pointer(INT64), Pointer(FLOAT64))
 LOOKS = 16_000
 
 # `team` is the address of int64 numbers on three cache lines: the workers that are left to take; the workers
-# that are done; the program, stage, workers, table and scalars of the stage that runs. A thread that has
-# lowered the first number has a worker, and only then reads the third line, which is written while no worker
-# is left or running. A thread that looks for work lets others run now and then: the one that brings work may
-# wait for its processor. `team` is an address and no pointer, because LLVM may believe that what a pointer of
-# a routine leads to is written by nobody else.
+# that are done; the program, stage, workers, table and scalars of the stage that runs, the address of
+# GOMP_parallel or 0, and that of `take` for it. A thread that has lowered the first number has a worker, and
+# only then reads the third line, which is written while no worker is left or running. A thread that looks for
+# work lets others run now and then: the one that brings work may wait for its processor. `team` is an address
+# and no pointer, because LLVM may believe that nobody else writes to what a pointer of a
+# routine leads to.
 TEXT = """\
 def run(address, stages, count, table, scalars, team):
     for row in range(count):
@@ -61,7 +66,10 @@ def share(address, stage, workers, table, scalars, team):
     job[4] = scalars
     atomic_store(done, 0)
     atomic_store(left, workers)
-    take(team)
+    if job[5] != 0:
+        call(job[5], job[6], team, int32(0), int32(0))
+    else:
+        take(team)
     looks = 0
     while atomic_load(done) < workers:
         pause()
@@ -95,6 +103,7 @@ def serve(team, looks):
 """
 
 _WORDS = 24
+_OPENMP = 21  # the place of the address of GOMP_parallel
 _serve_type = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2)
 
 
@@ -170,13 +179,17 @@ class Team:
     lock: of the call that uses them
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, openmp: int = 0) -> None:
+        """openmp: the address of GOMP_parallel, whose threads work instead of this many of our own; or 0"""
         self.lock = threading.Lock()
         self._words = numpy.zeros(_WORDS + 8, numpy.int64)
         self._words = self._words[-(self._words.ctypes.data // 8) % 8 :]  # at the start of a cache line
         self.address: int = self._words.ctypes.data
         self._condition = threading.Condition()
         self._sleeping = self._calls = 0
+        if openmp:
+            self._words[_OPENMP : _OPENMP + 2] = openmp, load(TEXT, "take", (INT64,), "take")
+            return
         self._serve = _serve_type(load(TEXT, "serve", (INT64, INT64), "serve"))
         for number in range(threads):
             try:
@@ -213,14 +226,33 @@ def _team() -> Team:
     if _found is None:
         with _lock:
             if _found is None:
-                _found = Team(_usual_count() - 1)
+                _found = Team(_usual_count() - 1, _openmp)
     return _found
 
 
+_openmp = 0
+
+
+def use_openmp(library: Path) -> None:
+    """From now on, let the OpenMP threads that a library uses take the workers of parallel stages.
+
+    At most as many take part as that OpenMP would use. An OpenMP without GNU's entry points is not used, nor
+    is any in forked children, in which GNU's does not work: these have threads of their own.
+
+    library: a shared library that depends on the OpenMP
+    """
+    global _found, _openmp
+    parallel = getattr(ctypes.CDLL(os.fspath(library)), "GOMP_parallel", None)
+    with _lock:
+        # A team that is in use belongs to its call until that ends; its threads sleep from then on.
+        _openmp = 0 if parallel is None else ctypes.cast(parallel, ctypes.c_void_p).value or 0
+        _found = None
+
+
 def _after_fork_in_child() -> None:
-    global _found, _lock
+    global _found, _lock, _openmp
     # A forked child has one thread, and the lock may be locked.
-    _found, _lock = None, threading.Lock()
+    _found, _lock, _openmp = None, threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):
