@@ -207,7 +207,8 @@ class MLPClassifier(Classifier):
 
     With the same `random_state`, "sgd" and "adam" give the loss curve of scikit-learn, up to rounding.
     Rounding differences grow during training. In float32 with a large learning rate, curves with
-    different numbers of threads may differ by a percent after 50 epochs, as scikit-learn's do if one input changes by one ulp.
+    different numbers of threads may differ by a percent after 50 epochs, as scikit-learn's do if one input
+    changes by one ulp.
 
         clf = MLPClassifier((100,), random_state=0).fit(X, y)
         clf.predict_proba(X)

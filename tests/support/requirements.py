@@ -54,6 +54,7 @@ REQUIREMENTS: dict[str, Callable[[], str]] = {
     "torch": _not_installed("torch", "PyTorch"),
     "jax": _not_installed("jax", "JAX"),
     "ml_dtypes": _not_installed("ml_dtypes", "ml_dtypes"),
+    "Jupyter": lambda: _not_installed("nbclient", "nbclient")() or _not_installed("ipykernel", "ipykernel")(),
     "g++": lambda: host_cuda.why_not() or "",
     "NVRTC": lambda: nvrtc_compiler.why_not() or "",
     "CuPy": _no_cupy,
