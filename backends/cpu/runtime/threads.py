@@ -34,17 +34,19 @@ from ..llvm.values import Pointer
 # In C: void program(int64 stage, int64 worker, int64 workers, int64* table, double* scalars).
 PROGRAM = (INT64, INT64, INT64, Pointer(INT64), Pointer(FLOAT64))
 
-# How often a thread looks for work before it goes to sleep: about a millisecond.
-LOOKS = 16_000
+# How often a thread looks for work before it goes to sleep: about a millisecond. It lets other processes have
+# its processor only after the first part of that time. Most work comes earlier, and a process of low priority
+# may keep a processor that it was given for milliseconds.
+LOOKS, LOOKS_ALONE = 16_000, 4_096
 
 # `team` is the address of int64 numbers on three cache lines: the workers that are left to take; the workers
 # that are done; the program, stage, workers, table and scalars of the stage that runs, the address of
 # GOMP_parallel or 0, and that of `take` for it. A thread that has lowered the first number has a worker, and
-# only then reads the third line, which is written while no worker is left or running. A thread that looks for
-# work lets others run now and then: the one that brings work may wait for its processor. `team` is an address
-# and no pointer, because LLVM may believe that nobody else writes to what a pointer of a
-# routine leads to.
-TEXT = """\
+# only then reads the third line, which is written while no worker is left or running. A thread that has
+# looked for work for long lets others run now and then: the one that brings work may wait for its processor.
+# `team` is an address and no pointer, because LLVM may believe that what a pointer of a routine leads to is
+# written by nobody else.
+TEXT = f"""\
 def run(address, stages, count, table, scalars, team):
     for row in range(count):
         workers = stages[3 * row + 1]
@@ -98,7 +100,7 @@ def serve(team, looks):
             waited = 0
         pause()
         waited += 1
-        if waited & 255 == 0:
+        if (waited > {LOOKS_ALONE}) & (waited & 255 == 0):
             sched_yield()
 """
 
