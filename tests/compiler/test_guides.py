@@ -60,6 +60,11 @@ def test_the_plan_that_a_page_explains_is_the_compiler_s(
             assert line in lines, f"not printed, or not in this order: {line}"
 
 
+def test_the_start_page_has_the_lines_of_the_readme() -> None:
+    (start,) = blocks(ROOT / "README.md", PYTHON)
+    assert start in blocks(DOCS / "index.md", PYTHON)
+
+
 def documented() -> set[str]:
     """The names on the pages of the reference."""
     names = set()
@@ -104,15 +109,13 @@ def test_every_page_is_in_a_table_of_contents() -> None:
 
 
 def test_the_links_of_the_pages_lead_to_files() -> None:
-    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]
+    for page in [*files, *DOCS.rglob("*.md")]:
         if "gallery" in page.parts or "_build" in page.parts:
             continue
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if "gallery" in target:  # made when the site is built, from the examples
-                name = Path(target).stem
-                assert name == "index" or (ROOT / "examples" / f"{name}.py").exists(), (page, target)
-            else:
-                assert (page.parent / target).exists(), (page, target)
+            assert (page.parent / target).exists(), (page, target)
+            assert "gallery" not in target, f"{page}: {target} exists on the site only"
 
 
 def test_docstrings_become_restructuredtext() -> None:
