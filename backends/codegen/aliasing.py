@@ -159,7 +159,7 @@ def _is_read_in_time(nest: NestMemory, written: Buffer, read: Buffer, shares_row
 
 def _comes_first(load: Access, store: Access, rows: Axis, shares_rows: bool) -> bool:
     """Whether the load of an element comes before the store of the same element, whatever the index."""
-    if not load.index or load.index[0] not in (LoopIndex(rows), BlockRow()):
+    if not _is_own_row(load, rows):
         return False  # of another row, which may be stored by now
     if load.position > store.position:
         return False
@@ -214,13 +214,33 @@ def _may_take(uses: Uses, result: Buffer, argument: Buffer, shares_rows: bool) -
         if steps is None:
             return False
         # Loops of one stage do not wait for each other, and later ones find the result.
-        # Of a block, one nest alone loads the argument and stores the result; a product takes other rows.
-        (step, *more) = [step for step in steps if argument in reads(step)]
-        if more or isinstance(step, MatMul):
-            return False
-        if not can_overwrite(step, result, argument, shares_rows=shares_rows):
+        if not _is_stored_last(steps, result, argument, shares_rows):
             return False
     return True
+
+
+def _is_stored_last(steps: Sequence[Step], result: Buffer, argument: Buffer, shares_rows: bool) -> bool:
+    """Whether the last nest of a block that loads the argument stores the result.
+
+    Earlier nests may load the block's rows of it; a product takes other rows.
+    """
+    readers = [step for step in steps if argument in reads(step)]
+    nests = [step for step in readers if isinstance(step, NestMemory)]
+    return (
+        len(nests) == len(readers)
+        and all(_loads_own_rows(nest, argument) for nest in nests[:-1])
+        and can_overwrite(nests[-1], result, argument, shares_rows=shares_rows)
+    )
+
+
+def _loads_own_rows(nest: NestMemory, buffer: Buffer) -> bool:
+    """Whether each row of a nest loads its own row of a buffer alone."""
+    loads = [load for one in (nest, nest.streaming) if one is not None for load in one.loads.get(buffer, [])]
+    return all(_is_own_row(load, nest.axis) for load in loads)
+
+
+def _is_own_row(load: Access, rows: Axis) -> bool:
+    return bool(load.index) and load.index[0] in (LoopIndex(rows), BlockRow())
 
 
 def nests_of(stage: Stage) -> Iterator[LoopNest]:

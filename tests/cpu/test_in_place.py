@@ -123,3 +123,41 @@ def test_only_what_cannot_be_above_zero_has_the_shorter_exponential() -> None:
     source = op.explain(exponentials, np.zeros((9, 300), "float32")).source
     assert source.count("exp_nonpositive_float32(") == 4
     assert source.count("exp_float32(") == 5
+
+
+def decay(weight: Any, x: Any, y: Any) -> Any:
+    """A step from weight by x.T y, whose penalty is read by nests before and behind the product."""
+    xp = array_namespace(weight)
+    return xp.sum(weight * weight), weight - 0.1 * (x.T @ y + 0.5 * weight)
+
+
+def with_first_row(weight: Any, x: Any, y: Any) -> Any:
+    """The same, where each row meets the first one before the product, by an array of indices."""
+    xp = array_namespace(weight)
+    others = xp.take(weight, xp.astype(0 * x[0, :], xp.int64), axis=0)
+    return xp.sum(weight * others), weight - 0.1 * (x.T @ y + 0.5 * weight)
+
+
+def squares_behind(weight: Any, x: Any, y: Any) -> Any:
+    """The step is stored by one nest; the rows of the old weight meet a product's result in another one."""
+    xp = array_namespace(weight)
+    new = weight - 0.1 * (x.T @ y + 0.5 * weight)
+    return xp.sum(xp.max(new, axis=1) * xp.sum(weight * weight, axis=1)), new
+
+
+@IN_DTYPES
+@pytest.mark.parametrize("step", [decay, with_first_row, squares_behind])
+def test_a_weight_that_several_nests_read_is_overwritten_by_the_last(step: Any, dtype: str) -> None:
+    weight, x, y = (
+        random.standard_normal(shape).astype(dtype) for shape in [(1200, 70), (40, 1200), (40, 70)]
+    )
+    expected_number, expected = step(weight.astype("f8"), x.astype("f8"), y.astype("f8"))
+    kernel = op.kernel(donate="weight")(step)
+    with op.use_backend("numba"):
+        donated = weight.copy()
+        number, new = kernel(donated, x, y)
+    if step is decay:
+        assert np.shares_memory(new, donated)
+    tolerance = 50 * TOLERANCES[dtype]
+    np.testing.assert_allclose(number, expected_number, rtol=tolerance)
+    np.testing.assert_allclose(new, expected, rtol=tolerance, atol=tolerance)
