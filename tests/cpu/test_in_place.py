@@ -145,6 +145,19 @@ def squares_behind(weight: Any, x: Any, y: Any) -> Any:
     return xp.sum(xp.max(new, axis=1) * xp.sum(weight * weight, axis=1)), new
 
 
+def test_a_weight_that_a_product_reads_as_well_is_not_overwritten() -> None:
+    def step(weight: Any) -> Any:
+        xp = array_namespace(weight)
+        return xp.sum(weight * weight), weight - 0.1 * (weight @ weight + 0.5 * weight)
+
+    weight = random.standard_normal((1400, 1400))  # several blocks of rows
+    number, expected = step(weight)
+    with op.use_backend("numba"):
+        got_number, got = op.kernel(donate="weight")(step)(weight.copy())
+    np.testing.assert_allclose(got_number, number, rtol=1e-12)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+
+
 @IN_DTYPES
 @pytest.mark.parametrize("step", [decay, with_first_row, squares_behind])
 def test_a_weight_that_several_nests_read_is_overwritten_by_the_last(step: Any, dtype: str) -> None:
