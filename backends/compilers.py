@@ -40,7 +40,7 @@ COMPILED_DTYPES = {"numpy": frozenset(map(str, DTYPES)), "cupy": frozenset(map(s
 def use_openmp_of(library: Path) -> None:
     """Run parallel stages of programs for the CPU on the OpenMP threads that a library uses, in this process.
 
-    library: a shared library that depends on the OpenMP
+    library: a shared library that depends on the OpenMP runtime
     Without effect where LLVM does not work: then there are no programs.
     """
     if cpu_why_not():

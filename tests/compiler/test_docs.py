@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import runpy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from golden_calls import network, normal
 from onepass.backends.cpu.functions import Function
+from pages import ROOT, blocks
 
 import onepass as op
 
-PAGE = Path(__file__).parents[2] / "docs" / "compiler.md"
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the page whose first line is ```language."""
-    return re.findall(rf"```{re.escape(language)}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+PAGE = ROOT / "docs" / "compiler.md"
 
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The names that the page's Python defines."""
     script = tmp_path_factory.mktemp("docs") / "page.py"
-    script.write_text("\n".join(blocks("python")), encoding="utf-8")
+    script.write_text("\n".join(blocks(PAGE, "python")), encoding="utf-8")
     return runpy.run_path(str(script))
 
 
@@ -52,7 +46,7 @@ def test_the_formula_of_the_page_is_the_kernel(names: dict[str, Any]) -> None:
 def test_the_output_of_the_page_is_the_compiler_s(names: dict[str, Any], language: str, part: str) -> None:
     output = names["ir"] if part == "ir" else getattr(names["explanation"], part)
     lines = iter(line.strip() for line in output.splitlines())
-    shown = blocks(language)
+    shown = blocks(PAGE, language)
     assert shown, f"no block {language} on the page"
     for line in "".join(shown).splitlines():
         # Comments are the page's own, or depend on the device.
@@ -72,7 +66,7 @@ def test_the_nest_of_the_page_is_written_once_for_two_layers(monkeypatch: pytest
     # With so many rows no gradient is computed by rows of its result, and no layer's output is stored.
     labels = np.zeros(2048, np.int64)
     explanation = op.explain(op.mlp_loss_and_grads, network(784, 300, 200, 50), normal(2048, 784), labels)
-    assert written.count(*blocks("python nest")) >= 2
-    (calls,) = blocks("python network")
+    assert written.count(*blocks(PAGE, "python nest")) >= 2
+    (calls,) = blocks(PAGE, "python network")
     lines = explanation.source.splitlines()
     assert [line for line in lines if line.startswith("        nest0(")] == calls.splitlines()

@@ -11,21 +11,23 @@ from pathlib import Path
 
 import pytest
 from docstrings import as_rst
+from pages import ROOT, blocks
 
 import onepass as op
 import onepass.distributed
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PYTHON, OUTPUT, PART = "python", "text output", "text part"
 # Pages for which something has to be installed.
 NEEDS = {"pytorch": "torch", "sklearn": "sklearn"}
 
 
-def blocks(page: Path, *languages: str) -> list[str]:
-    """The fenced blocks of a page whose first line is one of ```language."""
-    names = "|".join(map(re.escape, languages))
-    return re.findall(rf"```(?:{names})\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+def run(page: Path, folder: Path) -> Path:
+    """Run the Python of a page; the script that it was written to."""
+    script = folder / "page.py"
+    script.write_text("\n".join(blocks(page, PYTHON)), encoding="utf-8")
+    runpy.run_path(str(script))
+    return script
 
 
 def pages_with_output() -> Iterable[object]:
@@ -40,9 +42,7 @@ def pages_with_output() -> Iterable[object]:
 def test_the_python_of_a_page_prints_what_it_shows(
     page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks(page, PYTHON)), encoding="utf-8")
-    runpy.run_path(str(script))
+    script = run(page, tmp_path)
     assert capsys.readouterr().out.replace(str(script), script.name) == "".join(blocks(page, OUTPUT))
 
 
@@ -50,9 +50,7 @@ def test_the_plan_that_a_page_explains_is_the_compiler_s(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = DOCS / "guides" / "explain.md"
-    script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks(page, PYTHON)), encoding="utf-8")
-    runpy.run_path(str(script))
+    run(page, tmp_path)
     lines = iter(capsys.readouterr().out.splitlines())
     for line in "".join(blocks(page, PART)).splitlines():
         # The machine decides the number of workers, and each needs memory.

@@ -17,12 +17,13 @@ from array_api_compat import array_namespace
 from array_trees import copied
 from cases import D, labels, two_layers, x
 from golden_calls import CALLS, normal
+from pages import ROOT, blocks
 from selection import MOSTLY_NUMPY
 
 import onepass as op
 from onepass import functions, report
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 @op.kernel(donate="params")
@@ -196,10 +197,10 @@ def test_the_report_finds_a_backend_that_computes_otherwise(
 
 @MOSTLY_NUMPY
 def test_the_readme_s_code_runs(tmp_path: Path, backend: str) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks, "README.md shows no Python"
+    shown = blocks(README, "python")
+    assert shown, "README.md shows no Python"
     script = tmp_path / "readme.py"
-    script.write_text("\n".join(blocks), encoding="utf-8")
+    script.write_text("\n".join(shown), encoding="utf-8")
     assert runpy.run_path(str(script))["value"] < 0.1
 
 

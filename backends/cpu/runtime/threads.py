@@ -238,10 +238,10 @@ _openmp = 0
 def use_openmp(library: Path) -> None:
     """From now on, let the OpenMP threads that a library uses take the workers of parallel stages.
 
-    At most as many take part as that OpenMP would use. An OpenMP without GNU's entry points is not used, nor
-    is any in forked children, in which GNU's does not work: these have threads of their own.
+    At most as many take part as that OpenMP runtime would use. A runtime without GNU's entry points is not
+    used, nor is any in forked children, in which GNU's does not work: these have threads of their own.
 
-    library: a shared library that depends on the OpenMP
+    library: a shared library that depends on the OpenMP runtime
     """
     global _found, _openmp
     parallel = getattr(ctypes.CDLL(os.fspath(library)), "GOMP_parallel", None)
