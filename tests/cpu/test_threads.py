@@ -481,6 +481,35 @@ def test_a_stage_starts_when_all_workers_of_the_one_before_are_done(two_threads:
     np.testing.assert_array_equal(table[[0, 1, 16, 17]], 1)
 
 
+# Stages 0 and 2 note which threads run their two workers; worker 0 of stage 1 works for long.
+PAUSE = """\
+def pause_between(stage, worker, workers, table, scalars):
+    waited = 0
+    if stage == 1:
+        while (worker == 0) & (waited < int64(scalars[0])):
+            pause()
+            waited += 1
+    else:
+        table[8 + stage * 2 + worker] = address_of(stack_of_int64(1))
+        atomic_add(offset(table, stage), 1)
+        while (atomic_load(offset(table, stage)) < 2) & (waited < 2000000):
+            sched_yield()
+            waited += 1
+"""
+
+
+@pytest.mark.parametrize("at_once", [0, 1])
+def test_threads_take_part_in_a_stage_that_follows_a_long_one(at_once: int, two_threads: None) -> None:
+    """A thread that waits for longer than it looks for work belongs to the call as long as that runs."""
+    program = machine_code_cache.load(PAUSE, "pause_between", threads.PROGRAM, "pause_between")
+    looks = 5.0 * threads.LOOKS
+    for _ in range(10):
+        table = np.zeros(16, np.int64)
+        run(program, np.array([(0, 2, 1), (1, 1 + at_once, at_once), (2, 2, 1)]), table, np.array([looks]))
+        assert table[8] != table[9]
+        assert table[12] != table[13]
+
+
 def test_a_late_thread_takes_no_worker_of_a_stage_that_is_not_ready() -> None:
     """What a worker needs is read after the worker was taken, and written while there is none to take."""
     text = threads.TEXT

@@ -25,6 +25,8 @@ _FUNCTIONS = (
     *("atomic_load", "atomic_store", "atomic_add", "exchanged", "pause"),
 )
 
+_WINDOWS = sys.platform == "win32"
+
 NAMES: Mapping[str, Any] = {
     **{dtype.name: dtype for dtype in DTYPES if dtype is not BOOL},
     "bool_": BOOL,
@@ -45,7 +47,9 @@ NAMES: Mapping[str, Any] = {
     "PyLong_FromUnsignedLongLong": c_function("PyLong_FromUnsignedLongLong", INT64, UINT64),
     "PyTuple_New": c_function("PyTuple_New", INT64, INT64),
     "PyTuple_SetItem": c_function("PyTuple_SetItem", INT32, INT64, INT64, INT64),
-    "sched_yield": c_function("SwitchToThread" if sys.platform == "win32" else "sched_yield", INT32),
+    "sched_yield": c_function("SwitchToThread" if _WINDOWS else "sched_yield", INT32),
+    # Of milliseconds on Windows, of microseconds elsewhere.
+    "sleep": c_function("Sleep", None, INT32) if _WINDOWS else c_function("usleep", INT32, INT32),
     "min": operations.smaller,
     "max": operations.larger,
     "abs": operations.absolute,

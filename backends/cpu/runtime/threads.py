@@ -7,7 +7,8 @@ threads are busy with another call, the calling thread runs all workers itself.
 
 The threads are Python's, and spend their time in compiled code, without Python's lock: they wait there for a
 stage, and take one worker after the other until none is left. A thread that has waited for a millisecond goes
-to sleep in Python, and the next call wakes it. The calling thread takes workers as well, so a call never
+to sleep: in Python, until the next call wakes it, or, while a call still runs, again and again for a moment,
+because the next stage of that call wakes nobody. The calling thread takes workers as well, so a call never
 depends on another thread.
 
 Where another library has an OpenMP pool (see `use_openmp`), its threads take the workers instead. Threads of
@@ -21,6 +22,7 @@ import ctypes
 import functools
 import math
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -39,11 +41,16 @@ PROGRAM = (INT64, INT64, INT64, Pointer(INT64), Pointer(FLOAT64))
 # may keep a processor that it was given for milliseconds.
 LOOKS, LOOKS_ALONE = 16_000, 4_096
 
+# What it sleeps between two looks after that, while a call runs: 50 microseconds, the least that Linux gives,
+# or a millisecond, the least on Windows.
+_MOMENT = 1 if sys.platform == "win32" else 50
+
 # `team` is the address of int64 numbers on three cache lines: the workers that are left to take; the workers
 # that are done; the program, stage, workers, table and scalars of the stage that runs, the address of
-# GOMP_parallel or 0, and that of `take` for it. A thread that has lowered the first number has a worker, and
-# only then reads the third line, which is written while no worker is left or running. A thread that has
-# looked for work for long lets others run now and then: the one that brings work may wait for its processor.
+# GOMP_parallel or 0, that of `take` for it, and 1 while a call may bring more stages. A thread that has
+# lowered the first number has a worker, and only then reads what the third line says of it, which is written
+# while no worker is left or running. A thread that has looked for work for long lets others run now and then:
+# the one that brings work may wait for its processor.
 # `team` is an address and no pointer, because LLVM may believe that what a pointer of a routine leads to is
 # written by nobody else.
 TEXT = f"""\
@@ -55,6 +62,8 @@ def run(address, stages, count, table, scalars, team):
         else:
             for worker in range(workers):
                 call(address, stages[3 * row], worker, workers, table, scalars)
+    if team != 0:
+        atomic_store(int64_at(team + 184), 0)
 
 
 def share(address, stage, workers, table, scalars, team):
@@ -66,6 +75,7 @@ def share(address, stage, workers, table, scalars, team):
     job[2] = workers
     job[3] = table
     job[4] = scalars
+    atomic_store(int64_at(team + 184), 1)
     atomic_store(done, 0)
     atomic_store(left, workers)
     if job[5] != 0:
@@ -94,13 +104,15 @@ def take(team):
 
 def serve(team, looks):
     waited = 0
-    while waited < looks:
+    while (waited < looks) | (atomic_load(int64_at(team + 184)) > 0):
         if atomic_load(int64_at(team)) > 0:
             take(team)
             waited = 0
         pause()
         waited += 1
-        if (waited > {LOOKS_ALONE}) & (waited & 255 == 0):
+        if waited > looks:
+            sleep({_MOMENT})
+        elif (waited > {LOOKS_ALONE}) & (waited & 255 == 0):
             sched_yield()
 """
 
