@@ -18,6 +18,8 @@ LEAST_SECONDS = 0.04
 PAUSE_SECONDS = 0.05
 # The minimum number of samples; SLOW_SAMPLES if a call takes longer than SLOW_SECONDS.
 LEAST_SAMPLES, SLOW_SAMPLES, SLOW_SECONDS = 3, 2, 4.0
+# Calls longer than this have no warm-up before each sample.
+WARM_UP_SECONDS = 1.0
 # The fraction of the available memory that a peer may use. What it needs is an estimate.
 USABLE_MEMORY = 0.9
 
@@ -147,8 +149,9 @@ class _Turns:
     def sweep(self) -> None:
         counts: dict[str, int] = {}
         samples: dict[str, int] = {}
+        warm_up: dict[str, int] = {}
         for name in list(self.workers):
-            # A long call is a batch by itself. The first two calls were its warm-up.
+            # A long call is a batch by itself.
             answer: Any = {"count": 1, "seconds": self.second_call[name]}
             if answer["seconds"] < 5 * LEAST_SECONDS:
                 time.sleep(PAUSE_SECONDS)
@@ -157,12 +160,15 @@ class _Turns:
                 least = SLOW_SAMPLES if answer["seconds"] > SLOW_SECONDS else LEAST_SAMPLES
                 wanted = min(self.options.sweeps, int(self.options.seconds / answer["seconds"]))
                 counts[name], samples[name] = answer["count"], max(least, wanted)
+                # Other peers have used the caches, and threads sleep, at the start of a sample.
+                is_long = answer["seconds"] / answer["count"] > WARM_UP_SECONDS
+                warm_up[name] = 0 if is_long else max(1, answer["count"] // 2)
         for sweep in range(max(samples.values(), default=0)):
             due = [name for name in self.workers if sweep < samples[name]]
             first = sweep % len(due)
             for name in due[first:] + due[:first]:
                 time.sleep(PAUSE_SECONDS)
-                answer = self._ask(name, "sample", count=counts[name])
+                answer = self._ask(name, "sample", count=counts[name], warm_up=warm_up[name])
                 if answer is not None:
                     self.entries[name].samples.append(answer["seconds"])
                     self.entries[name].page_faults.append(answer["page_faults"])

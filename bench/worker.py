@@ -135,11 +135,10 @@ class Session:
             count = min(count, most or count)
         return {"count": count, "seconds": taken}
 
-    def sample(self, count: int) -> Any:
-        """Seconds and page faults per call, over `count` calls."""
-        if count > 1:
-            # Other peers have used the caches, and a sleeping processor takes milliseconds to wake up.
-            self._time(count // 2)
+    def sample(self, count: int, warm_up: int) -> Any:
+        """Seconds and page faults per call, over `count` calls after `warm_up` others."""
+        if warm_up:
+            self._time(warm_up)
         faults = memory.page_faults()
         seconds = self._time(count)
         return {"seconds": seconds / count, "page_faults": (memory.page_faults() - faults) / count}

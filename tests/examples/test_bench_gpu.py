@@ -84,7 +84,7 @@ def test_a_worker_waits_for_promises_and_counts_the_device_s_memory(
     assert answer["memory"] == memory
     assert session.calibrate(0.04)["count"] == 1
     assert session.calibrate(1e9)["count"] == 1000, "repeated for ever"
-    assert session.sample(4)["seconds"] == 0.5
+    assert session.sample(4, 2)["seconds"] == 0.5
     assert peer.timed[-1] == (4, WORKLOADS[index].smoke())
 
 
