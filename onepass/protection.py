@@ -23,15 +23,17 @@ _WRITE_ERROR = "read-only"
 
 
 class ReadOnlyArguments:
-    """A copy of a pytree of arguments in which each array is a read-only view of the caller's array."""
+    """Copies of the arguments of a call in which each array is a read-only view of the caller's array."""
 
-    __slots__ = ("arrays", "tree", "trees")
+    __slots__ = ("args", "arrays", "kwargs", "mutable", "trees")
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.arrays: dict[int, tuple[Any, Any]] = {}  # by id of a view: the caller's array, the view
-        # By id of a copied list, dict or object: the caller's, the copy, the items that the copy got.
-        self.trees: dict[int, tuple[Any, Any, Any]] = {}
-        self.tree = self._copy(tree)
+        self.trees: dict[int, tuple[Any, Any]] = {}  # by id of a copied tree: the caller's, the copy
+        # Copied lists, dicts and objects: the caller's, the copy, the items that the copy got.
+        self.mutable: list[tuple[Any, Any, Any]] = []
+        self.args = tuple(self._copies(args))
+        self.kwargs = dict(zip(kwargs, self._copies(kwargs.values()), strict=True)) if kwargs else {}
 
     def _copies(self, values: Any) -> list[Any]:
         made = []
@@ -41,7 +43,7 @@ class ReadOnlyArguments:
             if kind is numpy.ndarray:
                 if value.flags.writeable:
                     view = value.view()
-                    view.setflags(write=False)
+                    view.setflags(False)  # of writing; a keyword takes twice the time
                     self.arrays[id(view)] = value, view
                     made.append(view)
                 else:
@@ -49,7 +51,9 @@ class ReadOnlyArguments:
             elif kind is tuple or kind is list:
                 got = self._copies(value)
                 copy = kind(got)
-                self.trees[id(copy)] = value, copy, got
+                self.trees[id(copy)] = value, copy
+                if kind is list:
+                    self.mutable.append((value, copy, got))
                 made.append(copy)
             elif value is None or kind is float or kind is int or kind is str or kind is bool:
                 made.append(value)
@@ -75,14 +79,14 @@ class ReadOnlyArguments:
             got = dict(vars(copy)) if hasattr(copy, "__dict__") else got
         else:
             return value
-        self.trees[id(copy)] = value, copy, got
+        self.trees[id(copy)] = value, copy
+        if not isinstance(value, tuple):
+            self.mutable.append((value, copy, got))
         return copy
 
     def write_back(self) -> None:
         """Apply the function's changes of copied lists, dicts and objects to the caller's."""
-        for original, copy, got in self.trees.values():
-            if type(copy) is tuple:
-                continue
+        for original, copy, got in self.mutable:
             if isinstance(copy, list) and not _same(copy, got):
                 original[:] = [self.restored(item) for item in copy]
             elif isinstance(copy, dict) and not _same_items(copy, got):
@@ -96,19 +100,25 @@ class ReadOnlyArguments:
 
     def restored(self, value: Any) -> Any:
         """A value of the function, with the caller's arrays in place of their views."""
-        if id(value) in self.arrays:
-            return self.arrays[id(value)][0]
-        if type(value) is numpy.ndarray:
-            return value if value.base is None else self._writeable(value)
+        kind = type(value)
+        if kind is numpy.ndarray:
+            if value.base is None:  # a new array, and no view
+                return value
+            found = self.arrays.get(id(value))
+            return self._writeable(value) if found is None else found[0]
         if id(value) in self.trees:
             return self.trees[id(value)][0]
+        if isinstance(value, list | tuple):
+            items = []
+            is_same = True
+            for item in value:
+                items.append(restored := self.restored(item))
+                is_same = is_same and restored is item
+            if is_same:
+                return value
+            return kind(*items) if hasattr(value, "_fields") else kind(items)
         if isinstance(value, float | int | str | numpy.generic) or value is None:
             return value
-        if isinstance(value, list | tuple):
-            items = [self.restored(item) for item in value]
-            if _same(items, value):
-                return value
-            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         if isinstance(value, dict):
             restored = {key: self.restored(item) for key, item in value.items()}
             return value if _same_items(restored, value) else restored
@@ -141,14 +151,13 @@ def run_protected(
 
     raises: TypeError if the function writes into an argument
     """
-    protected = ReadOnlyArguments((args, kwargs))
-    copied_args, copied_kwargs = protected.tree
+    protected = ReadOnlyArguments(args, kwargs)
     try:
-        result = run_eagerly(function, copied_args, copied_kwargs)
+        result = run_eagerly(function, protected.args, protected.kwargs)
     except ValueError as error:
         if not protected.arrays or not str(error).endswith(_WRITE_ERROR):
             raise
-        names = leaf_names(function, copied_args, copied_kwargs)
+        names = leaf_names(function, protected.args, protected.kwargs)
         written = _written_argument(error.__traceback__, protected, names)
         message = (
             f"{name}: writes into the argument {written}; expected arguments to be unchanged. Copy it first, "
@@ -167,7 +176,7 @@ def _written_argument(trace: TracebackType | None, protected: ReadOnlyArguments,
     target = None if trace is None else _target(trace)
     named = [
         (name, leaf)
-        for name, leaf in zip(names, leaves(protected.tree), strict=True)
+        for name, leaf in zip(names, leaves((protected.args, protected.kwargs)), strict=True)
         if id(leaf) in protected.arrays
     ]
     found = [name for name, leaf in named if target is not None and numpy.may_share_memory(leaf, target)]
