@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy
 
-from .common.libraries import device_key, is_known_array, library_of
+from .common.libraries import device_key, known_library, library_of
 from .common.static_values import OPTIONS, ByIdentity, is_numpy_number, is_runtime_scalar
 from .common.trees import fields_of, is_record
 
@@ -57,6 +57,9 @@ def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) ->
             signature.append(kind)
             signature.append(len(value))
             _add_items(value, signature, leaves)
+        elif known_library(kind) == "cupy":
+            leaves.append(value)
+            signature += kind, value.dtype, value.shape, value.data.device_id
         elif kind is float and 0.0 < value < 1.0:
             leaves.append(value)
             signature.append(_FRACTION)
@@ -66,7 +69,7 @@ def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) ->
         elif kind is float or kind is int:
             leaves.append(value)
             signature.append(_signature_of_number(value, kind))
-        elif is_known_array(kind):
+        elif known_library(kind) not in (None, "numpy"):
             leaves.append(value)
             signature += _signature_of_array(value, kind)
         elif isinstance(value, dict):

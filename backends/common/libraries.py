@@ -40,9 +40,9 @@ def library_of(value: Any) -> str | None:
         return _library_of_type.setdefault(type(value), _find_library(value))
 
 
-def is_known_array(kind: type) -> bool:
-    """Whether arrays of this type were seen before, of another library than NumPy."""
-    return _library_of_type.get(kind) not in (None, "numpy")
+def known_library(kind: type) -> str | None:
+    """The library of arrays of this type, if one was seen before."""
+    return _library_of_type.get(kind)
 
 
 def _find_library(value: Any) -> str | None:

@@ -16,6 +16,9 @@ from ..ir.nest import Buffer, BufferKind
 from .device import Device
 from .results import number_of_array
 
+# A training loop comes back to the same addresses: this many answers are kept.
+MOST_OVERLAPS = 256
+
 
 @dataclass(slots=True)
 class Arrays:
@@ -45,8 +48,11 @@ class Layout:
         self._device = device
         self._arguments = plan.of_kind(BufferKind.ARGUMENT)
         self._results = plan.of_kind(BufferKind.RESULT)
-        self._reads = [(memory.number, numpy_dtype(memory.held)) for memory in self._arguments]
         given = {memory: tuple(everything[memory.number].shape) for memory in self._arguments}
+        self._reads = [
+            (memory.number, numpy_dtype(memory.held), _strides(given[memory], memory.itemsize))
+            for memory in self._arguments
+        ]
         given |= {memory: results.shape_of(memory, plan, shapes) for memory in self._results}
         self._fresh = [(given[memory], numpy_dtype(memory.held)) for memory in self._results]
         self._outputs = [((), numpy_dtype(plan.rounding.held(node))) for node in plan.slots.outputs]
@@ -62,30 +68,37 @@ class Layout:
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
         self._python_numbers = HostNumbers(plan.outputs, lowered.slot_values)
+        self._overlaps: dict[tuple[int, ...], Collection[int]] = {}  # of donated calls, by their addresses
         number = number_of_array(plan, self._python_numbers.position)
         self._build = results.builder(traced, plan, number, self._arguments, given)
 
     def arrays(self, everything: Sequence[Any], out: OutArrays | None) -> Arrays:
         """The arrays of one call."""
-        device = self._device
-        arguments = [device.plain(everything[number], held) for number, held in self._reads]
+        plain, empty, address = self._device.plain, self._device.empty, self._device.address
+        arguments = [plain(everything[number], held, strides) for number, held, strides in self._reads]
         there: Collection[int] = ()
         if out is not None:
             fresh, outputs, there = self._placed(arguments, out)
         else:
-            fresh = [device.empty(shape, dtype) for shape, dtype in self._fresh]
-            outputs = [device.empty(shape, dtype) for shape, dtype in self._outputs]
-            if self._donated:
-                self._keep(arguments, self._shared(dict(enumerate(arguments))))
-        address = device.address
-        return Arrays(
-            arguments,
-            fresh,
-            outputs,
-            there,
-            [address(array) for array in arguments] + [address(array) for array in fresh],
-            [address(array) for array in outputs],
-        )
+            fresh = [empty(shape, dtype) for shape, dtype in self._fresh]
+            outputs = [empty(shape, dtype) for shape, dtype in self._outputs]
+        addresses = [address(array) for array in arguments]
+        if out is None and self._donated and (shared := self._overlapping(addresses)):
+            self._keep(arguments, shared)
+            addresses = [address(array) for array in arguments]
+        addresses += [address(array) for array in fresh]
+        return Arrays(arguments, fresh, outputs, there, addresses, [address(array) for array in outputs])
+
+    def _overlapping(self, addresses: Sequence[int]) -> Collection[int]:
+        """The positions of the arguments that have memory in common with another one."""
+        key = tuple(addresses)
+        found = self._overlaps.get(key)
+        if found is None:
+            if len(self._overlaps) >= MOST_OVERLAPS:
+                self._overlaps.clear()
+            spans = zip(addresses, self._bytes, range(len(key)), strict=False)
+            found = self._overlaps[key] = overlapping(spans)
+        return found
 
     def _keep(self, arguments: list[Any], shared: Collection[int]) -> None:
         """Let results take copies of the donated arguments that somebody else uses."""
@@ -153,6 +166,11 @@ class Layout:
         """The positions of those arrays that have memory in common with another one."""
         address = self._device.address
         return overlapping([(address(array), self._bytes[i], i) for i, array in arrays.items()])
+
+
+def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """The strides of an array in C order, in bytes."""
+    return tuple(itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def overlapping(spans: Iterable[tuple[int, int, int]]) -> set[int]:

@@ -105,11 +105,12 @@ class CupyDevice:
             found = kept[stream.ptr] = self.empty((max(size, _LEAST_WORKSPACE),), _BYTE)
         return found
 
-    def plain(self, array: Any, dtype: numpy.dtype[Any]) -> Any:
+    def plain(self, array: Any, dtype: numpy.dtype[Any], strides: tuple[int, ...] | None = None) -> Any:
         """The array in C order, aligned, of this dtype; itself where it is so already."""
         if array.data.ptr % array.itemsize:
             array = self._aligned(array)
-        if array.dtype == dtype and array.flags.c_contiguous:
+        # CuPy makes a new object for `flags`, which takes as long as all the rest.
+        if array.dtype == dtype and (array.strides == strides or array.flags.c_contiguous):
             return array
         return array.astype(dtype, order="C")
 

@@ -78,8 +78,11 @@ class Device(Protocol):
     def workspace(self, size: int) -> Any:
         """An array of so many bytes or more, for one call: the next one on the stream may get the same."""
 
-    def plain(self, array: Any, dtype: numpy.dtype[Any]) -> Any:
-        """The array in C order, aligned, of this dtype; itself where it is so already."""
+    def plain(self, array: Any, dtype: numpy.dtype[Any], strides: tuple[int, ...] | None = None) -> Any:
+        """The array in C order, aligned, of this dtype; itself where it is so already.
+
+        strides: of an array of its shape and this dtype in C order, if the caller knows them
+        """
 
     def address(self, array: Any) -> int:
         """Where its first element is."""

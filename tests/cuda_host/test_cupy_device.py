@@ -205,9 +205,10 @@ VALUES = numpy.arange(24, dtype=numpy.float32).reshape(4, 6)
         _misaligned(VALUES)[:0],
     ],
 )
-def test_brings_an_array_into_plain_form(recorder: Recorder, array: numpy.ndarray) -> None:
-    given = array.view(Array)
-    plain = cupy_device.current_device().plain(given, "float32")
+@pytest.mark.parametrize("are_known", [False, True])
+def test_brings_an_array_into_plain_form(recorder: Recorder, array: numpy.ndarray, are_known: bool) -> None:
+    given, strides = array.view(Array), numpy.empty(array.shape, "float32").strides
+    plain = cupy_device.current_device().plain(given, "float32", strides if are_known else None)
     assert plain is not given
     assert plain.flags.c_contiguous
     assert plain.flags.aligned
@@ -219,7 +220,10 @@ def test_brings_an_array_into_plain_form(recorder: Recorder, array: numpy.ndarra
 @pytest.mark.parametrize("array", [VALUES, VALUES[1:3], numpy.float32(2.5), VALUES[:0], VALUES[:, :1].copy()])
 def test_a_plain_array_stays_itself(recorder: Recorder, array: numpy.ndarray) -> None:
     given = numpy.asarray(array).view(Array)
-    assert cupy_device.current_device().plain(given, "float32") is given
+    device = cupy_device.current_device()
+    # The last are not those of an array with a dimension of one number, which is plain all the same.
+    for strides in (None, given.strides, tuple(8 * step for step in given.strides)):
+        assert device.plain(given, "float32", strides) is given
 
 
 def _step(recorder: Recorder) -> Callable[[], None]:

@@ -139,7 +139,7 @@ class WatchingDevice(HostDevice):
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         return guarded(shape, dtype, self._offset(dtype), fence=True)
 
-    def plain(self, array: Any, dtype: np.dtype[Any]) -> Any:
+    def plain(self, array: Any, dtype: np.dtype[Any], strides: tuple[int, ...] | None = None) -> Any:
         copy = guarded_copy(np.asarray(array, dtype), self._offset(dtype), fence=True)
         self.given.append((np.array(copy), copy))
         return copy

@@ -55,7 +55,7 @@ class HostDevice:
     def workspace(self, size: int) -> Any:
         return self.empty((size,), np.dtype("uint8"))
 
-    def plain(self, array: Any, dtype: np.dtype[Any]) -> Any:
+    def plain(self, array: Any, dtype: np.dtype[Any], strides: tuple[int, ...] | None = None) -> Any:
         return guarded_copy(np.asarray(array, dtype), self._offset(dtype))
 
     def _offset(self, dtype: np.dtype[Any]) -> int:

@@ -42,7 +42,7 @@ class PooledDevice(HostDevice):
         made.append(super().empty(shape, dtype))
         return made[-1]
 
-    def plain(self, array: Any, dtype: np.dtype[Any]) -> Any:
+    def plain(self, array: Any, dtype: np.dtype[Any], strides: tuple[int, ...] | None = None) -> Any:
         return array if array.flags.carray and array.dtype == dtype else super().plain(array, dtype)
 
     def launch(self, kernel: Any, launch: Any, arguments: Any) -> None:
