@@ -87,16 +87,17 @@ def columns(few: int, real: DType, *, transposed: bool) -> str:
     )
 
 
-def sums(few: int, real: DType) -> str:
-    """C = beta C + the sum over the rows of a few numbers of N times a row of W.
+def sums(few: int, real: DType, *, transposed: bool) -> str:
+    """C = beta C + the sum over the rows of a few numbers of N times a row of W; if beta is 0, C is not read.
 
-    C has their products at `few * narrow_step + column * wide_step`; if beta is 0, C is not read
+    transposed: C is stored as (columns of W, few), and not as (few, columns of W)
     """
     together, numbers = range(TOGETHER), range(few)
     totals = [f"part[{k * CHUNK} + column]" for k in numbers]
-    places = [f"c[{k} * narrow_step + (first + column) * wide_step]" for k in numbers]
+    where = f"(first + column) * {few} + {{k}}" if transposed else "{k} * columns + first + column"
+    places = [f"c[{where.format(k=k)}]" for k in numbers]
     return _text(
-        "(rows, columns, n, ldn, w, ldw, c, narrow_step, wide_step, beta):",
+        "(rows, columns, n, ldn, w, ldw, c, beta):",
         f"    part = stack_of_{real}({few * CHUNK})",
         f"    for first in range(0, columns, {CHUNK}):",
         f"        width = min({CHUNK}, columns - first)",

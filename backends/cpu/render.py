@@ -265,19 +265,19 @@ class Renderer:
 
     def combine_arrays(self, node: Node, scope: Scope) -> str:
         """The call of the function that does it; every worker combines some of the elements."""
-        return self.functions.add("combine", lambda plain: self.combine_function(node, scope, plain=plain))
-
-    def combine_function(self, node: Node, scope: Scope, *, plain: bool) -> Function:
-        function = Function(scope, ("worker", "workers"), None, plain=plain)
-        whole, parts = function.buffer(self.plan.place[node]), function.buffer(self.plan.partial[node])
-        lines = function.lines
-        lines.add(f"size = {function.size(node.axes)}")
-        lines.add("for other in range(workers - 1):")
-        lines.add("    for element in range(size * worker // workers, size * (worker + 1) // workers):")
-        own, other = f"{whole}[element]", f"{parts}[other * size + element]"
-        part = dialect.join(_joined_by(node), node.dtype, read(own, node.dtype), read(other, node.dtype))
-        lines.add(f"        {whole}[element] = {written(part, node.dtype)}")
-        return function
+        joined, dtype = _joined_by(node), node.dtype
+        part = dialect.join(
+            joined, dtype, read("whole[element]", dtype), read("parts[other * size + element]", dtype)
+        )
+        text = f"""\
+(worker, workers, whole, parts, size):
+    for other in range(workers - 1):
+        for element in range(size * worker // workers, size * (worker + 1) // workers):
+            whole[element] = {written(part, dtype)}
+"""
+        routine = self.functions.routine(f"combine_{joined.value}_{dtype}", text)
+        whole, parts = scope.buffer(self.plan.place[node]), scope.buffer(self.plan.partial[node])
+        return f"{routine}(worker, workers, {whole}, {parts}, {scope.size(node.axes)})"
 
     # Matrix products
 
@@ -342,12 +342,14 @@ class Renderer:
         a_columns, b_columns = (loops.length(source.shape[1]) for source in node.inputs)
         of_a = f"{a}, {self.leading(product.a, a_columns, loops)}"
         of_b = f"{b}, {self.leading(product.b, b_columns, loops)}"
-        if product.way is ProductWay.FEW_ROWS:
-            few, length, factors, steps = rows, b_columns, f"{of_a}, {of_b}", f"{b_columns}, 1"
+        transposed = product.way is not ProductWay.FEW_ROWS
+        if transposed:
+            few, length, factors = columns, a_columns, f"{of_b}, {of_a}"
         else:
-            few, length, factors, steps = columns, a_columns, f"{of_b}, {of_a}", f"1, {columns}"
-        routine = self.functions.routine(f"sums_{few}_{node.dtype}", narrow.sums(few, node.dtype))
-        return f"{routine}(rows, {length}, {factors}, {out}, {steps}, {beta})"
+            few, length, factors = rows, b_columns, f"{of_a}, {of_b}"
+        name = f"sums_{few}{'_transposed' if transposed else ''}_{node.dtype}"
+        routine = self.functions.routine(name, narrow.sums(few, node.dtype, transposed=transposed))
+        return f"{routine}(rows, {length}, {factors}, {out}, {beta})"
 
     def product_by_result(self, product: MatMul, loops: LoopFunction, lines: Lines) -> None:
         """A product over rows, for a block of the result's rows: columns of its first factor."""
