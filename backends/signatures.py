@@ -57,9 +57,6 @@ def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) ->
             signature.append(kind)
             signature.append(len(value))
             _add_items(value, signature, leaves)
-        elif known_library(kind) == "cupy":
-            leaves.append(value)
-            signature += kind, value.dtype, value.shape, value.data.device_id
         elif kind is float and 0.0 < value < 1.0:
             leaves.append(value)
             signature.append(_FRACTION)
@@ -69,7 +66,10 @@ def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) ->
         elif kind is float or kind is int:
             leaves.append(value)
             signature.append(_signature_of_number(value, kind))
-        elif known_library(kind) not in (None, "numpy"):
+        elif (library := known_library(kind)) == "cupy":
+            leaves.append(value)
+            signature += kind, value.dtype, value.shape, value.data.device_id
+        elif library not in (None, "numpy"):
             leaves.append(value)
             signature += _signature_of_array(value, kind)
         elif isinstance(value, dict):

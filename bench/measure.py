@@ -26,6 +26,15 @@ USABLE_MEMORY = 0.9
 Report = Callable[[str], None]
 
 
+def warm_up_of(seconds: float, count: int) -> int:
+    """How many calls come before a sample of `count` calls that take so long each: half as many.
+
+    One at least: other peers have used the caches, and threads sleep. Neither matters in a call of more than
+    a second.
+    """
+    return 0 if seconds > WARM_UP_SECONDS else max(1, count // 2)
+
+
 @dataclass
 class Options:
     """Options of the command line."""
@@ -157,12 +166,11 @@ class _Turns:
                 time.sleep(PAUSE_SECONDS)
                 answer = self._ask(name, "calibrate", seconds=LEAST_SECONDS)
             if answer is not None:
-                least = SLOW_SAMPLES if answer["seconds"] > SLOW_SECONDS else LEAST_SAMPLES
-                wanted = min(self.options.sweeps, int(self.options.seconds / answer["seconds"]))
-                counts[name], samples[name] = answer["count"], max(least, wanted)
-                # Other peers have used the caches, and threads sleep, at the start of a sample.
-                is_long = answer["seconds"] / answer["count"] > WARM_UP_SECONDS
-                warm_up[name] = 0 if is_long else max(1, answer["count"] // 2)
+                count, seconds = answer["count"], answer["seconds"]
+                counts[name], warm_up[name] = count, warm_up_of(seconds / count, count)
+                least = SLOW_SAMPLES if seconds > SLOW_SECONDS else LEAST_SAMPLES
+                with_warm_up = seconds * (count + warm_up[name]) / count
+                samples[name] = max(least, min(self.options.sweeps, int(self.options.seconds / with_warm_up)))
         for sweep in range(max(samples.values(), default=0)):
             due = [name for name in self.workers if sweep < samples[name]]
             first = sweep % len(due)

@@ -17,7 +17,6 @@ import numpy
 
 from .backends import fields_of, is_record, leaf_names, leaves, run_eagerly, with_fields
 
-# How NumPy's error messages for a write begin.
 # How the messages of NumPy end for a write into such a view: of an output, a sort, a ufunc.at.
 _WRITE_ERROR = "read-only"
 
@@ -43,7 +42,7 @@ class ReadOnlyArguments:
             if kind is numpy.ndarray:
                 if value.flags.writeable:
                     view = value.view()
-                    view.setflags(False)  # of writing; a keyword takes twice the time
+                    view.setflags(False)  # may not be written to; write=False takes twice the time
                     self.arrays[id(view)] = value, view
                     made.append(view)
                 else:

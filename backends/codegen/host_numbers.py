@@ -18,7 +18,7 @@ from ..ir.dtypes import numpy_dtype
 from ..ir.graph import Node, base, sources
 from ..ir.operations import ELEMENTWISE, Op
 
-# As numpy.add and so on: of two scalars, in a tenth of the time.
+# Python's operators give the same as numpy.add and so on. For two scalars they take a tenth of the time.
 _OPERATORS = {Op.ADD: operator.add, Op.SUBTRACT: operator.sub, Op.MULTIPLY: operator.mul}
 _Step: TypeAlias = Callable[[list[Any], Sequence[Any]], Any]
 
@@ -76,10 +76,14 @@ class HostNumbers:
             number = kind(self._known(node))
             return lambda *_: number
         inputs = [places[base(source)] for source in node.inputs]
-        # The operations of the table have the names of the standard, which are NumPy's.
-        function = _OPERATORS.get(node.operation) or getattr(numpy, node.operation.value)
+        function: Callable[..., Any]
         if node.operation is Op.ASTYPE:
             function = kind
+        elif node.operation in _OPERATORS:
+            function = _OPERATORS[node.operation]
+        else:
+            # The operations of the table have the names of the standard, which are NumPy's.
+            function = getattr(numpy, node.operation.value)
         return lambda found, _: function(*[found[place] for place in inputs])
 
     def _known(self, node: Node) -> Any:

@@ -68,7 +68,7 @@ class Layout:
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
         self._python_numbers = HostNumbers(plan.outputs, lowered.slot_values)
-        self._overlaps: dict[tuple[int, ...], Collection[int]] = {}  # of donated calls, by their addresses
+        self._overlaps: dict[tuple[int, ...], Collection[int]] = {}  # by the addresses of the arguments
         number = number_of_array(plan, self._python_numbers.position)
         self._build = results.builder(traced, plan, number, self._arguments, given)
 

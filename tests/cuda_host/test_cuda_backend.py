@@ -12,6 +12,7 @@ import pytest
 from array_api_compat import array_namespace
 from host_device import HostDevice
 from onepass.backends.common.trees import leaves
+from onepass.backends.cuda import arrays
 from onepass.backends.cuda.launches import ROWS_OF_BLOCK, Launches
 from onepass.backends.cuda.program import CudaProgram
 from pooled_device import PooledDevice
@@ -76,10 +77,32 @@ def test_a_donated_argument_that_is_another_one_too_is_not_written_over() -> Non
         np.testing.assert_array_equal(x, before)
         np.testing.assert_array_equal(doubled, 2 * before)
         np.testing.assert_array_equal(added, 2 * before)
-    # Of others at the same place of one of them, what was found out for the first says nothing.
-    taken, other = compiled([x, before]), x
-    np.testing.assert_array_equal(taken[0], 2 * before)
-    np.testing.assert_array_equal(other, taken[0])
+    # The same first argument beside another array is written over.
+    doubled, added = compiled([x, before])
+    np.testing.assert_array_equal(x, 2 * before)
+    np.testing.assert_array_equal(doubled, 2 * before)
+    np.testing.assert_array_equal(added, 2 * before)
+
+
+def test_python_numbers_of_a_result_need_no_new_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy.astype is of NumPy 2.1."""
+
+    def numbers(x: Any, n: Any) -> Any:
+        return 2 * x, n * 0.5, n + 1
+
+    x = np.ones((2, 3))
+    monkeypatch.delattr(np, "astype", raising=False)
+    assert CudaProgram(numbers, "numbers", (x, 3), {}, device=PooledDevice())([x, 3])[1:] == (1.5, 4)
+
+
+def test_what_overlaps_is_found_out_again_where_it_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MOST_OVERLAPS", 2)
+    given = [np.full((4, 8), float(i)) for i in range(5)]
+    program = CudaProgram(lambda a, b: a + b, "add", (given[0], given[1]), {}, (0,), device=PooledDevice())
+    for _ in range(2):
+        for i, x in enumerate(given):
+            np.testing.assert_array_equal(program([x, x]), np.full((4, 8), 2.0 * i))
+            np.testing.assert_array_equal(x, np.full((4, 8), float(i)))
 
 
 def test_nothing_is_launched_for_no_rows() -> None:

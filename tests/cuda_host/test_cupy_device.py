@@ -221,7 +221,7 @@ def test_brings_an_array_into_plain_form(recorder: Recorder, array: numpy.ndarra
 def test_a_plain_array_stays_itself(recorder: Recorder, array: numpy.ndarray) -> None:
     given = numpy.asarray(array).view(Array)
     device = cupy_device.current_device()
-    # The last are not those of an array with a dimension of one number, which is plain all the same.
+    # What strides a caller expects does not matter for an array that is plain by itself.
     for strides in (None, given.strides, tuple(8 * step for step in given.strides)):
         assert device.plain(given, "float32", strides) is given
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from bench_stand_ins import HEAD, LOSS, ROOT, STEP, Peer, run_of
 
-from bench import gpu, peers, table
+from bench import gpu, measure, peers, table
 from bench.worker import Session
 from bench.workloads import WORKLOADS, Workload, make_data
 
@@ -85,7 +85,19 @@ def test_a_worker_waits_for_promises_and_counts_the_device_s_memory(
     assert session.calibrate(0.04)["count"] == 1
     assert session.calibrate(1e9)["count"] == 1000, "repeated for ever"
     assert session.sample(4, 2)["seconds"] == 0.5
-    assert peer.timed[-1] == (4, WORKLOADS[index].smoke())
+    smoke = WORKLOADS[index].smoke()
+    assert peer.timed[-2:] == [(2, smoke), (4, smoke)], "no warm-up"
+    session.sample(1, 0)
+    assert peer.timed[-2:] == [(4, smoke), (1, smoke)]
+
+
+def test_long_calls_have_no_warm_up() -> None:
+    assert [measure.warm_up_of(seconds, count) for seconds, count in ((1e-5, 4001), (0.02, 2), (0.5, 1))] == [
+        2000,
+        1,
+        1,
+    ]
+    assert measure.warm_up_of(1.5, 1) == 0
 
 
 def test_the_table_has_ratios_to_pytorch_and_the_rate_of_the_copy() -> None:

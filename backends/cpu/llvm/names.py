@@ -48,7 +48,7 @@ NAMES: Mapping[str, Any] = {
     "PyTuple_New": c_function("PyTuple_New", INT64, INT64),
     "PyTuple_SetItem": c_function("PyTuple_SetItem", INT32, INT64, INT64, INT64),
     "sched_yield": c_function("SwitchToThread" if _WINDOWS else "sched_yield", INT32),
-    # Of milliseconds on Windows, of microseconds elsewhere.
+    # For so many milliseconds on Windows, and microseconds elsewhere.
     "sleep": c_function("Sleep", None, INT32) if _WINDOWS else c_function("usleep", INT32, INT32),
     "min": operations.smaller,
     "max": operations.larger,

@@ -6,10 +6,10 @@ before are done. A program must not depend on which thread runs a worker, nor on
 threads are busy with another call, the calling thread runs all workers itself.
 
 The threads are Python's, and spend their time in compiled code, without Python's lock: they wait there for a
-stage, and take one worker after the other until none is left. A thread that has waited for a millisecond goes
-to sleep: in Python, until the next call wakes it, or, while a call still runs, again and again for a moment,
-because the next stage of that call wakes nobody. The calling thread takes workers as well, so a call never
-depends on another thread.
+stage, and take one worker after the other until none is left. A thread that finds no work for a millisecond
+stops looking all the time. While a call runs it sleeps for short times and looks again, because a call wakes
+nobody for its next stage. Between calls it sleeps in Python until a call wakes it. The calling thread takes
+workers as well, so a call never depends on another thread.
 
 Where another library has an OpenMP pool (see `use_openmp`), its threads take the workers instead. Threads of
 two pools would keep each other from the processors: those of libgomp look for work for milliseconds after
@@ -41,20 +41,23 @@ PROGRAM = (INT64, INT64, INT64, Pointer(INT64), Pointer(FLOAT64))
 # may keep a processor that it was given for milliseconds.
 LOOKS, LOOKS_ALONE = 16_000, 4_096
 
-# What it sleeps between two looks after that, while a call runs: 50 microseconds, the least that Linux gives,
-# or a millisecond, the least on Windows.
-_MOMENT = 1 if sys.platform == "win32" else 50
+# How long a thread sleeps between two looks after that, while a call runs: the first times, and at most. In
+# microseconds, to which Linux adds about 60, and on Windows in milliseconds. Every 16 times it grows by the
+# first value, so that a thread which has waited for long is late for its stage by a small part of that.
+_NAP, _LONGEST_NAP = (1, 1) if sys.platform == "win32" else (50, 1000)
 
 # `team` is the address of int64 numbers on three cache lines: the workers that are left to take; the workers
 # that are done; the program, stage, workers, table and scalars of the stage that runs, the address of
-# GOMP_parallel or 0, that of `take` for it, and 1 while a call may bring more stages. A thread that has
-# lowered the first number has a worker, and only then reads what the third line says of it, which is written
-# while no worker is left or running. A thread that has looked for work for long lets others run now and then:
-# the one that brings work may wait for its processor.
+# GOMP_parallel or 0, that of `take` for it, and 1 while a call runs. A thread that has lowered the first
+# number has a worker, and only then reads what the third line says of the stage, which is written while no
+# worker is left or running. A thread that has looked for work for long lets others run now and then: the one
+# that brings work may wait for its processor.
 # `team` is an address and no pointer, because LLVM may believe that what a pointer of a routine leads to is
 # written by nobody else.
 TEXT = f"""\
 def run(address, stages, count, table, scalars, team):
+    if team != 0:
+        atomic_store(int64_at(team + 184), 1)
     for row in range(count):
         workers = stages[3 * row + 1]
         if (stages[3 * row + 2] != 0) & (workers > 1) & (team != 0):
@@ -75,7 +78,6 @@ def share(address, stage, workers, table, scalars, team):
     job[2] = workers
     job[3] = table
     job[4] = scalars
-    atomic_store(int64_at(team + 184), 1)
     atomic_store(done, 0)
     atomic_store(left, workers)
     if job[5] != 0:
@@ -111,7 +113,7 @@ def serve(team, looks):
         pause()
         waited += 1
         if waited > looks:
-            sleep({_MOMENT})
+            sleep(int32(min({_NAP} + {_NAP} * ((waited - looks) // 16), {_LONGEST_NAP})))
         elif (waited > {LOOKS_ALONE}) & (waited & 255 == 0):
             sched_yield()
 """
