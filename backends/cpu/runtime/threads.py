@@ -50,7 +50,8 @@ _NAP, _LONGEST_NAP = (1, 1) if sys.platform == "win32" else (50, 1000)
 # that are done; the program, stage, workers, table and scalars of the stage that runs, the address of
 # GOMP_parallel or 0, that of `take` for it, and 1 while a call runs. A thread that has lowered the first
 # number has a worker, and only then reads what the third line says of the stage, which is written while no
-# worker is left or running. A thread that has looked for work for long lets others run now and then: the one
+# worker is left or running. A thread that looks for work reads the first line alone, so that it does not slow
+# down the one that writes the third. A thread that has looked for long lets others run now and then: the one
 # that brings work may wait for its processor.
 # `team` is an address and no pointer, because LLVM may believe that what a pointer of a routine leads to is
 # written by nobody else.
@@ -106,16 +107,21 @@ def take(team):
 
 def serve(team, looks):
     waited = 0
-    while (waited < looks) | (atomic_load(int64_at(team + 184)) > 0):
+    naps = 0
+    while waited < looks:
         if atomic_load(int64_at(team)) > 0:
             take(team)
             waited = 0
+            naps = 0
         pause()
         waited += 1
-        if waited > looks:
-            sleep(int32(min({_NAP} + {_NAP} * ((waited - looks) // 16), {_LONGEST_NAP})))
-        elif (waited > {LOOKS_ALONE}) & (waited & 255 == 0):
+        if (waited > {LOOKS_ALONE}) & (waited & 255 == 0):
             sched_yield()
+        if waited == looks:
+            if atomic_load(int64_at(team + 184)) > 0:
+                sleep(int32(min({_NAP} + {_NAP} * (naps // 16), {_LONGEST_NAP})))
+                naps += 1
+                waited = looks - 1
 """
 
 _WORDS = 24
