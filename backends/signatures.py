@@ -67,6 +67,7 @@ def _add_items(items: Iterable[Any], signature: list[Any], leaves: list[Any]) ->
             leaves.append(value)
             signature.append(_signature_of_number(value, kind))
         elif (library := known_library(kind)) == "cupy":
+            # As `_signature_of_array`, in three quarters of the time: a training step has dozens of arrays.
             leaves.append(value)
             signature += kind, value.dtype, value.shape, value.data.device_id
         elif library not in (None, "numpy"):

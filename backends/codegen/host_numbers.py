@@ -72,27 +72,23 @@ class HostNumbers:
             slot = node.attribute_as(Leaf).number
             if slot not in self._slots:
                 return lambda _, values: kind(values[slot])
-        if node.operation in (Op.SCALAR, Op.CONSTANT, Op.SIZE):
-            number = kind(self._known(node))
-            return lambda *_: number
+            return _always(kind(self._slots[slot]))
+        if node.operation is Op.CONSTANT:
+            return _always(kind(node.attribute_as(Constant).value))
+        if node.operation is Op.SIZE:
+            return _always(kind(node.attribute_as(Size).axis.find().size))
         inputs = [places[base(source)] for source in node.inputs]
         function: Callable[..., Any]
         if node.operation is Op.ASTYPE:
             function = kind
-        elif node.operation in _OPERATORS:
-            function = _OPERATORS[node.operation]
         else:
             # The operations of the table have the names of the standard, which are NumPy's.
-            function = getattr(numpy, node.operation.value)
+            function = _OPERATORS.get(node.operation) or getattr(numpy, node.operation.value)
         return lambda found, _: function(*[found[place] for place in inputs])
 
-    def _known(self, node: Node) -> Any:
-        """The value of a node that is the same in every call."""
-        if node.operation is Op.SCALAR:
-            return self._slots[node.attribute_as(Leaf).number]
-        if node.operation is Op.CONSTANT:
-            return node.attribute_as(Constant).value
-        return node.attribute_as(Size).axis.find().size
+
+def _always(number: Any) -> _Step:
+    return lambda *_: number
 
 
 def _is_of_numbers(output: Node, known: dict[Node, bool]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ class Layout:
             for place, number in zip(results.places(traced, plan), numbers, strict=True)
         ]
         self._python_numbers = HostNumbers(plan.outputs, lowered.slot_values)
-        self._overlaps: dict[tuple[int, ...], Collection[int]] = {}  # by the addresses of the arguments
+        self._overlaps: dict[tuple[int | None, ...], frozenset[int]] = {}  # by addresses, see `_shared`
         number = number_of_array(plan, self._python_numbers.position)
         self._build = results.builder(traced, plan, number, self._arguments, given)
 
@@ -83,22 +83,11 @@ class Layout:
             fresh = [empty(shape, dtype) for shape, dtype in self._fresh]
             outputs = [empty(shape, dtype) for shape, dtype in self._outputs]
         addresses = [address(array) for array in arguments]
-        if out is None and self._donated and (shared := self._overlapping(addresses)):
+        if out is None and self._donated and (shared := self._shared(addresses)):
             self._keep(arguments, shared)
             addresses = [address(array) for array in arguments]
         addresses += [address(array) for array in fresh]
         return Arrays(arguments, fresh, outputs, there, addresses, [address(array) for array in outputs])
-
-    def _overlapping(self, addresses: Sequence[int]) -> Collection[int]:
-        """The positions of the arguments that have memory in common with another one."""
-        key = tuple(addresses)
-        found = self._overlaps.get(key)
-        if found is None:
-            if len(self._overlaps) >= MOST_OVERLAPS:
-                self._overlaps.clear()
-            spans = zip(addresses, self._bytes, range(len(key)), strict=False)
-            found = self._overlaps[key] = overlapping(spans)
-        return found
 
     def _keep(self, arguments: list[Any], shared: Collection[int]) -> None:
         """Let results take copies of the donated arguments that somebody else uses."""
@@ -141,8 +130,8 @@ class Layout:
                 direct[position] = leaf
             else:
                 copied.append(leaf)
-        everything = enumerate([*arguments, *made])
-        shared = self._shared({i: array for i, array in everything if array is not None})
+        address = self._device.address
+        shared = self._shared([None if array is None else address(array) for array in (*arguments, *made)])
         if shared.isdisjoint([*direct, *self._donated]):
             out.require_disjoint(copied)
         else:
@@ -162,10 +151,19 @@ class Layout:
         """Whether a kernel can write into an array of the caller's: in C order, and on its alignment."""
         return bool(array.flags.c_contiguous) and self._device.address(array) % array.itemsize == 0
 
-    def _shared(self, arrays: Mapping[int, Any]) -> set[int]:
-        """The positions of those arrays that have memory in common with another one."""
-        address = self._device.address
-        return overlapping([(address(array), self._bytes[i], i) for i, array in arrays.items()])
+    def _shared(self, addresses: Sequence[int | None]) -> frozenset[int]:
+        """The positions of the arrays that have memory in common with another one.
+
+        addresses: of arguments, or of them, fresh arrays and numbers; None for those that are not there yet
+        """
+        key = tuple(addresses)
+        found = self._overlaps.get(key)
+        if found is None:
+            if len(self._overlaps) >= MOST_OVERLAPS:
+                self._overlaps.clear()
+            there = [(start, self._bytes[i], i) for i, start in enumerate(key) if start is not None]
+            found = self._overlaps[key] = frozenset(overlapping(there))
+        return found
 
 
 def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -91,13 +91,11 @@ def test_a_worker_waits_for_promises_and_counts_the_device_s_memory(
     assert peer.timed[-2:] == [(4, smoke), (1, smoke)]
 
 
-def test_long_calls_have_no_warm_up() -> None:
-    assert [measure.warm_up_of(seconds, count) for seconds, count in ((1e-5, 4001), (0.02, 2), (0.5, 1))] == [
-        2000,
-        1,
-        1,
-    ]
-    assert measure.warm_up_of(1.5, 1) == 0
+@pytest.mark.parametrize(
+    ("seconds", "count", "calls"), [(1e-5, 4001, 2000), (0.02, 2, 1), (0.5, 1, 1), (1.5, 1, 0)]
+)
+def test_long_calls_have_no_warm_up(seconds: float, count: int, calls: int) -> None:
+    assert measure.warm_up_of(seconds, count) == calls
 
 
 def test_the_table_has_ratios_to_pytorch_and_the_rate_of_the_copy() -> None:

@@ -43,8 +43,11 @@ LOOKS, LOOKS_ALONE = 16_000, 4_096
 
 # How long a thread sleeps between two looks after that, while a call runs: the first times, and at most. In
 # microseconds, to which Linux adds about 60, and on Windows in milliseconds. Every 16 times it grows by the
-# first value, so that a thread which has waited for long is late for its stage by a small part of that.
+# first value, so that a thread which has waited for long is late for its stage by a small part of that time.
 _NAP, _LONGEST_NAP = (1, 1) if sys.platform == "win32" else (50, 1000)
+
+# Of the numbers of a team, see below: the address of GOMP_parallel, and whether a call runs.
+_OPENMP, _RUNNING = 21, 23
 
 # `team` is the address of int64 numbers on three cache lines: the workers that are left to take; the workers
 # that are done; the program, stage, workers, table and scalars of the stage that runs, the address of
@@ -58,7 +61,7 @@ _NAP, _LONGEST_NAP = (1, 1) if sys.platform == "win32" else (50, 1000)
 TEXT = f"""\
 def run(address, stages, count, table, scalars, team):
     if team != 0:
-        atomic_store(int64_at(team + 184), 1)
+        atomic_store(int64_at(team + {8 * _RUNNING}), 1)
     for row in range(count):
         workers = stages[3 * row + 1]
         if (stages[3 * row + 2] != 0) & (workers > 1) & (team != 0):
@@ -67,7 +70,7 @@ def run(address, stages, count, table, scalars, team):
             for worker in range(workers):
                 call(address, stages[3 * row], worker, workers, table, scalars)
     if team != 0:
-        atomic_store(int64_at(team + 184), 0)
+        atomic_store(int64_at(team + {8 * _RUNNING}), 0)
 
 
 def share(address, stage, workers, table, scalars, team):
@@ -118,14 +121,13 @@ def serve(team, looks):
         if (waited > {LOOKS_ALONE}) & (waited & 255 == 0):
             sched_yield()
         if waited == looks:
-            if atomic_load(int64_at(team + 184)) > 0:
+            if atomic_load(int64_at(team + {8 * _RUNNING})) > 0:
                 sleep(int32(min({_NAP} + {_NAP} * (naps // 16), {_LONGEST_NAP})))
                 naps += 1
                 waited = looks - 1
 """
 
 _WORDS = 24
-_OPENMP = 21  # the place of the address of GOMP_parallel
 _serve_type = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 2)
 
 
