@@ -21,7 +21,8 @@ class NumpyProgram:
     """A call of a function as calls of NumPy, for calls of its form.
 
     kernel, guards, captured: as of a compiled program
-    source: the text of the program
+    source:         the text of the program
+    copies_results: whether a result is copied, because it would share memory with an argument or another one
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class NumpyProgram:
         self._first_captured = traced.trace.first_captured
         program = Program(traced.outputs, traced.result)
         program.write()
-        self.source = program.text.function("run")
+        self.source, self.copies_results = program.text.function("run"), program.copies_results
         names = {**program.text.constants, "new": memory.empty}
         exec(self.source, names)
         self._run = names["run"]

@@ -10,12 +10,27 @@ first call that needs it, so that `import onepass` stays fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy
+
 from .common.forks import compile_lock
+from .common.trees import leaves, map_leaves
 from .eager import run_eagerly
 from .specializations import CannotCompileError, Specializations
+
+# Takes (function, args, kwargs), and runs a call as it is written.
+Run = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+# The calls of a signature before a user's kernel is planned. Planning takes as long as about 100 calls with
+# small arrays and saves up to half of each later one, so a program that ends soon loses little.
+FIRST_PLANNED = 64
+# The programs of one signature of a user's kernel. If a kernel needs more, because a number that it compares
+# is another one in every call, planning takes longer than it saves.
+MAX_PROGRAMS = 4
 
 
 class PlannedCalls:
@@ -23,14 +38,21 @@ class PlannedCalls:
 
     The first call runs the function as it is written: a plan takes as long as tens of small calls. Calls that
     cannot be planned run in that way too.
+
+    as_written: runs a call without a plan
     """
 
-    __slots__ = ("_function", "_is_first", "_programs")
+    __slots__ = ("_as_written", "_function", "_is_first", "_programs")
 
     def __init__(
-        self, function: Callable[..., Any], name: str, static: frozenset[int], retraces: dict[str, int]
+        self,
+        function: Callable[..., Any],
+        name: str,
+        static: frozenset[int],
+        retraces: dict[str, int],
+        as_written: Run = run_eagerly,
     ) -> None:
-        self._function = function
+        self._function, self._as_written = function, as_written
         self._is_first = True
 
         def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -52,4 +74,124 @@ class PlannedCalls:
             else:
                 if result is not NotImplemented:
                     return result
-        return run_eagerly(self._function, args, kwargs)
+        return self._as_written(self._function, args, kwargs)
+
+
+class PlannedKernel:
+    """Runs calls of one signature of a user's kernel with NumPy.
+
+    A kernel runs as it is written as long as somebody could tell the difference (see `_program`), while a
+    debugger may stop in it, and where a program raises an error. Other kernels run programs after some calls.
+
+    as_written: runs a call without a plan
+    is_traced:  whether `as_written` traces the function, so that a call shows no effects anyway
+    """
+
+    __slots__ = ("_as_written", "_calls", "_function", "_programs")
+
+    def __init__(
+        self, function: Callable[..., Any], name: str, as_written: Run, *, is_traced: bool = False
+    ) -> None:
+        self._function, self._as_written = function, as_written
+        self._calls = 0
+        made = 0
+
+        def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            nonlocal made
+            made += 1
+            if made > MAX_PROGRAMS:
+                raise NotPlannedError(f"needs more than {MAX_PROGRAMS} programs")
+            return _program(function, name, args, kwargs, as_written, is_traced=is_traced)
+
+        # Its own count of retraces, which stays below the number that a warning needs.
+        self._programs: Specializations | None = Specializations(make, {})
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
+        """The result of a call, whose leaves are `values`."""
+        if self._calls < FIRST_PLANNED:
+            self._calls += 1
+        elif self._programs is not None and not _is_debugged():
+            try:
+                result = run_eagerly(self._programs.run, (args, kwargs, values), {})
+            except CannotCompileError:
+                self._programs, result = None, NotImplemented
+            except Exception:
+                # A function without effects can be called again, and then the error is its own.
+                result = NotImplemented
+            if result is not NotImplemented:
+                return result
+        return self._as_written(self._function, args, kwargs)
+
+
+class NotPlannedError(Exception):
+    """A kernel runs as it is written; the text says why."""
+
+
+def _program(
+    function: Callable[..., Any],
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    as_written: Run,
+    *,
+    is_traced: bool,
+) -> Any:
+    """The program of a user's kernel for calls like this one.
+
+    raises: NotPlannedError if the program differs from the function in its effects, in the memory that its
+            results share, or in the result of this call; any error of a function that cannot be traced
+    """
+    with compile_lock:
+        from .numpy_program import NumpyProgram
+        from .trace.effects import effects_of
+    effects = effects_of(function, args, kwargs)
+    if effects.found and not is_traced:
+        raise NotPlannedError(effects.found)
+    with _unchanged(effects.captured):
+        program = NumpyProgram(function, name, args, kwargs, frozenset())
+        if program.copies_results:
+            raise NotPlannedError("a result shares memory with an argument or another result")
+        planned = run_eagerly(program, ([*leaves((args, kwargs)), *program.captured],), {})
+        if not is_same(planned, as_written(function, args, kwargs)):
+            raise NotPlannedError("the program has another result")
+    return program
+
+
+@contextmanager
+def _unchanged(arrays: Iterable[Any]) -> Iterator[None]:
+    """Undo what is written into arrays, and raise NotPlannedError if there is anything."""
+    copies = [(array, array.copy()) for array in arrays if array.flags.writeable]
+    changed = []
+    try:
+        yield
+    finally:
+        for array, copy in copies:
+            if not _is_same_leaf(array, copy):
+                array[...] = copy
+                changed.append(array)
+    if changed:
+        raise NotPlannedError("writes into an array that it captures")
+
+
+def is_same(first: Any, second: Any) -> bool:
+    """Whether two results have the same structure, types, dtypes, shapes and values; NaN is equal to NaN."""
+    if map_leaves(type, first) != map_leaves(type, second):
+        return False
+    return all(map(_is_same_leaf, leaves(first), leaves(second)))
+
+
+def _is_same_leaf(first: Any, second: Any) -> bool:
+    if not isinstance(first, numpy.ndarray | numpy.generic):
+        return bool(first == second or (first != first and second != second))
+    if first.dtype != second.dtype or first.shape != second.shape:
+        return False
+    if first.flags.writeable != second.flags.writeable:
+        return False
+    return numpy.array_equal(first, second, equal_nan=first.dtype.kind == "f")
+
+
+def _is_debugged() -> bool:
+    """Whether a debugger may want to stop in the function."""
+    if sys.gettrace() is not None:
+        return True
+    return sys.version_info >= (3, 12) and sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID) is not None

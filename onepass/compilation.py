@@ -10,7 +10,6 @@ import numpy
 from .backends import (
     COMPILED_DTYPES,
     COMPILING_CHOICES,
-    PlannedCalls,
     Specializations,
     SymbolicArray,
     by_parameter,
@@ -88,28 +87,12 @@ def compiled_for(
     return CompiledKernel(library, function, name, static, donated, retraces)
 
 
-def planned_for(
-    library: str,
-    function: Callable[..., Any],
-    name: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    options: frozenset[str] = frozenset(),
-    retraces: dict[str, int],
-) -> PlannedCalls | None:
-    """What runs calls of this signature with NumPy, if memory can be planned for them; else None.
-
-    options, retraces: as for `compiled_for`
-    """
+def can_be_planned(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether programs of NumPy take the arrays of a call."""
     if library != "numpy" or not is_compilable(library, args, kwargs):
-        return None
+        return False
     arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]
-    if any(type(array) is not numpy.ndarray for array in arrays):
-        return None
-    return PlannedCalls(
-        function, name, frozenset(leaves_of(function, args, kwargs, tuple(options))), retraces
-    )
+    return all(type(array) is numpy.ndarray for array in arrays)
 
 
 class CompiledKernel:

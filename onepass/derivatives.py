@@ -134,6 +134,8 @@ def _stopped(leaf: Any) -> Any:
 class DerivativeKernel(KernelFunction):
     """A kernel that computes a derivative. It has to be traced on every backend, also to run eagerly."""
 
+    _is_traced_everywhere = True
+
     def __init__(self, function: _Derivative | _PullBack) -> None:
         super().__init__(function)
         parameters = self._signature.parameters.values()

@@ -20,6 +20,8 @@ from .backends import (
     COMPILING_CHOICES,
     CannotCompileError,
     NotUsableError,
+    PlannedCalls,
+    PlannedKernel,
     chosen_backend,
     current_trace,
     device_context,
@@ -34,7 +36,7 @@ from .backends import (
     warn,
 )
 from .checks import Check
-from .compilation import compiled_for, has_traced, planned_for, require_compilable
+from .compilation import can_be_planned, compiled_for, has_traced, leaves_of, require_compilable
 from .option_ranges import ValueCheck, no_values_to_check
 from .out import KernelCallable, copy_to_out, pop_out, takes_out
 from .own_backward import OwnBackward, call_inside, users_backward
@@ -67,6 +69,8 @@ class KernelFunction:
     """
 
     donate: tuple[str, ...]
+    # Whether the function is traced also where it runs operation by operation.
+    _is_traced_everywhere = False
 
     def __init__(
         self,
@@ -270,25 +274,27 @@ class KernelFunction:
             options=self._options,
             retraces=self._retraces,
         )
+        eager_run = self._eager_run(library, any_half=any_half)
         return Route(
             library,
-            self._eager_run(library, any_half=any_half),
+            eager_run,
             compiled,
             COMPILING_CHOICES.get(library, ()) if compiled is not None else (),
-            None
-            if is_users
-            else planned_for(
-                library,
-                self.__wrapped__,
-                self.__name__,
-                args,
-                kwargs,
-                options=self._options,
-                retraces=self._retraces,
-            ),
+            self._planned(eager_run, args, kwargs) if can_be_planned(library, args, kwargs) else None,
             check_values=True,
             device=device_to_enter(first),
         )
+
+    def _planned(
+        self, eager_run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> PlannedCalls | PlannedKernel:
+        """What runs calls of this signature with NumPy."""
+        if self._check is None:
+            return PlannedKernel(
+                self.__wrapped__, self.__name__, eager_run, is_traced=self._is_traced_everywhere
+            )
+        static = frozenset(leaves_of(self.__wrapped__, args, kwargs, tuple(self._options)))
+        return PlannedCalls(self.__wrapped__, self.__name__, static, self._retraces, eager_run)
 
     def _eager_run(self, library: str, *, any_half: bool) -> Callable[..., Any]:
         """What runs calls operation by operation: takes the function, args and kwargs."""

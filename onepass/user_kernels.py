@@ -77,8 +77,11 @@ def kernel(
     reads; a large array (over 1 MiB) that NumPy itself computed with and that was changed in place; an object
     of a C extension that changes.
 
-    Under "numpy" the function runs at every call as it is written, on read-only views of its arguments.
-    Functions of the library that it calls run planned programs.
+    Under "numpy" the function runs as it is written, on read-only views of its arguments. Functions of the
+    library that it calls run planned programs. After 64 calls of a signature, a function whose code shows
+    that it does nothing but compute its result becomes a planned program itself. A function that prints,
+    draws random numbers, reads a clock or a file, handles exceptions or names anything unknown does not, and
+    nothing does while a debugger runs.
 
     Under "auto" a function that cannot be compiled runs operation by operation, and a RuntimeWarning says
     why. In that call the function is started twice. Under "numba" and "cupy" the same is an error. A function

@@ -105,6 +105,7 @@ class Program:
         self._segments = schedule(self._items, outputs)
         self._memory = Memory(self.text, self._segments, outputs)
         self._numbered: set[str] = set()  # names of numbers of elements that are computed already
+        self.copies_results = False  # because they would share memory with arguments or one another
         # Values that may lie in memory in another order than C's.
         self._odd: set[Node] = set()
         for node, item in self._items.items():
@@ -300,6 +301,9 @@ class Program:
             owner = self._memory.owner.get(node, node)
             is_own = owner in self._memory.owner and owner not in given
             given.add(owner)
-            return name if is_own and node.operation is not Op.BROADCAST_TO else f"{name}.copy('K')"
+            if is_own and node.operation is not Op.BROADCAST_TO:
+                return name
+            self.copies_results = True
+            return f"{name}.copy('K')"
 
         return text_of(self._result, leaf, self.text.constant)
