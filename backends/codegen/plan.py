@@ -223,4 +223,4 @@ class _Stages:
         assert a is not None, f"{node} has operands in no memory"
         assert b is not None, f"{node} has operands in no memory"
         assert out is not None, f"{node} has no buffer"
-        return MatMul(node, a, b, out, way_of(node, (a, b), self.target.few))
+        return MatMul(node, a, b, out, way_of(node, (a, b), self.target))

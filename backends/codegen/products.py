@@ -12,7 +12,7 @@ The second has no parts and no barrier for them, and writes the result once. But
 all rows, and `x` is read twice. For x of (128, 784) and grad of (128, 100) it is the better one. For a linear
 head, whose `grad` has a column for each class of a vocabulary, it would need memory for all logits.
 
-A product with a dimension of a few numbers, such as that of two features or three classes, is computed in
+A product with a dimension of a few numbers, such as that of two features or ten classes, is computed in
 loops. BLAS copies both factors into an order of its own, which takes longer than so small a product.
 """
 
@@ -26,6 +26,7 @@ from ..ir.graph import Node, base, walk
 from ..ir.nest import Buffer, ProductWay
 from ..ir.operations import Op
 from .stages import Role, is_by_result, role
+from .target import Target
 from .totals import BLOCKS_OF_PART
 
 # The result's rows are shared out, so there are enough for several blocks.
@@ -39,6 +40,8 @@ MOST_ROWS = 64 * BLOCKS_OF_PART
 MOST_STORED = 2
 # Loops over a dimension fill the vectors of a processor.
 FULL_LOOP = 16
+# Loops for ten columns take 50 ms each to compile, and are faster than BLAS only if they are so long.
+LONG_LOOP = 256
 
 
 def share_out_by_result(outputs: Iterable[Node]) -> None:
@@ -69,21 +72,24 @@ def _pays(node: Node, ends: set[Node]) -> bool:
     )
 
 
-def way_of(node: Node, factors: Iterable[Buffer], few: int) -> ProductWay:
-    """What computes a product.
+def way_of(node: Node, factors: Iterable[Buffer], target: Target) -> ProductWay:
+    """What computes a product."""
 
-    few: numbers of a dimension, at most, for which loops are faster than BLAS
-    """
+    def is_few(numbers: int, length: int) -> bool:
+        """Whether loops of this length, for so many numbers, are faster than BLAS."""
+        few = target.few_of_long if length >= LONG_LOOP else target.few
+        return numbers <= few and length >= FULL_LOOP
+
     if role(node) is Role.WHOLE or is_by_result(node):
         return ProductWay.BLAS
     if any(buffer.layout is Layout.COLUMNS for buffer in factors):
         return ProductWay.BLAS
     rows, columns = node.sizes()
     if role(node) is Role.SUM:
-        if columns <= few and rows >= FULL_LOOP:
+        if is_few(columns, rows):
             return ProductWay.FEW_COLUMNS
-        return ProductWay.FEW_ROWS if rows <= few and columns >= FULL_LOOP else ProductWay.BLAS
+        return ProductWay.FEW_ROWS if is_few(rows, columns) else ProductWay.BLAS
     terms = node.inputs[0].sizes()[1]
-    if terms <= few and columns >= FULL_LOOP:
+    if is_few(terms, columns):
         return ProductWay.FEW_TERMS
-    return ProductWay.FEW_COLUMNS if columns <= few and terms >= FULL_LOOP else ProductWay.BLAS
+    return ProductWay.FEW_COLUMNS if is_few(columns, terms) else ProductWay.BLAS

@@ -21,6 +21,7 @@ class Target:
     looks_at_arguments: indices that are arguments are looked at before every call
     by_result:          a product over rows may be computed in a loop over the rows of its result
     few:                a product with a dimension of so many numbers at most is computed in loops
+    few_of_long:        the same where the loops are long
     """
 
     workers: int
@@ -36,3 +37,4 @@ class Target:
     looks_at_arguments: bool = False
     by_result: bool = False
     few: int = 0
+    few_of_long: int = 0

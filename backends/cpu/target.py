@@ -15,4 +15,5 @@ CPU = Target(
     looks_at_arguments=True,
     by_result=True,
     few=4,
+    few_of_long=10,
 )

@@ -235,7 +235,10 @@ def ways(function: Callable[..., Any], *args: Any) -> list[ProductWay]:
     return [product.way for product in products(plan)]
 
 
-NARROW_SIZES = [(1, 3, 100), (3, 2, 16), (70, 1, 300), (70, 3, 300), (131, 4, 17), (1030, 4, 259)]
+NARROW_SIZES = [
+    *((1, 3, 100), (3, 2, 16), (70, 1, 300), (70, 3, 300), (131, 4, 17), (1030, 4, 259)),
+    *((3, 5, 256), (131, 10, 2100), (1030, 7, 263)),
+]
 
 
 @pytest.mark.parametrize("call", range(6))
@@ -265,7 +268,7 @@ def test_a_narrow_product(
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("call", range(4))
-@pytest.mark.parametrize("few", [1, 3, 4])
+@pytest.mark.parametrize("few", [1, 3, 4, 9])
 def test_the_bits_of_a_row_depend_on_nothing_else(
     call: int, few: int, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +297,16 @@ def test_a_narrow_product_of_strided_arrays(call: int, layout: Callable[[Array],
     with op.use_backend("numba"):
         for given in (tuple(map(layout, args)), [memory[:, 2:-3] for memory in padded]):
             np.testing.assert_allclose(op.kernel(function)(*given), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("few", "wide", "is_loops"),
+    [(4, 15, False), (4, 16, True), (5, 255, False), (5, 256, True), (10, 256, True), (11, 2000, False)],
+)
+def test_products_that_are_loops(few: int, wide: int, is_loops: bool) -> None:
+    for function, *shapes in narrow_calls(300, few, wide):
+        (way,) = ways(function, *(normal(*shape) for shape in shapes))
+        assert (way is not ProductWay.BLAS) == is_loops
 
 
 def test_a_narrow_product_of_no_rows_and_of_nothing_finite() -> None:
