@@ -27,8 +27,8 @@ def use_backend(name: str) -> AbstractContextManager[None]:
     name:   "numpy" and "numba" take NumPy arrays, "cupy" takes CuPy arrays. "auto", the default, uses the
             best backend for NumPy and CuPy arrays; arrays of other libraries run in their library.
             "numpy" compiles nothing: a function of the library is traced in the second call of a signature,
-            and then runs as calls of NumPy with planned memory. So does a `kernel` of yours that is called
-            often, if it has no effects but its result; others run as they are written
+            and then runs as calls of NumPy with planned memory. A `kernel` of yours runs as it is written,
+            unless it does nothing but call such functions
     raises: ValueError for an unknown name, RuntimeError for a backend that does not work here
 
     The choice holds for this thread and async task until the block ends. A new thread starts with

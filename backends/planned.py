@@ -11,8 +11,7 @@ first call that needs it, so that `import onepass` stays fast.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -40,6 +39,7 @@ class PlannedCalls:
     cannot be planned run in that way too.
 
     as_written: runs a call without a plan
+    is_traced:  whether that traces the function too. Then the first call is planned as well
     """
 
     __slots__ = ("_as_written", "_function", "_is_first", "_programs")
@@ -51,9 +51,11 @@ class PlannedCalls:
         static: frozenset[int],
         retraces: dict[str, int],
         as_written: Run = run_eagerly,
+        *,
+        is_traced: bool = False,
     ) -> None:
         self._function, self._as_written = function, as_written
-        self._is_first = True
+        self._is_first = not is_traced
 
         def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             with compile_lock:  # a fork during the import would leave a half imported module in the child
@@ -80,18 +82,15 @@ class PlannedCalls:
 class PlannedKernel:
     """Runs calls of one signature of a user's kernel with NumPy.
 
-    A kernel runs as it is written as long as somebody could tell the difference (see `_program`), while a
-    debugger may stop in it, and where a program raises an error. Other kernels run programs after some calls.
+    A kernel that does nothing but call kernels of the library runs programs after some calls. Others run as
+    they are written, and all do while a debugger may stop in them, and where a program raises an error.
 
     as_written: runs a call without a plan
-    is_traced:  whether `as_written` traces the function, so that a call shows no effects anyway
     """
 
     __slots__ = ("_as_written", "_calls", "_function", "_programs")
 
-    def __init__(
-        self, function: Callable[..., Any], name: str, as_written: Run, *, is_traced: bool = False
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, as_written: Run) -> None:
         self._function, self._as_written = function, as_written
         self._calls = 0
         made = 0
@@ -101,7 +100,7 @@ class PlannedKernel:
             made += 1
             if made > MAX_PROGRAMS:
                 raise NotPlannedError(f"needs more than {MAX_PROGRAMS} programs")
-            return _program(function, name, args, kwargs, as_written, is_traced=is_traced)
+            return _program(function, name, args, kwargs, as_written)
 
         # Its own count of retraces, which stays below the number that a warning needs.
         self._programs: Specializations | None = Specializations(make, {})
@@ -116,7 +115,7 @@ class PlannedKernel:
             except CannotCompileError:
                 self._programs, result = None, NotImplemented
             except Exception:
-                # A function without effects can be called again, and then the error is its own.
+                # The function has no effects, so it can be called again, and then the error is its own.
                 result = NotImplemented
             if result is not NotImplemented:
                 return result
@@ -128,53 +127,49 @@ class NotPlannedError(Exception):
 
 
 def _program(
-    function: Callable[..., Any],
-    name: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    as_written: Run,
-    *,
-    is_traced: bool,
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], as_written: Run
 ) -> Any:
     """The program of a user's kernel for calls like this one.
 
-    raises: NotPlannedError if the program differs from the function in its effects, in the memory that its
-            results share, or in the result of this call; any error of a function that cannot be traced
+    raises: NotPlannedError if the function is not composed of kernels of the library, or if a result of this
+            call differs in any way; any error of a function that cannot be traced
     """
     with compile_lock:
         from .numpy_program import NumpyProgram
-        from .trace.effects import effects_of
-    effects = effects_of(function, args, kwargs)
-    if effects.found and not is_traced:
-        raise NotPlannedError(effects.found)
-    with _unchanged(effects.captured):
-        program = NumpyProgram(function, name, args, kwargs, frozenset())
-        if program.copies_results:
-            raise NotPlannedError("a result shares memory with an argument or another result")
-        planned = run_eagerly(program, ([*leaves((args, kwargs)), *program.captured],), {})
-        if not is_same(planned, as_written(function, args, kwargs)):
-            raise NotPlannedError("the program has another result")
+        from .trace.composition import not_composed
+    containers: list[Any] = []
+    if found := not_composed(function, args, kwargs, containers):
+        raise NotPlannedError(found)
+    program = NumpyProgram(function, name, args, kwargs, frozenset())
+    given = leaves((args, kwargs))
+    planned = run_eagerly(program, ([*given, *program.captured],), {})
+    written = as_written(function, args, kwargs)
+    if _has_one_of(written, containers) or program.copies_results or _shares_memory(written, given):
+        raise NotPlannedError("a result shares memory with an argument or another result")
+    if not is_same(planned, written):
+        raise NotPlannedError("the program has another result")
     return program
 
 
-@contextmanager
-def _unchanged(arrays: Iterable[Any]) -> Iterator[None]:
-    """Undo what is written into arrays, and raise NotPlannedError if there is anything."""
-    copies = [(array, array.copy()) for array in arrays if array.flags.writeable]
-    changed = []
-    try:
-        yield
-    finally:
-        for array, copy in copies:
-            if not _is_same_leaf(array, copy):
-                array[...] = copy
-                changed.append(array)
-    if changed:
-        raise NotPlannedError("writes into an array that it captures")
+def _has_one_of(tree: Any, containers: list[Any]) -> bool:
+    """Whether one of these lists and dicts is in a tree: the caller may change it."""
+    if any(tree is container for container in containers):
+        return True
+    if isinstance(tree, list | tuple | dict):
+        items = tree.values() if isinstance(tree, dict) else tree
+        return any(_has_one_of(item, containers) for item in items)
+    return False
+
+
+def _shares_memory(result: Any, given: list[Any]) -> bool:
+    """Whether an array of a result is a view of an argument."""
+    views = [leaf for leaf in leaves(result) if isinstance(leaf, numpy.ndarray) and leaf.base is not None]
+    arrays = [leaf for leaf in given if isinstance(leaf, numpy.ndarray)]
+    return any(numpy.may_share_memory(view, array) for view in views for array in arrays)
 
 
 def is_same(first: Any, second: Any) -> bool:
-    """Whether two results have the same structure, types, dtypes, shapes and values; NaN is equal to NaN."""
+    """Whether two results have the same structure, types, dtypes, layouts and bits; NaN is equal to NaN."""
     if map_leaves(type, first) != map_leaves(type, second):
         return False
     return all(map(_is_same_leaf, leaves(first), leaves(second)))
@@ -183,11 +178,14 @@ def is_same(first: Any, second: Any) -> bool:
 def _is_same_leaf(first: Any, second: Any) -> bool:
     if not isinstance(first, numpy.ndarray | numpy.generic):
         return bool(first == second or (first != first and second != second))
-    if first.dtype != second.dtype or first.shape != second.shape:
+    if (first.dtype, first.shape, first.strides) != (second.dtype, second.shape, second.strides):
         return False
     if first.flags.writeable != second.flags.writeable:
         return False
-    return numpy.array_equal(first, second, equal_nan=first.dtype.kind == "f")
+    is_float = first.dtype.kind == "f"
+    if is_float and not numpy.array_equal(numpy.signbit(first), numpy.signbit(second)):
+        return False
+    return numpy.array_equal(first, second, equal_nan=is_float)
 
 
 def _is_debugged() -> bool:

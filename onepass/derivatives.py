@@ -15,6 +15,7 @@ from typing import Any
 
 from .backends import (
     CannotCompileError,
+    PlannedCalls,
     Specializations,
     SymbolicArray,
     current_trace,
@@ -134,8 +135,6 @@ def _stopped(leaf: Any) -> Any:
 class DerivativeKernel(KernelFunction):
     """A kernel that computes a derivative. It has to be traced on every backend, also to run eagerly."""
 
-    _is_traced_everywhere = True
-
     def __init__(self, function: _Derivative | _PullBack) -> None:
         super().__init__(function)
         parameters = self._signature.parameters.values()
@@ -146,6 +145,13 @@ class DerivativeKernel(KernelFunction):
 
     def _eager_run(self, library: str, *, any_half: bool) -> Callable[..., Any]:
         return _Interpreted(self.__name__, self.__wrapped__, library, self._retraces)
+
+    def _planned(
+        self, eager_run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> PlannedCalls:
+        return PlannedCalls(
+            self.__wrapped__, self.__name__, frozenset(), self._retraces, eager_run, is_traced=True
+        )
 
     def parts(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self), (self.__wrapped__,)

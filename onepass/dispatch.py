@@ -69,8 +69,6 @@ class KernelFunction:
     """
 
     donate: tuple[str, ...]
-    # Whether the function is traced also where it runs operation by operation.
-    _is_traced_everywhere = False
 
     def __init__(
         self,
@@ -290,9 +288,7 @@ class KernelFunction:
     ) -> PlannedCalls | PlannedKernel:
         """What runs calls of this signature with NumPy."""
         if self._check is None:
-            return PlannedKernel(
-                self.__wrapped__, self.__name__, eager_run, is_traced=self._is_traced_everywhere
-            )
+            return PlannedKernel(self.__wrapped__, self.__name__, eager_run)
         static = frozenset(leaves_of(self.__wrapped__, args, kwargs, tuple(self._options)))
         return PlannedCalls(self.__wrapped__, self.__name__, static, self._retraces, eager_run)
 

@@ -74,14 +74,13 @@ def kernel(
     result of `float`, `int` or `range` of a number, or a captured value (a closure, global, default or
     attribute that the function, or a function called by it, reads). Captured arrays are arguments: each call
     reads them again. Some changes cannot be seen: a random generator, a clock or a file that the function
-    reads; a large array (over 1 MiB) that NumPy itself computed with and that was changed in place; an object
-    of a C extension that changes.
+    reads; a large array (over 1 MiB) that NumPy itself computed with and that was changed in place; an
+    element of a captured array that Python compares, as in `if weight[0] > 0`, where the array is also
+    computed with; an object of a C extension that changes.
 
     Under "numpy" the function runs as it is written, on read-only views of its arguments. Functions of the
-    library that it calls run planned programs. After 64 calls of a signature, a function whose code shows
-    that it does nothing but compute its result becomes a planned program itself. A function that prints,
-    draws random numbers, reads a clock or a file, handles exceptions or names anything unknown does not, and
-    nothing does while a debugger runs.
+    library that it calls run planned programs. A function that does nothing but call functions of the
+    library, as many training steps do, becomes one program after 64 calls of a signature.
 
     Under "auto" a function that cannot be compiled runs operation by operation, and a RuntimeWarning says
     why. In that call the function is started twice. Under "numba" and "cupy" the same is an error. A function

@@ -89,6 +89,8 @@ class Captures:
                 self._module(expression, value, description, depth)
         elif _may_change(value):
             self._object(expression, value, description, depth)
+        else:  # what belongs to a library stays as it is, but the name may be bound to something else
+            self.note(expression, "same", weak(value), description)
 
     def _watch(self, place: Place | None) -> None:
         if place is not None:
@@ -218,6 +220,9 @@ class Captures:
         """Add what a function reads."""
         names, attributes, modules = _names(function.__code__)
         self.named |= attributes
+        # A notebook that reloads a module gives its functions new code.
+        code = self.constant(function)
+        self.note(f"{code}.__code__", "same", weak(function.__code__), f"the code of {function.__name__}")
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents

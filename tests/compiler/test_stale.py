@@ -144,6 +144,40 @@ def test_a_global_that_is_bound_anew_has_its_new_value(monkeypatch: pytest.Monke
     check()
 
 
+activation: Any = op.relu
+FUNCTIONS: dict[str, Any] = {"first": np.exp, "second": (op.relu, 1.0)}
+
+
+@op.kernel
+def by_functions(v: Any) -> Any:
+    return activation(v) + FUNCTIONS["first"](v) + FUNCTIONS["second"][0](v)
+
+
+def test_a_name_of_a_function_of_a_library_that_is_bound_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = sys.modules[__name__]
+    for name in ("tanh", "sigmoid", "relu"):
+        monkeypatch.setattr(here, "activation", getattr(op, name))
+        np.testing.assert_allclose(by_functions(x), by_functions.__wrapped__(x), rtol=1e-14)
+        monkeypatch.setitem(FUNCTIONS, "second", (getattr(op, name), 1.0))
+        np.testing.assert_allclose(by_functions(x), by_functions.__wrapped__(x), rtol=1e-14)
+    monkeypatch.setitem(FUNCTIONS, "first", np.sum)
+    np.testing.assert_allclose(by_functions(x), by_functions.__wrapped__(x), rtol=1e-14)
+    monkeypatch.setitem(FUNCTIONS, "first", np.mean)
+    np.testing.assert_allclose(by_functions(x), by_functions.__wrapped__(x), rtol=1e-14)
+
+
+def of_a_module(v: Any) -> Any:
+    return v * 2
+
+
+def test_new_code_of_a_function_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reloading a module in a notebook gives the functions that are there new code."""
+    kernel = op.kernel(lambda v: of_a_module(v) + 1)
+    assert kernel(x).tolist() == (x * 2 + 1).tolist()
+    monkeypatch.setattr(of_a_module, "__code__", (lambda v: v * 3).__code__)
+    assert kernel(x).tolist() == (x * 3 + 1).tolist()
+
+
 def test_a_variable_of_a_closure_that_is_bound_anew_has_its_new_value() -> None:
     weight: Any = np.ones(2)
     kernel = op.kernel(lambda v: v * weight)
