@@ -82,6 +82,40 @@ def test_every_function_of_the_library(case: Case, programs: Programs) -> None:
         assert_same_bits(kernel(*case.args, **case.kwargs), expected)
 
 
+LAYERS = [
+    *(f"op.{name}(v)" for name in ("relu", "sigmoid", "tanh")),
+    *(f"op.{name}(v, axis={axis})" for name in ("softmax", "log_softmax") for axis in (0, 1)),
+    *("op.linear(v, weight, bias)", "op.linear(v, weight)", "op.relu_backward(v, op.tanh(v))"),
+]
+ENDS = [
+    *("op.softmax_cross_entropy_with_grad(v, labels)", "op.multiclass_hinge(v, labels, reduction='none')"),
+    *("op.mean_squared_error(v, targets)", "op.sgd_step([v, weight], [targets, weight], lr)"),
+    "op.adam_step([weight], [weight], op.adam_init([weight]), lr=lr)",
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_compositions(seed: int, programs: Programs) -> None:
+    """Later calls have other values than the one that was compared, and infinities, NaN and -0.0."""
+    own = np.random.default_rng(seed)
+    lines = [f"    v = {own.choice(LAYERS)}" for _ in range(own.integers(1, 5))]
+    text = ["def made(v, weight, bias, labels, targets, lr):", *lines, f"    return {own.choice(ENDS)}, v"]
+    scope: dict[str, Any] = {"op": op}
+    exec("\n".join(text), scope)
+    function, kernel = scope["made"], op.kernel(scope["made"])
+    (rows, columns), dtype = own.choice([(1, 2), (17, 1), (300, 5), (2000, 40)]), own.choice(["f", "d"])
+    for call in range(6):
+        v, weight = own.standard_normal((rows, columns)), own.standard_normal((columns, columns))
+        if call > 2:
+            v.flat[own.integers(0, v.size, 4)] = np.nan, np.inf, -np.inf, -0.0
+        arrays = [a.astype(dtype) for a in (v, weight, weight[0], own.standard_normal(v.shape))]
+        args = (*arrays[:3], own.integers(0, columns, rows), arrays[3], float(own.choice([0.1, 0.25])))
+        with np.errstate(all="ignore"):
+            expected = function(*args)
+        assert_same_bits(kernel(*args), expected)
+    assert "made" in programs.made
+
+
 def test_functions_of_the_library_become_programs(programs: Programs) -> None:
     is_planned = []
     for case in CASES:
