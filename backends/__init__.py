@@ -41,7 +41,7 @@ from .compilers import (
     use_openmp_of,
 )
 from .eager import astype, is_running_eagerly, run_eagerly, run_in_float32, widen_half
-from .planned import PlannedCalls, PlannedKernel
+from .planned import Planned, PlannedCalls, PlannedKernel
 from .registry import Backend, NotUsableError, backends, cpu_why_not, not_usable
 from .signatures import is_compared_by_identity, signature_of, signature_of_call
 from .specializations import CannotCompileError, Specializations

@@ -3,7 +3,7 @@
 Takes a function and the leaves of a call. What plans and writes programs (`numpy_program`) is imported by the
 first call that needs it, so that `import onepass` stays fast.
 
-    calls = PlannedCalls(function, "relu", frozenset(), {})
+    calls = PlannedCalls(function, "relu", frozenset(), {}, run_eagerly)
     calls.run((x,), {}, [x])    # as the function is written
     calls.run((x,), {}, [x])    # plans a program and runs it
 """
@@ -32,17 +32,53 @@ FIRST_PLANNED = 64
 MAX_PROGRAMS = 4
 
 
-class PlannedCalls:
-    """Runs calls of one signature with NumPy.
+class Planned:
+    """Runs calls of one signature with NumPy: the first ones as they are written, later ones by programs.
 
-    The first call runs the function as it is written: a plan takes as long as tens of small calls. Calls that
-    cannot be planned run in that way too.
+    Calls that cannot be planned run as they are written too.
 
-    as_written: runs a call without a plan
-    is_traced:  whether that traces the function too. Then the first call is planned as well
+    as_written: runs a call without a program
+    first:      the number of calls before the first that is planned
     """
 
-    __slots__ = ("_as_written", "_function", "_is_first", "_programs")
+    __slots__ = ("_as_written", "_calls", "_first", "_function", "_programs")
+
+    def __init__(
+        self, function: Callable[..., Any], programs: Specializations, as_written: Run, first: int
+    ) -> None:
+        self._function, self._as_written = function, as_written
+        self._calls, self._first = 0, first
+        self._programs: Specializations | None = programs
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
+        """The result of a call, whose leaves are `values`."""
+        if self._calls < self._first:
+            self._calls += 1
+        elif self._programs is not None:
+            result = self._by_program(self._programs, args, kwargs, values)
+            if result is not NotImplemented:
+                return result
+        return self._as_written(self._function, args, kwargs)
+
+    def _by_program(
+        self, programs: Specializations, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]
+    ) -> Any:
+        """The result of a call by a program; NotImplemented if none takes it."""
+        try:
+            return run_eagerly(programs.run, (args, kwargs, values), {})
+        except CannotCompileError:
+            self._programs = None
+            return NotImplemented
+
+
+class PlannedCalls(Planned):
+    """Runs calls of a function of the library, or of a derivative.
+
+    first: 1 for a function of the library: a plan takes as long as tens of small calls. 0 for a derivative,
+           which `as_written` would trace too
+    """
+
+    __slots__ = ()
 
     def __init__(
         self,
@@ -50,49 +86,28 @@ class PlannedCalls:
         name: str,
         static: frozenset[int],
         retraces: dict[str, int],
-        as_written: Run = run_eagerly,
+        as_written: Run,
         *,
-        is_traced: bool = False,
+        first: int = 1,
     ) -> None:
-        self._function, self._as_written = function, as_written
-        self._is_first = not is_traced
-
         def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             with compile_lock:  # a fork during the import would leave a half imported module in the child
                 from .numpy_program import NumpyProgram
             return NumpyProgram(function, name, args, kwargs, static)
 
-        self._programs: Specializations | None = Specializations(make, retraces)
-
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
-        """The result of a call, whose leaves are `values`."""
-        if self._is_first:
-            self._is_first = False
-        elif self._programs is not None:
-            try:
-                result = run_eagerly(self._programs.run, (args, kwargs, values), {})
-            except CannotCompileError:
-                self._programs = None
-            else:
-                if result is not NotImplemented:
-                    return result
-        return self._as_written(self._function, args, kwargs)
+        super().__init__(function, Specializations(make, retraces), as_written, first)
 
 
-class PlannedKernel:
-    """Runs calls of one signature of a user's kernel with NumPy.
+class PlannedKernel(Planned):
+    """Runs calls of a user's kernel.
 
     A kernel that does nothing but call kernels of the library runs programs after some calls. Others run as
     they are written, and all do while a debugger may stop in them, and where a program raises an error.
-
-    as_written: runs a call without a plan
     """
 
-    __slots__ = ("_as_written", "_calls", "_function", "_programs")
+    __slots__ = ()
 
     def __init__(self, function: Callable[..., Any], name: str, as_written: Run) -> None:
-        self._function, self._as_written = function, as_written
-        self._calls = 0
         made = 0
 
         def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -103,23 +118,18 @@ class PlannedKernel:
             return _program(function, name, args, kwargs, as_written)
 
         # Its own count of retraces, which stays below the number that a warning needs.
-        self._programs: Specializations | None = Specializations(make, {})
+        super().__init__(function, Specializations(make, {}), as_written, FIRST_PLANNED)
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]) -> Any:
-        """The result of a call, whose leaves are `values`."""
-        if self._calls < FIRST_PLANNED:
-            self._calls += 1
-        elif self._programs is not None and not _is_debugged():
-            try:
-                result = run_eagerly(self._programs.run, (args, kwargs, values), {})
-            except CannotCompileError:
-                self._programs, result = None, NotImplemented
-            except Exception:
-                # The function has no effects, so it can be called again, and then the error is its own.
-                result = NotImplemented
-            if result is not NotImplemented:
-                return result
-        return self._as_written(self._function, args, kwargs)
+    def _by_program(
+        self, programs: Specializations, args: tuple[Any, ...], kwargs: dict[str, Any], values: list[Any]
+    ) -> Any:
+        if _is_debugged():
+            return NotImplemented
+        try:
+            return super()._by_program(programs, args, kwargs, values)
+        except Exception:
+            # The function has no effects, so it can be called again, and then the error is its own.
+            return NotImplemented
 
 
 class NotPlannedError(Exception):

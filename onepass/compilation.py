@@ -88,7 +88,7 @@ def compiled_for(
 
 
 def can_be_planned(library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether programs of NumPy take the arrays of a call."""
+    """Whether NumPy programs can be planned for the arrays of a call."""
     if library != "numpy" or not is_compilable(library, args, kwargs):
         return False
     arrays = [leaf for leaf in leaves((args, kwargs)) if library_of(leaf) == library]

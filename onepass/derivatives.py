@@ -149,9 +149,7 @@ class DerivativeKernel(KernelFunction):
     def _planned(
         self, eager_run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> PlannedCalls:
-        return PlannedCalls(
-            self.__wrapped__, self.__name__, frozenset(), self._retraces, eager_run, is_traced=True
-        )
+        return PlannedCalls(self.__wrapped__, self.__name__, frozenset(), self._retraces, eager_run, first=0)
 
     def parts(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self), (self.__wrapped__,)

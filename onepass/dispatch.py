@@ -20,6 +20,7 @@ from .backends import (
     COMPILING_CHOICES,
     CannotCompileError,
     NotUsableError,
+    Planned,
     PlannedCalls,
     PlannedKernel,
     chosen_backend,
@@ -285,7 +286,7 @@ class KernelFunction:
 
     def _planned(
         self, eager_run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> PlannedCalls | PlannedKernel:
+    ) -> Planned:
         """What runs calls of this signature with NumPy."""
         if self._check is None:
             return PlannedKernel(self.__wrapped__, self.__name__, eager_run)

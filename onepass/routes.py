@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .backends import PlannedCalls, PlannedKernel, is_compared_by_identity
+from .backends import Planned, is_compared_by_identity
 from .compilation import CompiledKernel
 
 # A limit on memory for programs that call with ever new shapes. A network that is trained on batches of 300
@@ -23,7 +23,7 @@ class Route:
     run:          takes (function, args, kwargs) and runs the kernel operation by operation
     compiled:     the compiled kernel; None if no backend compiles it
     compiling:    the choices of a backend under which calls run the compiled kernel
-    planned:      runs calls that are not compiled, as written or by programs; None for those without programs
+    planned:      runs calls that are not compiled, by programs of NumPy; None for calls that have none
     check_values: whether the values of the next call have to be checked
     normalise:    whether arguments have to be normalised first, because they have NumPy scalars
     device:       the CuPy device to make current for a call; None for other libraries
@@ -35,7 +35,7 @@ class Route:
     run: Callable[..., Any]
     compiled: CompiledKernel | None = None
     compiling: tuple[str, ...] = ()
-    planned: PlannedCalls | PlannedKernel | None = None
+    planned: Planned | None = None
     check_values: bool = False
     normalise: bool = False
     device: int | None = None

@@ -221,8 +221,8 @@ class Captures:
         names, attributes, modules = _names(function.__code__)
         self.named |= attributes
         # A notebook that reloads a module gives its functions new code.
-        code = self.constant(function)
-        self.note(f"{code}.__code__", "same", weak(function.__code__), f"the code of {function.__name__}")
+        own = self.constant(function)
+        self.note(f"{own}.__code__", "same", weak(function.__code__), f"the code of {function.__name__}")
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
@@ -239,12 +239,11 @@ class Captures:
                 self.read(f"{owner}[{name!r}]", known[name], f"the global {name}")
         for name in sorted(modules & sys.modules.keys()):
             self.read(self.constant(sys.modules[name]), sys.modules[name], f"the module {name}")
+        description = f"the defaults of {function.__name__}"
         if function.__defaults__:
-            text = f"{self.constant(function)}.__defaults__"
-            self._container(text, function.__defaults__, f"the defaults of {function.__name__}", 0)
+            self._container(f"{own}.__defaults__", function.__defaults__, description, 0)
         if function.__kwdefaults__:
-            text = f"{self.constant(function)}.__kwdefaults__"
-            self._container(text, function.__kwdefaults__, f"the defaults of {function.__name__}", 0)
+            self._container(f"{own}.__kwdefaults__", function.__kwdefaults__, description, 0)
 
 
 def captures_of(function: Any, objects: list[tuple[str, Any, str]]) -> Captures:

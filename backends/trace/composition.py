@@ -5,7 +5,7 @@ Takes a function and the arguments of a call; gives the first thing that is some
     def step(params, x, y):                                       ""
         loss, grads = op.mlp_loss_and_grads(params, x, y)
         return loss, op.sgd_step(params, grads, 0.1)
-    def step(params, x, y): print(loss := ...)                    "names print"
+    def step(params, x, y): print(x.shape)                        "names print"
 
 A program of the trace of such a function has the results of these calls: the function computes nothing
 itself, so nothing else can have an effect, raise an error or round in another way. It may loop, unpack and
@@ -19,11 +19,11 @@ import dis
 import functools
 import types
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy
 
-from ..common.trees import fields_of, is_record
 from .captures import MAX_DEPTH, MAX_ITEMS, is_ours
 
 _PLAIN = (bool, float, int, str, type(None))
@@ -65,7 +65,7 @@ class _Search:
         self._seen: dict[int, Any] = {}  # objects by their ids, which are valid as long as the objects live
 
     def argument(self, value: Any) -> str:
-        """Search an argument: arrays and numbers in lists, tuples, dicts and records of the library."""
+        """Search an argument: arrays and numbers in lists, tuples and dicts."""
         kind = type(value)
         if kind is numpy.ndarray or kind in _PLAIN:
             return ""
@@ -73,10 +73,8 @@ class _Search:
             self._reached.append(value)
         if kind is dict:
             return _first(map(self.argument, value.values()))
-        if kind is list or kind is tuple or (isinstance(value, tuple) and is_ours(kind.__module__)):
+        if kind is list or kind is tuple:
             return _first(map(self.argument, value))
-        if is_record(value) and is_ours(kind.__module__):
-            return _first(map(self.argument, fields_of(value).values()))
         return f"has an argument of type {kind.__name__}"
 
     def value(self, value: Any, depth: int = 0) -> str:
@@ -95,15 +93,11 @@ class _Search:
             return _first(map(self.value, (value.func, value.args, value.keywords)))
         if kind is types.FunctionType and not is_ours(value.__module__ or ""):
             return self._function(value)
-        if is_ours(kind.__module__) and isinstance(getattr(value, "__wrapped__", None), types.FunctionType):
-            return self._kernel(value)
+        inner = getattr(value, "__wrapped__", None)
+        if is_ours(kind.__module__) and isinstance(inner, types.FunctionType):  # a kernel
+            return "" if is_ours(inner.__module__ or "") else self.value(inner)
         name = getattr(value, "__name__", kind.__name__)
         return "" if name in _BUILTINS and value is getattr(builtins, name) else f"names {name}"
-
-    def _kernel(self, kernel: Any) -> str:
-        """Search a kernel of the library or of a user."""
-        inner = kernel.__wrapped__
-        return "" if inner.__module__.startswith("onepass.kernels") else self.value(inner)
 
     def _function(self, function: types.FunctionType) -> str:
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
@@ -121,10 +115,9 @@ class _Search:
         closed: the variables that the outermost function closes over; others belong to the call
         """
         named = _NOTHING  # the module that the last instruction has named
-        last: dis.Instruction | None = None
-        for instruction in dis.get_instructions(code):
+        for before, instruction in pairwise([None, *dis.get_instructions(code)]):
+            assert instruction is not None
             operation, name = instruction.opname, instruction.argval
-            before, last = last, instruction
             if operation in ("LOAD_ATTR", "LOAD_METHOD"):
                 if named is _NOTHING or name not in vars(named):
                     return f"names the attribute {name}"

@@ -14,6 +14,7 @@ from onepass.backends.numpy_program import NumpyProgram
 from onepass.backends.ufuncs import blocks as loops
 from onepass.backends.ufuncs import render, schedule
 from onepass.backends.ufuncs.blocks import Loop
+from same_results import assert_same_bits
 
 import onepass as op
 from onepass import kernels
@@ -43,18 +44,6 @@ def program(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     return NumpyProgram(function, "f", args, kwargs, frozenset())
 
 
-def same(found: Any, expected: Any) -> None:
-    """Assert equal structures, types, dtypes, shapes and bits."""
-    assert type(found) is type(expected)
-    for one, other in zip(leaves(found), leaves(expected), strict=True):
-        assert type(one) is type(other)
-        if isinstance(other, np.ndarray | np.generic):
-            assert (one.dtype, one.shape) == (other.dtype, other.shape)
-            assert one.tobytes() == other.tobytes()
-        else:
-            assert one == other
-
-
 def in_dtype(tree: Any, dtype: Any) -> Any:
     def cast(leaf: Any) -> Any:
         is_float = isinstance(leaf, np.ndarray) and leaf.dtype == np.float64
@@ -73,7 +62,7 @@ def test_the_bits_of_the_function_as_written(case: Case, dtype: Any, blocks: str
         expected = getattr(kernels, case.kernel)(*args, **kwargs)
     results = [function(*args, **kwargs) for _ in range(3)]
     for result in results:
-        same(result, expected)
+        assert_same_bits(result, expected)
     after = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, np.ndarray)]
     for one, other in zip(after, before, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -96,7 +85,7 @@ def test_results_are_the_callers_own(case: Case, blocks: str) -> None:
         assert array.flags.writeable
         assert sum(np.may_share_memory(array, other) for other in everything if other is not array) == 0
         array.fill(0)
-    same(function(*case.args, **case.kwargs), kept)
+    assert_same_bits(function(*case.args, **case.kwargs), kept)
 
 
 SHAPES = [
@@ -125,7 +114,7 @@ def test_label_losses_of_every_size(name: str, shape: tuple[int, int], dtype: st
     with np.errstate(all="ignore"):
         expected = getattr(kernels, name)(logits, labels)
     for _ in range(2):
-        same(getattr(op, name)(logits, labels), expected)
+        assert_same_bits(getattr(op, name)(logits, labels), expected)
 
 
 def test_a_layer_of_every_layout() -> None:
@@ -168,7 +157,7 @@ def test_other_numbers_need_no_other_plan(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(NumpyProgram, "__init__", counted)
     params, grads = [random.standard_normal(5)], [random.standard_normal(5)]
     for lr in (0.1, 0.2, 0.3, 0.25):
-        same(op.sgd_step(params, grads, lr), [params[0] - lr * grads[0]])
+        assert_same_bits(op.sgd_step(params, grads, lr), [params[0] - lr * grads[0]])
     assert made == ["sgd_step"]
 
 
@@ -177,7 +166,7 @@ def test_out_and_donated_arguments() -> None:
     loss, grad = kernels.softmax_cross_entropy_with_grad(x, labels)
     for _ in range(3):
         mine, given = np.empty_like(x), x.copy()
-        same(op.softmax_cross_entropy_with_grad(x, labels, out=(None, mine)), (loss, grad))
+        assert_same_bits(op.softmax_cross_entropy_with_grad(x, labels, out=(None, mine)), (loss, grad))
         assert mine.tobytes() == grad.tobytes()
         found = op.softmax_cross_entropy_with_grad(given, labels, out=(None, given))
         assert found[1] is given
@@ -211,7 +200,7 @@ def test_threads() -> None:
     def run(_: int) -> None:
         with op.use_backend("numpy"):
             for _ in range(5):
-                same(op.softmax_cross_entropy_with_grad(logits, labels), expected)
+                assert_same_bits(op.softmax_cross_entropy_with_grad(logits, labels), expected)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(run, range(8)))
@@ -250,7 +239,7 @@ def test_a_planted_bug_is_found(
             expected = getattr(kernels, case.kernel)(*args, **kwargs)
         found = program(getattr(kernels, case.kernel), args, kwargs)(leaves((args, kwargs)))
         try:
-            same(found, expected)
+            assert_same_bits(found, expected)
         except AssertionError:
             wrong += 1
     assert wrong > 5

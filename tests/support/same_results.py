@@ -18,6 +18,17 @@ def assert_same(got: Any, expected: Any, tolerance: float) -> None:
         assert_same_array(mine, theirs, tolerance, f"result {number}")
 
 
+def assert_same_bits(got: Any, expected: Any) -> None:
+    """Equal structures, types, dtypes, shapes and bits."""
+    assert map_leaves(type, got) == map_leaves(type, expected)
+    for mine, theirs in zip(leaves(got), leaves(expected), strict=True):
+        if isinstance(theirs, np.ndarray | np.generic):
+            assert (mine.dtype, mine.shape) == (theirs.dtype, theirs.shape)
+            assert mine.tobytes() == theirs.tobytes()
+        else:
+            assert mine == theirs
+
+
 def assert_same_array(mine: Any, theirs: Any, tolerance: float, name: str) -> None:
     """The same of one array, NumPy scalar or number."""
     if theirs is None or isinstance(theirs, str):
